@@ -1,0 +1,1 @@
+//! The HTTP edge: one table of routes with their scopes, the API, the page, the streams.

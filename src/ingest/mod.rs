@@ -1,0 +1,1 @@
+//! What is pushed to watchfire: metric events.

@@ -1,0 +1,36 @@
+//! Every bound in one place: what is limited, to how much, and why that much.
+
+use std::time::Duration;
+
+/// Series that one process knows at once; a fleet page of 10,000 fits a hundred times over.
+pub const MAX_SERIES: u32 = 1_000_000;
+/// Bytes of an HTTP request body (events, forms).
+pub const MAX_BODY_BYTES: usize = 16 << 20;
+/// Bytes of a scraped page after decompression; vLLM's and SGLang's pages reach a few MiB.
+pub const MAX_SCRAPE_BYTES: usize = 16 << 20;
+/// Label name and value lengths in bytes, as Prometheus' defaults for pushes suggest.
+pub const MAX_LABEL_BYTES: usize = 4096;
+/// Characters of a PromQL query.
+pub const MAX_QUERY_BYTES: usize = 256 << 10;
+/// Nesting of a PromQL expression; deeper ones are refused before they reach the stack's end.
+pub const MAX_QUERY_DEPTH: usize = 256;
+/// Samples that one query may hold, as Prometheus' `--query.max-samples`.
+pub const MAX_QUERY_SAMPLES: usize = 50_000_000;
+/// Points of a range query, as Prometheus' API.
+pub const MAX_RANGE_POINTS: i64 = 11_000;
+/// Queries that run at once; others wait for a place.
+pub const MAX_CONCURRENT_QUERIES: usize = 20;
+/// Wall time of a query.
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How far back an instant selector looks.
+pub const LOOKBACK: Duration = Duration::from_secs(300);
+/// Pages, streams and sockets that follow live data at once.
+pub const MAX_LIVE_SUBSCRIBERS: usize = 64;
+/// Batches that wait for one slow subscriber before the oldest are dropped.
+pub const LIVE_QUEUE: usize = 64;
+/// Batches that wait for storage: a few seconds of every collector and target.
+pub const STORAGE_QUEUE: usize = 1024;
+/// Longest CPU profile.
+pub const MAX_PROFILE: Duration = Duration::from_secs(120);
+/// Processes that one tick looks at.
+pub const MAX_PROCESSES: usize = 65_536;

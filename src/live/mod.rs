@@ -1,0 +1,1 @@
+//! Broadcast of batches to pages; a slow one lags and is counted.

@@ -1,0 +1,34 @@
+//! The nouns that every room shares: labels, matchers, families, samples, batches, series references.
+//!
+//! Nothing here does I/O or reads a clock. A series is known by its [`Labels`]; inside a process a
+//! [`SeriesRef`] stands for it, so that a tick carries numbers only.
+//!
+//! ```
+//! use watchfire::model::{Labels, Matcher, MatchOp};
+//! let labels = Labels::from_pairs(&[("__name__", "up"), ("job", "node")]);
+//! let matcher = Matcher::new(MatchOp::Regex, "job", "no.+").unwrap();
+//! assert!(matcher.matches(labels.get("job")));
+//! assert_eq!(labels.to_string(), r#"up{job="node"}"#);
+//! ```
+
+mod alert;
+mod batch;
+mod duration;
+mod family;
+mod histogram;
+mod labels;
+mod matcher;
+mod number;
+mod series;
+mod value;
+
+pub use alert::{Alert, AlertState};
+pub use batch::{Batch, Exemplar, GroupId, Irregular, IrregularSample};
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use family::{Family, FamilyDesc, MetricKind};
+pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
+pub use labels::{Labels, LabelsBuilder, METRIC_NAME, is_classic_label_name, is_classic_metric_name, quote};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use number::{format_float, parse_float};
+pub use series::{Intern, Origin, SeriesKey, SeriesRef};
+pub use value::{ABSENT_BITS, STALE_BITS, Timestamp, Value, absent, is_absent, is_stale, stale_marker};

@@ -1,0 +1,74 @@
+//! Numbers as Prometheus' world writes and reads them.
+
+/// Formats a value as the HTTP API, templates and exposition do: shortest digits that read back, `NaN`, `+Inf`, `-Inf`.
+///
+/// Exponents appear where Go's `strconv.FormatFloat(v, 'g', -1, 64)` has them (below 1e-4 and from 1e21 on);
+/// the API's plain `'f'` form is what [`f64`]'s `Display` gives.
+pub fn format_float(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let magnitude = value.abs();
+    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
+        let text = format!("{value:e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, digits) = match exponent.strip_prefix('-') {
+            Some(digits) => ('-', digits),
+            None => ('+', exponent),
+        };
+        return format!("{mantissa}e{sign}{digits:0>2}");
+    }
+    format!("{value}")
+}
+
+/// Reads a sample value: decimal, exponent, `NaN`, `Inf`, `+Inf`, `-Inf` in any case; hexadecimal floats and
+/// underscores are the lexer's business, not this one's.
+pub fn parse_float(text: &str) -> Option<f64> {
+    let body = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let first = *body.as_bytes().first()?;
+    if first.is_ascii_digit() || first == b'.' {
+        return text.parse().ok();
+    }
+    let negative = text.starts_with('-');
+    if body.eq_ignore_ascii_case("inf") || body.eq_ignore_ascii_case("infinity") {
+        return Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY });
+    }
+    body.eq_ignore_ascii_case("nan").then_some(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{format_float, parse_float};
+
+    #[test]
+    fn formats_as_go_does() {
+        let cases: &[(f64, &str)] = &[
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.5, "1.5"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (1.25e-5, "1.25e-05"),
+            (0.0001, "0.0001"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(format_float(*value), *expected);
+        }
+    }
+
+    #[test]
+    fn reads_every_spelling() {
+        assert_eq!(parse_float("+Inf"), Some(f64::INFINITY));
+        assert_eq!(parse_float("-inf"), Some(f64::NEG_INFINITY));
+        assert!(parse_float("nan").is_some_and(f64::is_nan));
+        assert_eq!(parse_float("1e3"), Some(1000.0));
+        assert_eq!(parse_float("x"), None);
+        assert_eq!(parse_float(""), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! One HTTP client with timeouts and limits, and server plumbing.

@@ -1,0 +1,1 @@
+//! Batch → registry, storage and live: the one place of backpressure.

@@ -1,0 +1,1 @@
+//! CPU, heap and task profiles: one at a time, bounded.

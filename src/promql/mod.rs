@@ -1,0 +1,7 @@
+//! PromQL: text → tree ([`parser`]) → plan → columnar evaluation, behind [`Engine`](self).
+
+pub mod parser;
+
+mod result;
+
+pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};

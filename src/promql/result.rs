@@ -1,0 +1,95 @@
+//! What a query gives: values, annotations, or an error that says which kind it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Histogram, Labels, Timestamp, Value};
+
+/// One series with one sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Its labels; the name is there unless an operation dropped it.
+    pub labels: Labels,
+    /// The evaluation time (for a vector), in milliseconds.
+    pub ts: Timestamp,
+    /// The value.
+    pub value: Value,
+}
+
+/// One series with samples over time, ascending.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Series {
+    /// Its labels.
+    pub labels: Labels,
+    /// Float samples.
+    pub floats: Vec<(Timestamp, f64)>,
+    /// Native histogram samples.
+    pub histograms: Vec<(Timestamp, Arc<Histogram>)>,
+}
+
+/// The value of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryValue {
+    /// A number at the evaluation time.
+    Scalar(Timestamp, f64),
+    /// A string at the evaluation time.
+    String(Timestamp, String),
+    /// An instant vector; sorted only by functions that sort.
+    Vector(Vec<Sample>),
+    /// A matrix, sorted by labels; every range query gives one.
+    Matrix(Vec<Series>),
+}
+
+/// Warnings and infos, each with its text and position as Prometheus writes them, without duplicates, sorted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Annotations {
+    /// `PromQL warning: …`
+    pub warnings: Vec<String>,
+    /// `PromQL info: …`
+    pub infos: Vec<String>,
+}
+
+/// What a query cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueryStats {
+    /// Samples read, counted once a step as Prometheus does (`totalQueryableSamples`).
+    pub total_samples: u64,
+    /// Most samples held at once.
+    pub peak_samples: u64,
+    /// Wall time, waiting for a place included.
+    pub elapsed: Duration,
+}
+
+/// A finished query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryResult {
+    /// Its value.
+    pub value: QueryValue,
+    /// What the reader should know.
+    pub annotations: Annotations,
+    /// What it cost.
+    pub stats: QueryStats,
+}
+
+/// Why a query gave nothing; HTTP maps each kind to Prometheus' `errorType` and status.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum QueryError {
+    /// The text is no valid query or a parameter is wrong (`bad_data`, 400). Syntax errors carry `line:col: parse error: …`.
+    #[error("{0}")]
+    BadData(String),
+    /// The evaluation failed (`execution`, 422), for example many-to-many matching or a sample limit.
+    #[error("{0}")]
+    Execution(String),
+    /// Part of the language that this version does not evaluate yet (`execution`, 422).
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+    /// Wall time is over (`timeout`, 503).
+    #[error("query timed out in {0}")]
+    Timeout(String),
+    /// The client has gone (`canceled`, 499).
+    #[error("query was canceled in {0}")]
+    Canceled(String),
+    /// Storage failed (`internal`, 500).
+    #[error("{0}")]
+    Storage(String),
+}

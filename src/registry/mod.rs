@@ -1,0 +1,1 @@
+//! The series table and the latest values that `/metrics` shows.

@@ -1,0 +1,1 @@
+//! Rule files, groups, recording and alerting, as Prometheus does it.

@@ -1,0 +1,93 @@
+//! The door through which queries read: selectors in, columns out.
+
+use std::sync::Arc;
+
+use crate::model::{Exemplar, Histogram, Labels, Matcher, Timestamp, is_absent};
+
+use super::StorageError;
+
+/// Which samples a query needs. Bounds are inclusive; the caller applies left-open windows itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectRequest {
+    /// All must match. A selector without any matcher selects everything.
+    pub matchers: Vec<Matcher>,
+    /// First timestamp that matters.
+    pub start: Timestamp,
+    /// Last timestamp that matters.
+    pub end: Timestamp,
+    /// When true only the newest sample at or before `end` is needed (an instant selector at one time): storage may
+    /// return just that one.
+    pub last_only: bool,
+    /// The most samples that may come back in all; more is [`StorageError::TooManySamples`].
+    pub max_samples: usize,
+}
+
+/// One series of a selection with its runs in ascending time, never overlapping.
+#[derive(Debug, Clone)]
+pub struct SelectedSeries {
+    /// Its labels.
+    pub labels: Labels,
+    /// Its samples.
+    pub runs: Vec<Run>,
+}
+
+/// A piece of one series: parallel columns, times strictly increasing, shared with storage (no copy).
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Timestamps; one column is shared by all series of a group.
+    pub times: Arc<[Timestamp]>,
+    /// Start timestamps of the samples (0 = unknown), or `None` when none is known.
+    pub start_times: Option<Arc<[Timestamp]>>,
+    /// Values, parallel to `times`; holes of dense columns are [`crate::model::absent`].
+    pub values: Column,
+    /// First index that is part of the selection.
+    pub from: usize,
+    /// One past the last index that is part of the selection.
+    pub to: usize,
+}
+
+/// A value column.
+#[derive(Debug, Clone)]
+pub enum Column {
+    /// Floats; a hole is [`crate::model::absent`], a stale marker stands as it is.
+    Floats(Arc<[f64]>),
+    /// Native histograms; `None` is a hole.
+    Histograms(Arc<[Option<Arc<Histogram>>]>),
+}
+
+impl Run {
+    /// Appends the float samples, holes left out, to two parallel columns. Stale markers are included.
+    pub fn floats_into(&self, times: &mut Vec<Timestamp>, values: &mut Vec<f64>) {
+        let Column::Floats(column) = &self.values else { return };
+        for (ts, value) in self.times[self.from..self.to].iter().zip(&column[self.from..self.to]) {
+            if !is_absent(*value) {
+                times.push(*ts);
+                values.push(*value);
+            }
+        }
+    }
+}
+
+/// Exemplars of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExemplarSeries {
+    /// Labels of the series.
+    pub labels: Labels,
+    /// Its exemplars, ascending in time.
+    pub exemplars: Vec<(Timestamp, Exemplar)>,
+}
+
+/// What queries need of a store. Implemented by the ring and by the test language's memory store.
+pub trait Querier: Send + Sync {
+    /// Series that match, with their samples, sorted by labels. Series without any sample in the bounds are left out.
+    ///
+    /// # Errors
+    /// When the store failed or a limit is exceeded.
+    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError>;
+
+    /// Labels of the series that match and have a sample in the bounds (inclusive), sorted.
+    ///
+    /// # Errors
+    /// When the store failed.
+    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError>;
+}

@@ -1,0 +1,1 @@
+//! Go text/template as rules and notifications use it.

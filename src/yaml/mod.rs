@@ -1,0 +1,1 @@
+//! Typed reading of YAML with file, line and column for every error.
