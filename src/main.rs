@@ -1,1 +1,2 @@
+//! The watchfire binary.
 fn main() {}
