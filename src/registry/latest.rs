@@ -250,7 +250,8 @@ mod tests {
         let own = Origin::Own { job: "node" };
         let refs = [intern(&table, "1", own), intern(&table, "2", own), intern(&table, "3", own)];
         let foreign = intern(&table, "f", Origin::Foreign);
-        let cases: &[(u32, i64, &[(SeriesRef, f64)], &str)] = &[
+        type Case<'a> = (u32, i64, &'a [(SeriesRef, f64)], &'a str);
+        let cases: &[Case<'_>] = &[
             (0, 1, &[(refs[0], 1.0), (refs[1], 2.0)], "1=1 2=2"),
             (0, 2, &[(refs[0], 5.0), (refs[1], 6.0)], "1=5 2=6"),
             (1, 2, &[(refs[2], 7.0), (foreign, 9.0)], "1=5 2=6 3=7"),

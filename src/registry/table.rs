@@ -292,7 +292,8 @@ mod tests {
     fn ring_labels_carry_job_and_instance_of_own_series_only() {
         let config = RegistryConfig { jobs: vec![("gpu".into(), "cards".into())], ..RegistryConfig::default() };
         let table = SeriesTable::new(config);
-        let cases: &[(&[(&str, &str)], Origin<'_>, &str)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], Origin<'a>, &'a str);
+        let cases: &[Case<'_>] = &[
             (&[], Origin::Own { job: "node" }, r#"a{instance="localhost:9480", job="node"}"#),
             (
                 &[("x", "1"), ("y", "")],
