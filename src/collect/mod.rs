@@ -1,5 +1,16 @@
 //! Collectors and their scheduler: what is read from this machine and from the targets that it knows.
+//!
+//! A [`Collector`] reads one source and writes numbers; the [`Scheduler`] calls it on its slots and hands the batch to
+//! a [`BatchSink`]. Every own family stands once in [`catalogue`].
 
+pub mod catalogue;
 mod collector;
+mod emit;
+pub(crate) mod proc_pid;
+mod scheduler;
+pub mod system;
+#[cfg(test)]
+mod testing;
 
 pub use collector::{CollectError, Collector, Reading};
+pub use scheduler::{BatchSink, CollectorView, Job, Outcome, Scheduler, SchedulerHandle};
