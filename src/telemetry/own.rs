@@ -146,7 +146,7 @@ impl Collector for Sources {
 /// prometheus-client appends unit and type suffixes itself and writes HELP as it is: the name is cut, the help escaped.
 fn encode_family(encoder: &mut DescriptorEncoder<'_>, desc: &FamilyDesc, readings: &[Reading]) -> fmt::Result {
     let family = desc.family();
-    let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
+    let help = family.help.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");
     let unit = (!family.unit.is_empty()).then(|| Unit::Other(family.unit.to_string()));
     let name = match &unit {
         Some(unit) => family.name.strip_suffix(unit.as_str()).and_then(|name| name.strip_suffix('_')),
