@@ -1,9 +1,10 @@
 //! Flags and subcommands. Long flags keep Prometheus' dotted names; each can also come from the environment.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::http::ListenAddr;
 
 /// Watches this machine while it does AI work: metrics, history, rules and a live page from one process.
 #[derive(Debug, Parser)]
@@ -48,8 +49,8 @@ pub(crate) struct ServeArgs {
     #[arg(long = "config.file", value_name = "FILE", env = "WATCHFIRE_CONFIG_FILE")]
     pub(crate) config_file: Option<PathBuf>,
     /// Address to listen on, for example 127.0.0.1:9480 or :9480; may be repeated.
-    #[arg(long = "web.listen-address", alias = "listen", value_name = "ADDR", env = "WATCHFIRE_WEB_LISTEN_ADDRESS", value_delimiter = ',', value_parser = listen_address)]
-    pub(crate) listen: Vec<SocketAddr>,
+    #[arg(long = "web.listen-address", alias = "listen", value_name = "ADDR", env = "WATCHFIRE_WEB_LISTEN_ADDRESS", value_delimiter = ',')]
+    pub(crate) listen: Vec<ListenAddr>,
     /// Prefix of every route, for a reverse proxy.
     #[arg(long = "web.route-prefix", value_name = "PATH", env = "WATCHFIRE_WEB_ROUTE_PREFIX")]
     pub(crate) route_prefix: Option<String>,
@@ -207,15 +208,6 @@ pub(crate) struct DoctorArgs {
     pub(crate) serve: ServeArgs,
 }
 
-/// Reads a listen address; Go's `:9480` means every interface.
-fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let full = match text.strip_prefix(':') {
-        Some(port) => format!("0.0.0.0:{port}"),
-        None => text.replacen("localhost:", "127.0.0.1:", 1),
-    };
-    full.parse().map_err(|_| format!("{text:?} is not an address: expected host:port or :port, for example 127.0.0.1:9480"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Cli, Command};
@@ -230,14 +222,14 @@ mod tests {
     fn flags_work_with_and_without_serve() {
         for line in [
             vec!["watchfire", "--web.listen-address", ":9480", "--storage.tsdb.path=/x"],
-            vec!["watchfire", "serve", "--web.listen-address=0.0.0.0:9480", "--storage.path", "/x"],
+            vec!["watchfire", "serve", "--web.listen-address=:9480", "--storage.path", "/x"],
         ] {
             let cli = Cli::parse_from(line);
             let args = match cli.command {
                 Some(Command::Serve(args)) => *args,
                 _ => cli.serve,
             };
-            assert_eq!(args.listen, ["0.0.0.0:9480".parse().expect("valid")]);
+            assert_eq!(args.listen, [":9480".parse().expect("valid")]);
             assert_eq!(args.storage_path.as_deref(), Some(std::path::Path::new("/x")));
         }
     }
@@ -245,6 +237,6 @@ mod tests {
     #[test]
     fn a_bad_address_says_what_was_expected() {
         let error = Cli::try_parse_from(["watchfire", "--web.listen-address", "nope"]).expect_err("bad");
-        assert!(error.to_string().contains("expected host:port"), "{error}");
+        assert!(error.to_string().contains("expected HOST:PORT"), "{error}");
     }
 }
