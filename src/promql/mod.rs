@@ -1,6 +1,7 @@
 //! PromQL: text → tree ([`parser`]) → plan → columnar evaluation, behind [`Engine`](self).
 
 pub mod parser;
+pub mod testlang;
 
 mod result;
 
