@@ -12,7 +12,7 @@ use crate::storage::Querier;
 use super::cache::{TickCache, WrittenNames};
 use super::eval::{self, Budget, Settings};
 use super::gate::Gate;
-use super::parser::Expr;
+use super::parser::{self, Expr};
 use super::plan::{Plan, QueryTimes};
 use super::result::{QueryError, QueryResult};
 
@@ -103,6 +103,14 @@ impl Engine {
     /// The engine's bounds.
     pub fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// [`QueryError::BadData`] with line, column and what was expected.
+    pub fn parse(&self, text: &str) -> Result<Expr, QueryError> {
+        Ok(parser::parse(text)?)
     }
 
     /// Evaluates at one time. Matrices (`x[5m]`) and strings are results too.
