@@ -6,8 +6,10 @@
 pub mod catalogue;
 mod collector;
 mod emit;
+pub mod llm;
 pub(crate) mod proc_pid;
 mod scheduler;
+pub mod scrape;
 pub mod system;
 #[cfg(test)]
 mod testing;
