@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{Alert, Batch, GroupId, Labels, Timestamp, Value};
 use crate::promql::parser::Expr;
-use crate::promql::{QueryError, QueryResult};
+use crate::promql::{QueryError, QueryResult, WrittenNames};
 use crate::storage::StorageError;
 
 use super::spec::{GroupSpec, RuleSpec};
@@ -18,12 +18,21 @@ pub trait RuleQueries: Send + Sync {
 
 /// The queries of one tick.
 pub trait TickQueries {
-    /// Evaluates an expression at one time. `written` are samples of earlier rules of the group that the expression may
-    /// read and that storage does not have yet; when it is empty, work may be shared with other expressions.
+    /// Evaluates an expression at one time. `earlier` is there when the expression may read what earlier rules of the
+    /// group wrote in this tick; without it, all work may be shared with other expressions.
     ///
     /// # Errors
     /// As the engine says.
-    fn eval(&self, expr: &Expr, ts: Timestamp, written: &[Written]) -> Result<QueryResult, QueryError>;
+    fn eval(&self, expr: &Expr, ts: Timestamp, earlier: Option<Earlier<'_>>) -> Result<QueryResult, QueryError>;
+}
+
+/// What earlier rules of a group wrote in this tick.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier<'a> {
+    /// The samples, which storage does not have yet.
+    pub samples: &'a [Written],
+    /// Names of all series that rules of the group record: selectors that may see one are not shared.
+    pub names: &'a Arc<WrittenNames>,
 }
 
 /// A sample that a rule of this tick made, before it reaches storage.

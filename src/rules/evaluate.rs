@@ -8,7 +8,7 @@ use crate::promql::{QueryError, QueryResult, QueryValue, Sample};
 
 use super::alerting::{ALERT_NAME, AlertTiming, Found, StepError};
 use super::config::{RulesConfig, millis};
-use super::doors::{TickQueries, Written};
+use super::doors::{Earlier, TickQueries};
 use super::recording::{RecordError, record};
 use super::spec::{AlertSpec, RuleSpec};
 use super::state::RuleState;
@@ -35,8 +35,8 @@ pub(super) struct RuleEval<'a> {
     pub(super) slot: Timestamp,
     /// The slot less the query offset: the time of the expression and of the samples.
     pub(super) at: Timestamp,
-    /// Samples of earlier rules that this one may read.
-    pub(super) written: &'a [Written],
+    /// What earlier rules wrote, if this one may read it.
+    pub(super) earlier: Option<Earlier<'a>>,
     /// The group's limit.
     pub(super) limit: usize,
 }
@@ -62,12 +62,12 @@ impl RuleEval<'_> {
     }
 
     fn vector(&self, expr: &Expr) -> Result<Vec<Sample>, RuleError> {
-        vector_of(self.queries.eval(expr, self.at, self.written)?).ok_or(RuleError::NoVector)
+        vector_of(self.queries.eval(expr, self.at, self.earlier)?).ok_or(RuleError::NoVector)
     }
 
     fn text_query(&self, text: &str) -> Result<Vec<Sample>, String> {
         let expr = parse(text).map_err(|error| error.to_string())?;
-        let result = self.queries.eval(&expr, self.slot, self.written).map_err(|error| error.to_string())?;
+        let result = self.queries.eval(&expr, self.slot, self.earlier).map_err(|error| error.to_string())?;
         vector_of(result).ok_or_else(|| RuleError::NoVector.to_string())
     }
 

@@ -6,11 +6,12 @@ use parking_lot::Mutex;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::model::{GroupId, Labels, Timestamp, Value};
+use crate::promql::WrittenNames;
 use crate::storage::Querier;
 
 use super::config::{RulesConfig, millis};
 use super::counters::RuleCounters;
-use super::doors::{Notice, NotifySink, RuleSink, TickQueries};
+use super::doors::{Earlier, Notice, NotifySink, RuleSink, TickQueries};
 use super::evaluate::{RuleError, RuleEval};
 use super::reads;
 use super::restore::{self, RestoreTimes};
@@ -43,6 +44,8 @@ pub(super) struct Group {
     leftovers: Vec<RuleSeries>,
     reads_earlier: Vec<bool>,
     shares_outputs: bool,
+    /// Names that its recording rules write.
+    recorded: Arc<WrittenNames>,
     /// Evaluations until `for` is restored; `None` when that is done.
     restore_in: Option<u32>,
     last_slot: Timestamp,
@@ -71,6 +74,7 @@ impl Group {
             leftovers: Vec::new(),
             reads_earlier: reads::reads_earlier(&spec),
             shares_outputs: reads::share_outputs(&spec),
+            recorded: Arc::new(reads::recorded_names(&spec)),
             restore_in: restore.then_some(2),
             last_slot: Timestamp::MIN,
         }
@@ -145,7 +149,7 @@ impl Group {
             config: env.config,
             slot,
             at,
-            written: if self.reads_earlier[i] { out.written() } else { &[] },
+            earlier: self.reads_earlier[i].then(|| Earlier { samples: out.written(), names: &self.recorded }),
             limit: self.shared.spec.limit as usize,
         };
         let outcome = samples_of(rule, &eval);

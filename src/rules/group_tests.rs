@@ -65,9 +65,9 @@ impl RuleQueries for World {
 struct Tick<'a>(&'a World);
 
 impl TickQueries for Tick<'_> {
-    fn eval(&self, expr: &Expr, ts: Timestamp, written: &[Written]) -> Result<QueryResult, QueryError> {
+    fn eval(&self, expr: &Expr, ts: Timestamp, earlier: Option<Earlier<'_>>) -> Result<QueryResult, QueryError> {
         let text = expr.to_string();
-        self.0.seen.lock().push((text.clone(), written.len()));
+        self.0.seen.lock().push((text.clone(), earlier.map_or(0, |earlier| earlier.samples.len())));
         let answers = self.0.answers.lock();
         let lines = answers.get(&text).cloned().unwrap_or(Ok(Vec::new())).map_err(QueryError::Execution)?;
         let sample = |line: String| {

@@ -18,6 +18,7 @@ mod check;
 mod config;
 mod counters;
 mod doors;
+mod engine;
 mod evaluate;
 mod files;
 mod group;
@@ -46,7 +47,8 @@ pub use alerting::{ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, AlertState
 pub use check::{CheckReport, FileCounts, FileReport, check_files};
 pub use config::RulesConfig;
 pub use counters::RuleCounters;
-pub use doors::{NoNotifications, Notice, NotifySink, RuleQueries, RuleSink, TickQueries, Written};
+pub use doors::{Earlier, NoNotifications, Notice, NotifySink, RuleQueries, RuleSink, TickQueries, Written};
+pub use engine::EngineQueries;
 pub use files::expand_patterns;
 pub use lint::{DuplicateRule, duplicate_rules};
 pub use manager::{LoadSummary, RuleManager, WaitForSources};

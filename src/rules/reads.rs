@@ -1,6 +1,7 @@
 //! Which rules of a group read what earlier ones write.
 
 use crate::model::METRIC_NAME;
+use crate::promql::WrittenNames;
 use crate::promql::parser::{Expr, FunctionId, VectorSelector};
 
 use super::alerting::{ALERTS, ALERTS_FOR_STATE};
@@ -27,6 +28,13 @@ pub(super) fn share_outputs(group: &GroupSpec) -> bool {
     names.sort_unstable();
     names.windows(2).any(|pair| pair[0] == pair[1])
         || names.iter().any(|(name, alert)| !alert && matches!(*name, ALERTS | ALERTS_FOR_STATE))
+}
+
+/// Names of the series that the group's recording rules write.
+pub(super) fn recorded_names(group: &GroupSpec) -> WrittenNames {
+    let mut names = WrittenNames::new();
+    group.rules.iter().filter(|rule| rule.alert().is_none()).for_each(|rule| names.insert(&rule.name));
+    names
 }
 
 fn outputs(rule: &RuleSpec) -> Vec<&str> {
