@@ -11,6 +11,7 @@ mod scheduler;
 pub mod system;
 #[cfg(test)]
 mod testing;
+pub mod worker;
 
 pub use collector::{CollectError, Collector, Reading};
 pub use scheduler::{BatchSink, CollectorView, Job, Outcome, Scheduler, SchedulerHandle};
