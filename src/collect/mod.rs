@@ -13,6 +13,7 @@ pub mod scrape;
 pub mod system;
 #[cfg(test)]
 mod testing;
+pub mod worker;
 
 pub use collector::{CollectError, Collector, Reading};
 pub use scheduler::{BatchSink, CollectorView, Job, Outcome, Scheduler, SchedulerHandle};

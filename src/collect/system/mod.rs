@@ -47,6 +47,7 @@ use super::{Collector, Job};
 
 pub use config::SystemConfig;
 pub use detect::{Found, detect};
+pub(crate) use own_process::{boot_seconds, count_entries};
 pub use roots::Roots;
 pub use usage::{CpuTimes, Snapshot, Usage};
 
