@@ -2,12 +2,11 @@ import type { Unit } from './data/panels';
 
 const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** Three significant digits at most, no exponent, a true minus sign. */
+/** Three significant digits, so that a moving number keeps its width; whole numbers stay whole. */
 function digits(value: number): string {
   const size = Math.abs(value);
-  const places = size >= 99.95 || size === 0 ? 0 : size >= 9.995 ? 1 : 2;
-  const text = value.toFixed(places);
-  return (places ? text.replace(/\.?0+$/, '') : text).replace('-', '−');
+  const places = size >= 99.95 || Number.isInteger(value) ? 0 : size >= 9.995 ? 1 : 2;
+  return value.toFixed(places).replace('-', '−');
 }
 
 function bytes(value: number): string {
@@ -39,6 +38,8 @@ function large(value: number): string {
 export function format(value: number | undefined, unit: Unit): string {
   if (value === undefined || Number.isNaN(value)) return '–';
   switch (unit) {
+    case 'yes':
+      return value ? 'yes' : 'no';
     case 'ratio':
       return `${digits(value * 100)} %`;
     case 'bytes':
@@ -63,6 +64,13 @@ export function format(value: number | undefined, unit: Unit): string {
   }
 }
 
+/** A value at an axis: the title has the unit, only bytes, shares and times carry their own. */
+export function axisText(value: number, unit: Unit): string {
+  const own = unit === 'ratio' || unit === 'bytes' || unit === 'bytes/s' || unit === 'seconds';
+  const text = own ? format(value, unit).replace('/s', '') : large(value);
+  return text.replace(/(\.\d*?)0+(?!\d)/, '$1').replace(/\.(?!\d)/, '');
+}
+
 /** What stands in a chart's title beside its name. */
 export const UNIT_WORD: Record<Unit, string> = {
   ratio: '%',
@@ -76,6 +84,7 @@ export const UNIT_WORD: Record<Unit, string> = {
   cores: 'cores',
   load: 'tasks',
   'requests/s': 'requests/s',
+  yes: '',
 };
 
 /** A length of time in its two largest parts: `3 d 4 h`, `5 min`, `12 s`. */

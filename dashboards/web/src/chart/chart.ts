@@ -1,12 +1,11 @@
 import uPlot from 'uplot';
-import type { Column, Columns } from '../data/columns';
+import type { Columns } from '../data/columns';
 import type { PanelDef } from '../data/panels';
-import { clockMinute, format } from '../format';
+import { axisText, clockMinute } from '../format';
 import { ground, ink } from '../theme';
+import { shown, type Line } from './lines';
 import { axisFor, splits, spread, type Axis } from './scale';
 
-/** Lines drawn at once; more cannot be told apart. */
-export const MAX_LINES = 8;
 const FONT = '11px ui-sans-serif, system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 const LABEL_HEIGHT = 13;
 const LABEL_CHARS = 12;
@@ -15,16 +14,6 @@ const LABEL_CHARS = 12;
 export interface Span {
   now(): number;
   width(): number;
-}
-
-/** The columns that a chart shows: all, or those with the largest newest values. */
-export function shown(data: Columns): Column[] {
-  const live = data.columns.filter((c) => c.lastSeen > data.last - 600);
-  if (live.length <= MAX_LINES) return live;
-  return [...live]
-    .sort((a, b) => (data.latest(b) || 0) - (data.latest(a) || 0))
-    .slice(0, MAX_LINES)
-    .sort((a, b) => a.slot - b.slot);
 }
 
 /** A line through the values; NaN ends a stroke, so that a hole stays a hole. */
@@ -58,7 +47,7 @@ const path: uPlot.Series.PathBuilder = (u, seriesIdx, first, last) => {
  */
 export class Chart {
   private plot: uPlot | undefined;
-  private lines: Column[] = [];
+  private lines: readonly Line[] = [];
   private drawn = '';
   private axis: Axis = { top: 1, steps: 4 };
   private readonly resizer: ResizeObserver;
@@ -87,12 +76,12 @@ export class Chart {
 
   draw(): void {
     this.lines = shown(this.data);
-    const shape = `${this.lines.map((c) => c.id).join('\u0004')}`;
+    const shape = this.lines.map((line) => line.column.id).join('\u0004');
     if (!this.plot || shape !== this.drawn) {
       this.drawn = shape;
       this.build();
     }
-    const columns = this.lines.map((c) => this.data.values(c));
+    const columns = this.lines.map((line) => this.data.values(line.column));
     this.axis = this.def.max
       ? { top: this.def.max, steps: 4 }
       : axisFor(this.largest(columns) * 1.04, this.def.unit);
@@ -164,7 +153,7 @@ export class Chart {
             size: 58,
             gap: 6,
             splits: () => splits(this.axis),
-            values: (_, at) => at.map((v) => format(v, unit)),
+            values: (_, at) => at.map((v) => axisText(v, unit)),
           },
         ],
         series: [{}, ...this.lines.map((line) => this.series(line))],
@@ -179,9 +168,9 @@ export class Chart {
     this.plot.root.setAttribute('aria-hidden', 'true');
   }
 
-  private series(line: Column): uPlot.Series {
-    const { colour, dash } = ink(this.lines.length > 1 ? line.slot : 0);
-    return { label: line.label, stroke: colour, dash, width: 1.5, paths: path, points: { show: false } };
+  private series(line: Line): uPlot.Series {
+    const { colour, dash } = ink(line.ink);
+    return { label: line.column.label, stroke: colour, dash, width: 1.5, paths: path, points: { show: false } };
   }
 
   /** Round minutes on the time axis, as many as the width carries. */
@@ -201,7 +190,7 @@ export class Chart {
     const ratio = devicePixelRatio;
     const { left, top, width, height } = u.bbox;
     const wanted = this.lines.map((line) => {
-      const value = this.data.latest(line);
+      const value = this.data.latest(line.column);
       return Number.isNaN(value) ? NaN : u.valToPos(value, 'y', true);
     });
     const present = this.lines.map((_, i) => i).filter((i) => !Number.isNaN(wanted[i]));
@@ -218,9 +207,9 @@ export class Chart {
     ctx.textBaseline = 'middle';
     ctx.textAlign = 'left';
     present.forEach((i, n) => {
-      const line = this.lines[i] as Column;
-      ctx.fillStyle = ink(line.slot).colour;
-      ctx.fillText(short(line.label), left + width + 6 * ratio, placed[n] as number);
+      const line = this.lines[i] as Line;
+      ctx.fillStyle = ink(line.ink).colour;
+      ctx.fillText(short(line.column.label), left + width + 6 * ratio, placed[n] as number);
     });
     ctx.restore();
   }

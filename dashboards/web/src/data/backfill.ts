@@ -21,10 +21,10 @@ export async function backfill(engine: Engine, signal: AbortSignal): Promise<voi
     asked.set(text, known);
     return known;
   };
-  const queue = engine.watches.filter((w) => w.history);
+  const queue = engine.watches.filter((w) => w.history > 0);
   const worker = async (): Promise<void> => {
     for (let watch = queue.shift(); watch; watch = queue.shift()) {
-      const answers = await Promise.all(watch.questions.map((q) => once(q.text)));
+      const answers = await Promise.all(watch.questions.slice(0, watch.history).map((q) => once(q.text)));
       fill(watch, answers, end);
       engine.now ||= end * 1000;
       engine.changed();

@@ -4,7 +4,7 @@ import { printSelector, selectors } from '../promql/ast';
 import { evaluate, key, type Labels, type Sample } from '../promql/eval';
 import { parse } from '../promql/parse';
 import { Columns, type Cell } from './columns';
-import { facts, sections, tiles, type PanelDef, type TableDef, type TileDef } from './panels';
+import { facts, sections, tiles, type PanelDef, type SectionDef, type TableDef, type TileDef } from './panels';
 import { SeriesStore } from './store';
 
 /** A query of a panel, read once. */
@@ -27,8 +27,8 @@ export class Watch {
   constructor(
     readonly id: string,
     readonly questions: Question[],
-    /** Whether its past is asked for when the page opens. */
-    readonly history: boolean,
+    /** How many of its questions, from the first, are asked for the past too. */
+    readonly history: number,
   ) {
     this.metrics = new Set(questions.flatMap((q) => selectors(q.expr)).map((s) => s.metric));
   }
@@ -62,19 +62,23 @@ export function cellOf(question: Question, index: number, { labels, value }: Sam
   return { id: `${index}\u0003${key(labels)}`, query: index, labels, label, value };
 }
 
-const ofPanel = (p: PanelDef) => new Watch(p.id, p.series.map((s) => ask(s.query, s.legend)), true);
+const ofPanel = (p: PanelDef) =>
+  new Watch(p.id, p.series.map((s) => ask(s.query, s.legend)), p.series.length);
 const ofTable = (t: TableDef) =>
-  new Watch(t.id, t.columns.map((c) => ask(c.query, `{{${t.rows}}}`)), false);
+  new Watch(t.id, t.columns.map((c) => ask(c.query, `{{${t.rows}}}`)), 0);
+const ofSection = (s: SectionDef) => [...s.panels.map(ofPanel), ...(s.tables ?? []).map(ofTable)];
 const ofTile = (t: TileDef) =>
-  new Watch(`tile-${t.id}`, [ask(t.query), ...t.notes.map((n) => ask(n.query))], true);
-const ofFact = ([id, query]: [string, string]) => new Watch(`fact-${id}`, [ask(query)], false);
+  new Watch(`tile-${t.id}`, [ask(t.query), ...t.notes.map((n) => ask(n.query))], 1);
+const ofFact = ([id, query]: [string, string]) => new Watch(`fact-${id}`, [ask(query)], 0);
 
 /** Turns raw samples into rows of panels. It neither draws nor knows where samples come from. */
 export class Engine {
   readonly store = new SeriesStore();
+  /** In the order in which their past is fetched: what is seen first comes first. */
   readonly watches: Watch[] = [
-    ...sections.flatMap((s) => [...s.panels.map(ofPanel), ...(s.tables ?? []).map(ofTable)]),
+    ...sections.slice(0, 1).flatMap(ofSection),
     ...tiles.map(ofTile),
+    ...sections.slice(1).flatMap(ofSection),
     ...Object.entries(facts).map(ofFact),
   ];
   /** The newest timestamp of any tick, in milliseconds: the right edge of all charts. */

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { Chart, shown } from '../chart/chart';
+import { Chart } from '../chart/chart';
+import { shown } from '../chart/lines';
 import { loop } from '../chart/loop';
 import type { Column } from '../data/columns';
 import type { Watch } from '../data/engine';
@@ -94,15 +95,15 @@ function Legend({ def, watch, row }: { def: PanelDef; watch: Watch; row: number 
   void theme.value;
   const lines = shown(watch.data);
   const at = row !== null && row < watch.data.rows ? watch.data.times()[row] : undefined;
-  const value = (line: Column): number =>
-    (row !== null && at !== undefined ? watch.data.values(line)[row] : watch.data.latest(line)) as number;
+  const value = (column: Column): number =>
+    (row !== null && at !== undefined ? watch.data.values(column)[row] : watch.data.latest(column)) as number;
   return (
     <ul class="legend" aria-hidden="true">
-      {lines.map((line) => (
-        <li key={line.id}>
-          <Swatch slot={lines.length > 1 ? line.slot : 0} />
-          <span class="legend-name">{line.label}</span>
-          <b>{format(value(line), def.unit)}</b>
+      {lines.map(({ column, ink: slot }) => (
+        <li key={column.id}>
+          <Swatch slot={slot} />
+          <span class="legend-name">{column.label}</span>
+          <b>{format(value(column), def.unit)}</b>
         </li>
       ))}
       {at !== undefined && <li class="legend-time">{clockTime(at)}</li>}
@@ -176,7 +177,7 @@ function keyboard(def: PanelDef, watch: Watch, chart: { current: Chart | undefin
       if (row === undefined) return;
       const at = watch.data.times()[row];
       const words = shown(watch.data).map(
-        (line) => `${line.label} ${format(watch.data.values(line)[row as number], def.unit)}`,
+        ({ column }) => `${column.label} ${format(watch.data.values(column)[row as number], def.unit)}`,
       );
       if (at !== undefined) spoken.value = `${clockTime(at)}: ${words.join(', ')}`;
     }, 250);

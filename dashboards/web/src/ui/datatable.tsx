@@ -1,4 +1,4 @@
-import { shown } from '../chart/chart';
+import { shown } from '../chart/lines';
 import type { Watch } from '../data/engine';
 import type { PanelDef } from '../data/panels';
 import { clockTime, format } from '../format';
@@ -9,7 +9,7 @@ const MAX_ROWS = 60;
 /** The chart's data as a table: for eyes that do not see the canvas, and for exact numbers. */
 export function DataTable({ def, watch }: { def: PanelDef; watch: Watch }) {
   void watch.version.value;
-  const lines = shown(watch.data);
+  const lines = shown(watch.data).map((line) => line.column);
   const columns = lines.map((line) => watch.data.values(line));
   const times = watch.data.times();
   const from = times.findIndex((t) => t >= span.now() - span.width());

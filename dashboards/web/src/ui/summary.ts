@@ -1,4 +1,4 @@
-import { shown } from '../chart/chart';
+import { shown } from '../chart/lines';
 import type { Watch } from '../data/engine';
 import type { PanelDef } from '../data/panels';
 import { duration, format } from '../format';
@@ -21,7 +21,7 @@ export function summary(def: PanelDef, watch: Watch): string {
 function describe(def: PanelDef, watch: Watch): string {
   const times = watch.data.times();
   const from = span.now() - span.width();
-  const lines = shown(watch.data).map((line) => {
+  const lines = shown(watch.data).map(({ column: line }) => {
     const values = [...watch.data.values(line)].filter((v, i) => !Number.isNaN(v) && (times[i] as number) >= from);
     if (!values.length) return `${line.label}: no value`;
     const say = (v: number): string => format(v, def.unit);

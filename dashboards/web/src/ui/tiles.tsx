@@ -72,6 +72,7 @@ function AlertTile() {
   const pending = alerts.length - firing.length;
   const worst = firing[0]?.severity ?? 'ok';
   const notes = [`${pending} pending`, ...(rules === undefined ? [] : [`${rules} rules`])];
+  const names = [...new Set(firing.map((a) => a.name))];
   return (
     <a class={`card tile alert-tile ${unavailable ? '' : firing.length ? `sev-${worst}` : 'sev-ok'}`} href="#alerts">
       <span class="tile-title">Alerts</span>
@@ -84,6 +85,12 @@ function AlertTile() {
         </span>
       )}
       <span class="tile-notes">{unavailable ? 'needs the API' : notes.join(' · ')}</span>
+      {names.length > 0 && (
+        <span class="tile-names">
+          {names[0]}
+          {names.length > 1 && ` +${names.length - 1}`}
+        </span>
+      )}
     </a>
   );
 }
