@@ -31,8 +31,7 @@ impl Eval<'_> {
         let names: Vec<&Matcher> = info.matchers.iter().filter(|m| m.name == METRIC_NAME).collect();
         let data: Vec<&Matcher> = info.matchers.iter().filter(|m| m.name != METRIC_NAME).collect();
         let named = names.iter().any(|matcher| is_positive(matcher));
-        let is_info =
-            |labels: &Labels| named && names.iter().all(|matcher| matcher.matches(labels.metric_name()));
+        let is_info = |labels: &Labels| named && names.iter().all(|matcher| matcher.matches(labels.metric_name()));
         let Some(selector) = info_selector(info, &names, &base, is_info)? else {
             return self.enrich(&base, &[], &data, is_info, grid);
         };
