@@ -165,4 +165,3 @@ fn best_order(values: &[i64]) -> (u8, usize) {
     let order = (0..3).min_by_key(|o| bits[*o]).unwrap_or(0);
     (order as u8, bytes[order])
 }
-

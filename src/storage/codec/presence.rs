@@ -24,9 +24,11 @@ pub(crate) fn encode_presence(present: &[bool], out: &mut Vec<u8>) {
         if out.len() - start > bitmap_len {
             out.truncate(start);
             out.push(BITMAP);
-            out.extend(present.chunks(8).map(|bits| {
-                bits.iter().enumerate().fold(0u8, |byte, (i, bit)| byte | u8::from(*bit) << i)
-            }));
+            out.extend(
+                present
+                    .chunks(8)
+                    .map(|bits| bits.iter().enumerate().fold(0u8, |byte, (i, bit)| byte | u8::from(*bit) << i)),
+            );
             return;
         }
     }
