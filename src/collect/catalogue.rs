@@ -5,7 +5,7 @@
 
 use crate::model::{FamilyDesc, MetricKind};
 
-use super::{scheduler, system, worker};
+use super::{gpu, scheduler, system, worker};
 
 /// All declared families, in the order of their collectors.
 pub fn all() -> impl Iterator<Item = &'static FamilyDesc> {
@@ -17,7 +17,7 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
     all().find(|desc| desc.name == name)
 }
 
-static GROUPS: &[&[&[FamilyDesc]]] = &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES]];
+static GROUPS: &[&[&[FamilyDesc]]] = &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES];
 
 const fn desc(
     kind: MetricKind,
@@ -50,6 +50,16 @@ pub(crate) const fn gauge(
     max_series: u32,
 ) -> FamilyDesc {
     desc(MetricKind::Gauge, name, unit, help, labels, max_series)
+}
+
+/// Facts as labels; `name` ends in `_info`.
+pub(crate) const fn info(
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    max_series: u32,
+) -> FamilyDesc {
+    desc(MetricKind::Info, name, "", help, labels, max_series)
 }
 
 /// A family without a type, where node_exporter states none.

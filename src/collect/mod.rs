@@ -6,6 +6,7 @@
 pub mod catalogue;
 mod collector;
 mod emit;
+pub mod gpu;
 pub mod llm;
 pub(crate) mod proc_pid;
 mod scheduler;

@@ -239,6 +239,13 @@ impl WorkersHandle {
         views
     }
 
+    /// The group of a process, if it was there at the last tick and has one.
+    pub fn group_of(&self, pid: i32) -> Option<String> {
+        let shared = self.0.lock();
+        let group = shared.table.get(pid)?.group?;
+        shared.groups.name(group).map(str::to_owned)
+    }
+
     /// How many processes are remembered; none that has ended.
     pub fn remembered(&self) -> usize {
         self.0.lock().table.len()
