@@ -42,6 +42,8 @@ mod view;
 mod group_tests;
 #[cfg(test)]
 mod read_tests;
+#[cfg(test)]
+mod shipped_tests;
 
 pub use alerting::{ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, AlertStates, AlertTiming, Found, StepError};
 pub use check::{CheckReport, FileCounts, FileReport, check_files};
