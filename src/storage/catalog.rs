@@ -16,11 +16,14 @@ use super::store::Retire;
 /// Bytes that redb takes for itself and for its small tables.
 const FIXED_BYTES: u64 = 1 << 20;
 
+/// Series by id; a damaged block of the table leaves holes.
+pub(crate) type Ids = Arc<Vec<Option<Sid>>>;
+
 /// The series of one generation of segments.
 #[derive(Debug, Default)]
 pub(crate) struct Epoch {
     /// Series by id; `None` while the table has not been read.
-    ids: Option<Arc<Vec<Option<Sid>>>>,
+    ids: Option<Ids>,
     by_sid: FxHashMap<Sid, u32>,
     /// Segments that are left.
     segments: u32,
@@ -63,7 +66,7 @@ impl Catalog {
     }
 
     /// The series by id, if the table has been read.
-    pub(crate) fn ids(&self, epoch: u32) -> Option<Arc<Vec<Option<Sid>>>> {
+    pub(crate) fn ids(&self, epoch: u32) -> Option<Ids> {
         self.epochs.get(&epoch)?.ids.clone()
     }
 

@@ -28,4 +28,4 @@ mod tests;
 pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTable};
 pub use error::StorageError;
 pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries};
-pub use ring::Ring;
+pub use ring::{Ring, StatePair};

@@ -16,11 +16,14 @@ use super::head::{Head, Limits};
 use super::querier::ExemplarSeries;
 use super::replay;
 use super::seal::Sealer;
-use super::store::{Retire, StateChange, Store};
+use super::store::{Retire, StateChange, StateKey, Store};
 use super::{Progress, StorageError};
 
 /// Rows that may wait in memory while the disk fails; beyond that they are given up and counted.
 const MAX_PENDING_BYTES: usize = 64 << 20;
+
+/// Key and value of a small table.
+pub type StatePair = (Vec<u8>, Vec<u8>);
 
 /// The store of recent history: appends, queries, seals, forgets. Cheap to share by `Arc`; all methods take `&self`.
 ///
@@ -58,7 +61,7 @@ pub struct Ring {
     pub(crate) cache: ColumnCache,
     counters: Arc<RingCounters>,
     /// Changes of the small tables since the last commit.
-    state: Mutex<BTreeMap<(u8, Vec<u8>), Option<Vec<u8>>>>,
+    state: Mutex<BTreeMap<StateKey, Option<Vec<u8>>>>,
     /// When rows were written last, for relaxed durability.
     last_write: AtomicI64,
     pub(crate) degraded: AtomicBool,
@@ -315,7 +318,7 @@ impl Ring {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn state_scan(&self, table: StateTable) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+    pub fn state_scan(&self, table: StateTable) -> Result<Vec<StatePair>, StorageError> {
         let pending = self.state.lock().clone();
         let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = self.store.state_scan(table as u8)?.into_iter().collect();
         for ((found, key), value) in pending {

@@ -9,6 +9,7 @@ use crate::model::{Labels, Matcher, Timestamp, Value, is_absent};
 use super::StorageError;
 use super::bytes::{FormatError, Reader};
 use super::cache::{ColumnKey, Decoded};
+use super::catalog::Ids;
 use super::codec::{decode_floats, decode_histograms, decode_ints};
 use super::head::{RunBuilder, Sid, bounds, push};
 use super::querier::{Column, Querier, Run, SelectRequest, SelectedSeries};
@@ -22,7 +23,7 @@ struct Snapshot {
     /// Place in `series`.
     by_sid: FxHashMap<Sid, usize>,
     /// Segments that memory does not cover, with what their ids mean.
-    segments: Vec<(Arc<SegmentMeta>, Arc<Vec<Option<Sid>>>)>,
+    segments: Vec<(Arc<SegmentMeta>, Ids)>,
 }
 
 struct Found {
@@ -44,7 +45,9 @@ impl Querier for Ring {
             let mut runs = merge(found.runs);
             if request.last_only {
                 runs.drain(..runs.len().saturating_sub(1));
-                runs.last_mut().map(|run| run.from = run.to - 1);
+                if let Some(run) = runs.last_mut() {
+                    run.from = run.to - 1;
+                }
             }
             (!runs.is_empty()).then_some(SelectedSeries { labels: found.labels, runs })
         });

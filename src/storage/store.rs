@@ -391,7 +391,10 @@ impl Store {
 }
 
 /// A change of a small table: table, key, and the value or `None` to remove it.
-pub(crate) type StateChange = ((u8, Vec<u8>), Option<Vec<u8>>);
+pub(crate) type StateChange = (StateKey, Option<Vec<u8>>);
+
+/// Table and key of a small table's value.
+pub(crate) type StateKey = (u8, Vec<u8>);
 
 fn put_state(txn: &WriteTransaction, changes: &[StateChange]) -> std::result::Result<(), redb::Error> {
     if changes.is_empty() {

@@ -69,10 +69,13 @@ pub(crate) struct Head {
     scratch: Vec<f64>,
 }
 
+/// The series of a group's columns, and its blocks.
+pub(crate) type GroupData = (Vec<Option<Sid>>, Vec<Arc<Block>>);
+
 /// What a window holds, shared with the head or copied, for the sealer.
 #[derive(Debug, Default)]
 pub(crate) struct WindowData {
-    pub(crate) groups: Vec<(Vec<Option<Sid>>, Vec<Arc<Block>>)>,
+    pub(crate) groups: Vec<GroupData>,
     pub(crate) irregular: Vec<(Sid, Vec<IrregularSample>)>,
 }
 

@@ -268,7 +268,8 @@ mod tests {
     #[test]
     fn matchers_find_series() {
         use MatchOp::{Equal, NotEqual, NotRegex, Regex};
-        let cases: &[(&[(MatchOp, &str, &str)], &str)] = &[
+        type Case<'a> = (&'a [(MatchOp, &'a str, &'a str)], &'a str);
+        let cases: &[Case<'_>] = &[
             (&[], "cpu/idle cpu/system cpu/user mem/ up/x"),
             (&[(Equal, "__name__", "cpu")], "cpu/idle cpu/system cpu/user"),
             (&[(Equal, "__name__", "cpu"), (Regex, "mode", "user|idle|gone")], "cpu/idle cpu/user"),
