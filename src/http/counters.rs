@@ -17,16 +17,16 @@ static REQUESTS: FamilyDesc = FamilyDesc {
     labels: &["handler", "code"],
     max_series: 500,
 };
-static SUBSCRIBERS: FamilyDesc = FamilyDesc {
-    name: "watchfire_live_subscribers",
+static SOCKETS: FamilyDesc = FamilyDesc {
+    name: "watchfire_http_sockets",
     kind: MetricKind::Gauge,
     unit: "",
-    help: "Pages and sockets that follow live data now.",
+    help: "WebSockets that are open.",
     labels: &[],
     max_series: 1,
 };
 static RESYNCS: FamilyDesc = FamilyDesc {
-    name: "watchfire_live_resyncs_total",
+    name: "watchfire_http_live_resyncs_total",
     kind: MetricKind::Counter,
     unit: "",
     help: "Times that a page was too slow for the live stream and was told to read the history again.",
@@ -41,8 +41,8 @@ const MAX_PAIRS: usize = 500;
 #[derive(Debug, Default)]
 pub struct HttpCounters {
     requests: Mutex<BTreeMap<(String, u16), u64>>,
-    /// Streams and sockets that are open.
-    pub subscribers: AtomicU64,
+    /// WebSockets that are open.
+    pub sockets: AtomicU64,
     /// Times that a stream told its page to read the history again.
     pub resyncs: AtomicU64,
 }
@@ -62,7 +62,7 @@ impl OwnSource for HttpCounters {
         for ((route, code), count) in self.requests.lock().iter() {
             out.add_with(&REQUESTS, &[route, &code.to_string()], *count as f64);
         }
-        out.add(&SUBSCRIBERS, self.subscribers.load(Ordering::Relaxed) as f64);
+        out.add(&SOCKETS, self.sockets.load(Ordering::Relaxed) as f64);
         out.add(&RESYNCS, self.resyncs.load(Ordering::Relaxed) as f64);
     }
 }

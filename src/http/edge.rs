@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::counters::HttpCounters;
 use super::guard::{Guard, TokenError};
@@ -13,8 +13,7 @@ use super::routes;
 use super::server::HttpConfig;
 use crate::clock::Clock;
 use crate::limits;
-use crate::live::Live;
-use crate::model::Intern;
+use crate::live::Hub;
 use crate::profiling::{Profiler, RuntimeHandle};
 use crate::promql::Engine;
 use crate::registry::{Latest, SeriesTable};
@@ -35,7 +34,7 @@ pub struct Parts {
     /// `/metrics`.
     pub metrics: Arc<MetricsPage>,
     /// Ticks as they come.
-    pub live: Arc<Live>,
+    pub live: Arc<Hub>,
     /// The rules.
     pub rules: Arc<dyn Rules>,
     /// The scrape targets.
@@ -60,7 +59,7 @@ pub struct Edge {
     pub(super) table: Arc<SeriesTable>,
     pub(super) latest: Arc<Latest>,
     pub(super) metrics: Arc<MetricsPage>,
-    pub(super) live: Arc<Live>,
+    pub(super) live: Arc<Hub>,
     pub(super) rules: Arc<dyn Rules>,
     pub(super) targets: Arc<dyn Targets>,
     pub(super) events: Arc<dyn EventSink>,
@@ -69,8 +68,10 @@ pub struct Edge {
     pub(super) counters: Arc<HttpCounters>,
     /// Places for reading requests; the rest waits without holding a thread.
     pub(super) query_places: Arc<Semaphore>,
-    /// Places for streams and sockets.
-    pub(super) live_places: Arc<Semaphore>,
+    /// Places for sockets; the hub counts the streams.
+    pub(super) sockets: Arc<Semaphore>,
+    /// Becomes true when the server stops: streams and sockets end then.
+    pub(super) stop: watch::Sender<bool>,
     runtimes: RwLock<Vec<RuntimeHandle>>,
 }
 
@@ -100,7 +101,8 @@ impl Edge {
             profiler,
             counters,
             query_places: Arc::new(Semaphore::new(limits::MAX_CONCURRENT_QUERIES)),
-            live_places: Arc::new(Semaphore::new(limits::MAX_LIVE_SUBSCRIBERS)),
+            sockets: Arc::new(Semaphore::new(limits::MAX_LIVE_SUBSCRIBERS)),
+            stop: watch::Sender::new(false),
             runtimes: RwLock::default(),
         })
     }

@@ -14,7 +14,7 @@ use super::error::{ApiError, ErrorKind};
 use crate::exposition::{BodyCache, Format, Page, PageFamily, PageSeries, accepts_gzip, negotiate};
 use crate::model::Timestamp;
 use crate::registry::Latest;
-use crate::telemetry::OwnMetrics;
+use crate::telemetry::{OwnMetrics, Reading};
 
 /// Series may come between reading the layout and reading the values; they rarely do so twice in a row.
 const LAYOUT_TRIES: usize = 4;
@@ -54,6 +54,11 @@ impl MetricsPage {
         page.generation().hash(&mut hasher);
         values.iter().for_each(|value| value.to_bits().hash(&mut hasher));
         self.bodies.get(format, compressed, hasher.finish(), |out| page.render(values, &self.own.encode(), out))
+    }
+
+    /// The daemon's own values now.
+    pub(super) fn own_readings(&self) -> Vec<Reading> {
+        self.own.as_samples()
     }
 
     /// Reads the values, and the layout again when it is not theirs.

@@ -21,6 +21,7 @@ mod ports;
 mod pprof;
 mod routes;
 mod server;
+mod times;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ pub use error::{ApiError, ErrorKind};
 pub use guard::TokenError;
 pub use metrics::MetricsPage;
 pub use ports::{
-    AlertingRule, Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, RecordingRule, Rule, RuleGroup,
+    AlertingRule, Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, Rule, RuleGroup,
     RuleHealth, Rules, RuntimeFacts, StorageFacts, Target, TargetHealth, Targets,
 };
 pub use routes::{RouteFact, Scope, route_facts};

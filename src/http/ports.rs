@@ -35,6 +35,9 @@ pub trait Daemon: Send + Sync {
 
     /// Each collector with its last outcome. JSON.
     fn collectors(&self) -> serde_json::Value;
+
+    /// The processes that worker matchers found at the last tick. JSON.
+    fn processes(&self) -> serde_json::Value;
 }
 
 /// Facts about the running process.
@@ -146,9 +149,6 @@ pub struct AlertingRule {
     /// Alerts that are pending or firing.
     pub alerts: Vec<Alert>,
 }
-
-/// A recording rule has nothing of its own.
-pub type RecordingRule = Rule;
 
 /// The scrape targets as the API shows them.
 pub trait Targets: Send + Sync {
