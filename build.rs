@@ -12,7 +12,8 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 /// Shown where neither the page's source nor its build is there.
-const PLACEHOLDER: &str = "<!doctype html><title>watchfire</title><p>This build has no page: see <a href=metrics>metrics</a>.";
+const PLACEHOLDER: &str =
+    "<!doctype html><title>watchfire</title><p>This build has no page: see <a href=metrics>metrics</a>.";
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -25,7 +26,9 @@ fn main() {
         collect(&dist, &dist, &mut files).expect("the page's files can be read");
         files.sort();
     } else if source.is_dir() {
-        println!("cargo::error=dashboards/web/dist/index.html is missing: run `npm ci && npm run build` in dashboards/web, or check out the committed build");
+        println!(
+            "cargo::error=dashboards/web/dist/index.html is missing: run `npm ci && npm run build` in dashboards/web, or check out the committed build"
+        );
         return;
     } else {
         let path = out.join("index.html");

@@ -82,8 +82,21 @@ impl Edge {
     /// When the token file cannot be used.
     pub fn new(config: HttpConfig, parts: Parts) -> Result<Self, TokenError> {
         let guard = Guard::new(&config, routes::scopes(&config.route_prefix))?;
-        let Parts { clock, engine, querier, table, latest, metrics, live, rules, targets, events, daemon, profiler, counters } =
-            parts;
+        let Parts {
+            clock,
+            engine,
+            querier,
+            table,
+            latest,
+            metrics,
+            live,
+            rules,
+            targets,
+            events,
+            daemon,
+            profiler,
+            counters,
+        } = parts;
         Ok(Self {
             config,
             guard,
@@ -128,4 +141,10 @@ impl Edge {
     pub(super) fn unprefixed<'a>(&self, path: &'a str) -> &'a str {
         path.strip_prefix(self.config.route_prefix.as_str()).unwrap_or(path)
     }
+}
+
+/// Waits until the server stops.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the edge is gone, which is the end too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }

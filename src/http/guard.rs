@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -89,7 +89,8 @@ impl Guard {
         if hosts.contains(&name) {
             return Ok(());
         }
-        let message = format!("host {name:?} is not allowed here: use localhost, or set --web.external-url to that name");
+        let message =
+            format!("host {name:?} is not allowed here: use localhost, or set --web.external-url to that name");
         Err(ApiError::new(ErrorKind::Forbidden, message))
     }
 
@@ -115,16 +116,14 @@ impl Guard {
         match given {
             Some(given) if same_bytes(given.as_bytes(), expected.as_bytes()) => Ok(()),
             Some(_) => Err(ApiError::new(ErrorKind::Unauthorized, "the bearer token is wrong")),
-            None => {
-                Err(ApiError::new(ErrorKind::Unauthorized, "a bearer token is required (Authorization: Bearer …)"))
-            }
+            None => Err(ApiError::new(ErrorKind::Unauthorized, "a bearer token is required (Authorization: Bearer …)")),
         }
     }
 }
 
 fn read_token(path: &Path) -> Result<String, TokenError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| TokenError::Unreadable { path: path.to_owned(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable { path: path.to_owned(), source })?;
     let token = text.lines().next().unwrap_or("").trim();
     if token.len() < MIN_TOKEN_BYTES {
         return Err(TokenError::Short { path: path.to_owned() });
@@ -148,10 +147,13 @@ pub(super) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next:
         None => Some(Scope::Public),
         Some(path) => edge.guard.scope(path, request.method()),
     };
-    let response = match edge.guard.check(scope, request.headers()) {
+    let mut response = match edge.guard.check(scope, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     edge.counters.count(path.as_deref().map(|path| edge.unprefixed(path)).unwrap_or("unknown"), response.status());
     response
 }

@@ -36,7 +36,8 @@ struct Pages {
 impl MetricsPage {
     /// A page of these sources.
     pub fn new(latest: Arc<Latest>, own: Arc<OwnMetrics>) -> Self {
-        let pages = Pages { open_metrics: Page::new(Format::OpenMetrics), text: Page::new(Format::Text), values: Vec::new() };
+        let pages =
+            Pages { open_metrics: Page::new(Format::OpenMetrics), text: Page::new(Format::Text), values: Vec::new() };
         Self { latest, own, pages: Mutex::new(pages), bodies: BodyCache::new() }
     }
 

@@ -32,8 +32,8 @@ pub use error::{ApiError, ErrorKind};
 pub use guard::TokenError;
 pub use metrics::MetricsPage;
 pub use ports::{
-    AlertingRule, Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, Rule, RuleGroup,
-    RuleHealth, Rules, RuntimeFacts, StorageFacts, Target, TargetHealth, Targets,
+    AlertingRule, Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, Rule, RuleGroup, RuleHealth, Rules,
+    RuntimeFacts, StorageFacts, Target, TargetHealth, Targets,
 };
 pub use routes::{RouteFact, Scope, route_facts};
 pub use server::{Bound, DEFAULT_PORT, HttpConfig, HttpConfigError, HttpError, ListenAddr, Running, bind};

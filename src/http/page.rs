@@ -21,7 +21,12 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
 }
 
 /// One of the page's files.
-pub(super) async fn asset(State(edge): State<Arc<Edge>>, uri: Uri, Path(_): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn asset(
+    State(edge): State<Arc<Edge>>,
+    uri: Uri,
+    Path(_): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     serve(edge.unprefixed(uri.path()).trim_start_matches('/'), &headers)
 }
 

@@ -127,9 +127,7 @@ fn table() -> Vec<Route> {
 pub fn route_facts() -> Vec<RouteFact> {
     table()
         .iter()
-        .flat_map(|route| {
-            route.paths.iter().map(|path| RouteFact { methods: route.methods, path, scope: route.scope })
-        })
+        .flat_map(|route| route.paths.iter().map(|path| RouteFact { methods: route.methods, path, scope: route.scope }))
         .collect()
 }
 

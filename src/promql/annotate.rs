@@ -132,11 +132,7 @@ pub(crate) fn invalid_quantile(q: f64) -> String {
 }
 
 pub(crate) fn invalid_ratio(ratio: f64, capped: f64) -> String {
-    format!(
-        "ratio value should be between -1 and 1, got {}, capping to {}",
-        go_float(ratio),
-        go_float(capped)
-    )
+    format!("ratio value should be between -1 and 1, got {}, capping to {}", go_float(ratio), go_float(capped))
 }
 
 pub(crate) fn bad_bucket_label(name: &str, le: &str) -> String {
@@ -156,10 +152,7 @@ pub(crate) fn start_time_overlap(name: &str) -> String {
 }
 
 pub(crate) fn maybe_no_counter(name: &str) -> String {
-    format!(
-        "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
-        quote(name)
-    )
+    format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", quote(name))
 }
 
 pub(crate) fn incompatible_types(left: &str, op: &str, right: &str) -> String {
@@ -171,10 +164,7 @@ pub(crate) fn ignored_in_aggregation(op: &str) -> String {
 }
 
 pub(crate) fn ignored_in_mixed_range(name: &str) -> String {
-    format!(
-        "ignored histograms in a range containing both floats and histograms for metric name {}",
-        quote(name)
-    )
+    format!("ignored histograms in a range containing both floats and histograms for metric name {}", quote(name))
 }
 
 pub(crate) fn forced_monotonicity(name: &str) -> String {
@@ -209,11 +199,7 @@ fn go_float_2(value: f64) -> String {
     if (-4..2).contains(&exponent) {
         let digits = usize::try_from(1 - exponent).unwrap_or(0);
         let plain = format!("{value:.digits$}");
-        return if plain.contains('.') {
-            plain.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            plain
-        };
+        return if plain.contains('.') { plain.trim_end_matches('0').trim_end_matches('.').to_owned() } else { plain };
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
@@ -245,10 +231,7 @@ mod tests {
             notes.warn(Pos { start: 9, end: 10 }, super::invalid_quantile(2.0));
         }
         let annotations = notes.finish(None);
-        assert_eq!(
-            annotations.warnings,
-            ["PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)"]
-        );
+        assert_eq!(annotations.warnings, ["PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)"]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::histogram::write_histogram;
 use crate::http::envelope::{Notes, close_envelope, json_response};
 use crate::http::json::Json;
-use crate::promql::{QueryStats, QueryValue, Sample, Series};
 use crate::model::Value;
+use crate::promql::{QueryStats, QueryValue, Sample, Series};
 
 /// A piece is handed to the connection when it has this many bytes.
 const PIECE_BYTES: usize = 64 << 10;
@@ -58,7 +58,9 @@ impl Iterator for Pieces {
         let mut json = Json::default();
         if !self.started {
             self.started = true;
-            json.raw("{\"status\":\"success\",\"data\":{\"resultType\":\"").raw(kind(&self.answer.value)).raw("\",\"result\":");
+            json.raw("{\"status\":\"success\",\"data\":{\"resultType\":\"")
+                .raw(kind(&self.answer.value))
+                .raw("\",\"result\":");
         }
         let finished = match &self.answer.value {
             QueryValue::Scalar(ts, value) => {

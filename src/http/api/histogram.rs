@@ -15,7 +15,8 @@ pub(super) fn write_histogram(json: &mut Json, histogram: &Histogram) {
         json.raw(if i == 0 { ",\"buckets\":[" } else { "," });
         json.raw("[").number(rule).raw(",").value(lower).raw(",").value(upper).raw(",").value(count).raw("]");
     }
-    let any = histogram.zero_count != 0.0 || histogram.positive.iter().chain(&histogram.negative).any(|count| *count != 0.0);
+    let any =
+        histogram.zero_count != 0.0 || histogram.positive.iter().chain(&histogram.negative).any(|count| *count != 0.0);
     json.raw(if any { "]}" } else { "}" });
 }
 

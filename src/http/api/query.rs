@@ -116,7 +116,8 @@ fn read_step(params: &Params) -> Result<Duration, ApiError> {
     if params.get("step").is_some_and(|text| text.starts_with('-')) {
         return Err(ApiError::parameter("step", message));
     }
-    let step = params.duration("step")?.ok_or_else(|| ApiError::parameter("step", "cannot parse \"\" to a valid duration"))?;
+    let step =
+        params.duration("step")?.ok_or_else(|| ApiError::parameter("step", "cannot parse \"\" to a valid duration"))?;
     if step < Duration::from_millis(1) {
         return Err(ApiError::parameter("step", message));
     }

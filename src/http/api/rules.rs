@@ -33,7 +33,10 @@ impl<'a> Filter<'a> {
             Some("alert") => (false, true),
             Some("record") => (true, false),
             Some(other) => {
-                return Err(ApiError::parameter("type", format!("not supported value {other:?}: expected alert or record")));
+                return Err(ApiError::parameter(
+                    "type",
+                    format!("not supported value {other:?}: expected alert or record"),
+                ));
             }
         };
         let selector = |text| parse_selector(text).map_err(|error| ApiError::parameter("match[]", error));
@@ -55,7 +58,8 @@ impl<'a> Filter<'a> {
     fn wants(&self, rule: &Rule) -> bool {
         let kind = if rule.alerting.is_some() { self.alerting } else { self.recording };
         let named = self.names.is_empty() || self.names.contains(&rule.name.as_str());
-        let selected = |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches(rule.labels.get(&matcher.name)));
+        let selected =
+            |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches(rule.labels.get(&matcher.name)));
         kind && named && (self.selectors.is_empty() || self.selectors.iter().any(selected))
     }
 }
@@ -67,7 +71,10 @@ pub(in crate::http) async fn rules(State(edge): State<Arc<Edge>>, params: Params
     let limit = params.count("group_limit")?;
     let from = params.get("group_next_token");
     if from.is_some() && limit.is_none() {
-        return Err(ApiError::parameter("group_limit", "group_limit needs to be set in order to paginate over the groups"));
+        return Err(ApiError::parameter(
+            "group_limit",
+            "group_limit needs to be set in order to paginate over the groups",
+        ));
     }
     let mut groups = edge.rules.groups();
     for group in &mut groups {
@@ -151,7 +158,7 @@ fn write_alerting(json: &mut Json, rule: &AlertingRule, with_alerts: bool) {
     json.raw(",\"duration\":").float(rule.hold.as_secs_f64());
     json.raw(",\"keepFiringFor\":").float(rule.keep_firing.as_secs_f64());
     json.raw(",\"annotations\":").labels(&rule.annotations).raw(",\"alerts\":");
-    write_alerts(json, if with_alerts { &rule.alerts } else { &[] });
+    write_alerts(json, rule.alerts.iter().filter(|_| with_alerts));
 }
 
 fn write_alerts<'a>(json: &mut Json, alerts: impl IntoIterator<Item = &'a Alert>) {
@@ -212,7 +219,9 @@ mod tests {
 
     #[test]
     fn alert_values_as_go_writes_them() {
-        for (value, expected) in [(1.0, "1e+00"), (0.25, "2.5e-01"), (1234.5, "1.2345e+03"), (f64::NAN, "NaN"), (0.0, "0e+00")] {
+        for (value, expected) in
+            [(1.0, "1e+00"), (0.25, "2.5e-01"), (1234.5, "1.2345e+03"), (f64::NAN, "NaN"), (0.0, "0e+00")]
+        {
             assert_eq!(go_exponent(value), expected);
         }
     }

@@ -113,7 +113,8 @@ pub(in crate::http) async fn label_values(
     let wanted = Wanted::read(&params)?;
     run(&edge, limits::QUERY_TIMEOUT, move |edge, _| {
         let found = wanted.find(edge)?;
-        let values: BTreeSet<&str> = found.iter().map(|labels| labels.get(&name)).filter(|value| !value.is_empty()).collect();
+        let values: BTreeSet<&str> =
+            found.iter().map(|labels| labels.get(&name)).filter(|value| !value.is_empty()).collect();
         let (values, notes) = limited(values.into_iter().collect(), wanted.limit);
         Ok(success(&notes, |json| {
             json.strings(values);
@@ -177,7 +178,8 @@ mod tests {
 
     #[test]
     fn selectors_must_select() {
-        for (text, valid) in [("up", true), ("{a=\"\"}", false), ("{a=~\".*\"}", false), ("up[5m]", false), ("", false)] {
+        for (text, valid) in [("up", true), ("{a=\"\"}", false), ("{a=~\".*\"}", false), ("up[5m]", false), ("", false)]
+        {
             assert_eq!(read_selector(text).is_ok(), valid, "{text:?}");
         }
     }

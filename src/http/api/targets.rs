@@ -69,7 +69,10 @@ pub(in crate::http) async fn scrape_pools(State(edge): State<Arc<Edge>>) -> Resp
 }
 
 /// Metadata by target. Only families that watchfire measures itself are known; their target is watchfire.
-pub(in crate::http) async fn targets_metadata(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
+pub(in crate::http) async fn targets_metadata(
+    State(edge): State<Arc<Edge>>,
+    params: Params,
+) -> Result<Response, ApiError> {
     let limit = params.limit()?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
     let own = Labels::from_pairs(&[("job", "watchfire")]);

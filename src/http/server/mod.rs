@@ -6,6 +6,6 @@ mod holder;
 mod serve;
 
 pub use bind::{Bound, HttpError, bind};
-pub(super) use config::{host_without_port, url_host};
 pub use config::{DEFAULT_PORT, HttpConfig, HttpConfigError, ListenAddr};
+pub(super) use config::{host_without_port, url_host};
 pub use serve::Running;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -15,7 +14,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::bind::{Bound, HttpError};
-use crate::http::edge::Edge;
+use crate::http::edge::{Edge, stopped};
 use crate::http::{guard, routes};
 use crate::limits;
 use crate::profiling::RuntimeHandle;
@@ -58,7 +57,11 @@ impl Bound {
         let stop = edge.stop.clone();
         let listeners = {
             let _inside = runtime.enter();
-            self.listeners.into_iter().map(TcpListener::from_std).collect::<Result<Vec<_>, _>>().map_err(HttpError::Threads)?
+            self.listeners
+                .into_iter()
+                .map(TcpListener::from_std)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(HttpError::Threads)?
         };
         let done = runtime.spawn(serve_all(listeners, edge));
         Ok(Running { addrs, stop, runtime, done })
@@ -85,28 +88,25 @@ impl Running {
 }
 
 async fn serve_all(listeners: Vec<TcpListener>, edge: Arc<Edge>) {
-    let uncompressed = ["application/octet-stream", "image/", "text/event-stream"];
-    let predicate = uncompressed.into_iter().fold(DefaultPredicate::new().boxed(), |predicate, kind| {
-        predicate.and(NotForContentType::const_new(kind)).boxed()
-    });
+    let predicate = DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"));
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(predicate);
     let router = routes::router(&edge.config.route_prefix)
         .layer(compression)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&edge), guard::guard))
         .with_state(Arc::clone(&edge));
-    let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut stop = edge.stop.subscribe();
-    let accepting = listeners.iter().map(|listener| accept(listener, &router, &graceful, &places));
+    let accepting = listeners.iter().map(|listener| accept(listener, &router, &edge, &places));
     tokio::select! {
         _ = futures_util::future::join_all(accepting) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = stopped(&mut stop) => {}
     }
     drop(listeners);
-    graceful.shutdown().await;
+    // Every connection gives its place back when it has ended.
+    let _ = places.acquire_many(MAX_CONNECTIONS as u32).await;
 }
 
-async fn accept(listener: &TcpListener, router: &axum::Router, graceful: &GracefulShutdown, places: &Arc<Semaphore>) {
+async fn accept(listener: &TcpListener, router: &axum::Router, edge: &Arc<Edge>, places: &Arc<Semaphore>) {
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
         let stream = match listener.accept().await {
@@ -117,25 +117,30 @@ async fn accept(listener: &TcpListener, router: &axum::Router, graceful: &Gracef
                 continue;
             }
         };
-        let connection = connection(stream, router.clone());
-        let connection = graceful.watch(connection);
+        let (router, stop) = (router.clone(), edge.stop.subscribe());
         tokio::spawn(async move {
-            // A client that hangs up or sends nonsense is no news.
-            let _ = connection.await;
+            answer(stream, router, stop).await;
             drop(place);
         });
     }
 }
 
-fn connection(
-    stream: TcpStream,
-    router: axum::Router,
-) -> http1::UpgradeableConnection<TokioIo<TcpStream>, TowerToHyperService<axum::Router>> {
+/// One connection until its end; when the server stops, until the answer under way is written.
+async fn answer(stream: TcpStream, router: axum::Router, mut stop: watch::Receiver<bool>) {
     // Small answers and events should not wait for more to send.
     let _ = stream.set_nodelay(true);
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .with_upgrades()
+        .with_upgrades();
+    tokio::pin!(connection);
+    // A client that hangs up or sends nonsense is no news.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
 }

@@ -35,9 +35,8 @@ impl Eval<'_> {
             for (step, seen) in seen.iter_mut().enumerate().filter(|(_, seen)| !**seen) {
                 let end = window.source.reference(grid.at(step));
                 let start = end.saturating_sub(window.source.range()) - back;
-                let within = |times: &[i64]| {
-                    times.partition_point(|ts| *ts <= end) > times.partition_point(|ts| *ts <= start)
-                };
+                let within =
+                    |times: &[i64]| times.partition_point(|ts| *ts <= end) > times.partition_point(|ts| *ts <= start);
                 *seen = within(samples.times) || within(samples.histogram_times);
             }
         }

@@ -71,7 +71,8 @@ impl Eval<'_> {
 
     /// Operators that look past histograms say so.
     pub(super) fn remark_on_histograms(&mut self, aggregate: &Aggregate, block: &Block) {
-        let ignores = !matches!(aggregate.op, AggregateOp::Count | AggregateOp::Group | AggregateOp::Sum | AggregateOp::Avg);
+        let ignores =
+            !matches!(aggregate.op, AggregateOp::Count | AggregateOp::Group | AggregateOp::Sum | AggregateOp::Avg);
         if ignores && block.histograms.as_ref().is_some_and(|cells| cells.iter().any(Option::is_some)) {
             self.notes.info(aggregate.expr.pos, annotate::ignored_in_aggregation(aggregate.op.as_str()));
         }
@@ -84,9 +85,17 @@ fn fold(op: AggregateOp, block: &Block, groups: &Groups) -> Result<Vec<f64>, Que
         return Err(unsupported(op.as_str()));
     }
     Ok(match op {
-        AggregateOp::Sum => run(block, groups, KahanSum::new, KahanSum::add, |sum| {
-            if sum.sum.is_infinite() { sum.sum } else { sum.total() }
-        }),
+        AggregateOp::Sum => {
+            run(
+                block,
+                groups,
+                KahanSum::new,
+                KahanSum::add,
+                |sum| {
+                    if sum.sum.is_infinite() { sum.sum } else { sum.total() }
+                },
+            )
+        }
         AggregateOp::Avg => run(block, groups, Mean::new, Mean::add, Mean::value),
         AggregateOp::Min => run(block, groups, |v| v, |min, v| keep_better(min, v, v < *min), |min| min),
         AggregateOp::Max => run(block, groups, |v| v, |max, v| keep_better(max, v, v > *max), |max| max),

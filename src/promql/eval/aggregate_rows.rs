@@ -56,9 +56,7 @@ impl Eval<'_> {
             if capped != *ratio {
                 self.notes.warn(pos, annotate::invalid_ratio(*ratio, capped));
             }
-            let inside = |offset: f64| {
-                (capped >= 0.0 && offset < capped) || (capped < 0.0 && offset >= 1.0 + capped)
-            };
+            let inside = |offset: f64| (capped >= 0.0 && offset < capped) || (capped < 0.0 && offset >= 1.0 + capped);
             // The largest hash is exactly one: a ratio of one still takes it.
             let takes = |row: &usize| block.has(*row, step) && (capped == 1.0 || inside(offsets[*row]));
             chosen.push((0..block.rows()).filter(takes).collect());

@@ -69,12 +69,7 @@ impl Eval<'_> {
     }
 
     /// Maps each float with the help of something that differs from step to step.
-    fn map_steps(
-        &mut self,
-        call: &Call,
-        grid: Grid,
-        apply: impl Fn(f64, usize) -> f64,
-    ) -> Result<Out, QueryError> {
+    fn map_steps(&mut self, call: &Call, grid: Grid, apply: impl Fn(f64, usize) -> f64) -> Result<Out, QueryError> {
         let mut block = unshare(self.vector_arg(call, 0, grid)?).without_histograms();
         for row in block.cells.chunks_mut(grid.len.max(1)) {
             for (step, cell) in row.iter_mut().enumerate() {
@@ -247,11 +242,7 @@ fn nan_last(a: f64, b: f64, descending: bool) -> std::cmp::Ordering {
 }
 
 /// Sets a label of each series to what `value` says. A new name stays, whatever was to be dropped.
-fn relabel(
-    block: Arc<Block>,
-    destination: &str,
-    value: impl Fn(&Labels) -> Option<String>,
-) -> Result<Out, QueryError> {
+fn relabel(block: Arc<Block>, destination: &str, value: impl Fn(&Labels) -> Option<String>) -> Result<Out, QueryError> {
     let mut block = unshare(block);
     let mut dropped: Vec<bool> = (0..block.rows()).map(|row| block.dropped.get(row)).collect();
     let mut labels = Vec::with_capacity(block.rows());

@@ -60,9 +60,5 @@ impl Eval<'_> {
 
 /// Go's `'f'` form with the shortest digits: never an exponent.
 fn plain_float(value: f64) -> String {
-    if value.is_finite() {
-        format!("{value}")
-    } else {
-        crate::model::format_float(value)
-    }
+    if value.is_finite() { format!("{value}") } else { crate::model::format_float(value) }
 }

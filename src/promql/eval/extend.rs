@@ -3,12 +3,7 @@
 use crate::model::Timestamp;
 
 /// The value at `at` on the line through two samples. A counter that fell in between started again at zero.
-pub(crate) fn interpolate(
-    before: (Timestamp, f64),
-    after: (Timestamp, f64),
-    at: Timestamp,
-    is_counter: bool,
-) -> f64 {
+pub(crate) fn interpolate(before: (Timestamp, f64), after: (Timestamp, f64), at: Timestamp, is_counter: bool) -> f64 {
     let from = if is_counter && after.1 < before.1 { 0.0 } else { before.1 };
     from + (after.1 - from) * (at - before.0) as f64 / (after.0 - before.0) as f64
 }

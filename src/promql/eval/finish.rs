@@ -108,9 +108,11 @@ fn extended(
 fn drop_names(mut block: Block) -> Block {
     if block.dropped != Dropped::None {
         let dropped = std::mem::replace(&mut block.dropped, Dropped::None);
-        let cleaned = block.labels.iter().enumerate().map(|(row, labels)| {
-            if dropped.get(row) { without_metadata(labels) } else { labels.clone() }
-        });
+        let cleaned = block
+            .labels
+            .iter()
+            .enumerate()
+            .map(|(row, labels)| if dropped.get(row) { without_metadata(labels) } else { labels.clone() });
         block.labels = Arc::new(cleaned.collect());
     }
     block

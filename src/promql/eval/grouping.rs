@@ -73,9 +73,8 @@ impl Grouping<'_> {
                     first.len() as u32 - 1
                 }
                 Entry::Occupied(mut entry) => {
-                    let known = entry.get().iter().copied().find(|group| {
-                        self.same(&labels[first[*group as usize]], series)
-                    });
+                    let known =
+                        entry.get().iter().copied().find(|group| self.same(&labels[first[*group as usize]], series));
                     known.unwrap_or_else(|| {
                         entry.get_mut().push(first.len() as u32);
                         first.push(row);

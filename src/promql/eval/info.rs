@@ -30,9 +30,8 @@ impl Eval<'_> {
         let base = self.eval_vector(&info.base, grid)?;
         let names: Vec<&Matcher> = info.matchers.iter().filter(|m| m.name == METRIC_NAME).collect();
         let data: Vec<&Matcher> = info.matchers.iter().filter(|m| m.name != METRIC_NAME).collect();
-        let is_info = |labels: &Labels| {
-            !names.is_empty() && names.iter().all(|matcher| matcher.matches(labels.metric_name()))
-        };
+        let is_info =
+            |labels: &Labels| !names.is_empty() && names.iter().all(|matcher| matcher.matches(labels.metric_name()));
         let Some(selector) = info_selector(info, &names, &base, is_info)? else {
             return self.enrich(&base, &[], &data, is_info, grid);
         };

@@ -41,22 +41,13 @@ struct Join<'a> {
 }
 
 impl Eval<'_> {
-    pub(super) fn join(
-        &mut self,
-        binary: &Binary,
-        lhs: &Block,
-        rhs: &Block,
-        pos: Pos,
-    ) -> Result<Block, QueryError> {
+    pub(super) fn join(&mut self, binary: &Binary, lhs: &Block, rhs: &Block, pos: Pos) -> Result<Block, QueryError> {
         self.budget.work(lhs.cells.len() + rhs.cells.len())?;
         let matching = &binary.matching;
         let swapped = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
-        let (fill_many, fill_one) = if swapped {
-            (matching.fill_right, matching.fill_left)
-        } else {
-            (matching.fill_left, matching.fill_right)
-        };
+        let (fill_many, fill_one) =
+            if swapped { (matching.fill_right, matching.fill_left) } else { (matching.fill_left, matching.fill_right) };
         let groups = Signature(matching).groups(&many.labels, &one.labels);
         let mut join = Join {
             binary,
@@ -102,18 +93,16 @@ impl Eval<'_> {
                     Ok(Some((absent(), holds)))
                 }
                 (left, right) => {
-                    if left.is_some() && matches!(binary.op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Div | BinaryOp::Mul)
+                    if left.is_some()
+                        && matches!(binary.op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Div | BinaryOp::Mul)
                         || right.is_some() && binary.op == BinaryOp::Mul
                         || matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper)
                     {
                         return Err(unsupported("arithmetic"));
                     }
                     let word = |histogram: bool| if histogram { "histogram" } else { "float" };
-                    let text = annotate::incompatible_types(
-                        word(left.is_some()),
-                        binary.op.as_str(),
-                        word(right.is_some()),
-                    );
+                    let text =
+                        annotate::incompatible_types(word(left.is_some()), binary.op.as_str(), word(right.is_some()));
                     self.notes.info(pos, text);
                     Ok(Some((absent(), false)))
                 }

@@ -47,12 +47,7 @@ enum Pick {
 
 impl Eval<'_> {
     /// `name{…}` at every step: the newest sample within the lookback, unless it is a stale marker.
-    pub(super) fn vector_selector(
-        &mut self,
-        selector: &Selector,
-        pos: Pos,
-        grid: Grid,
-    ) -> Result<Block, QueryError> {
+    pub(super) fn vector_selector(&mut self, selector: &Selector, pos: Pos, grid: Grid) -> Result<Block, QueryError> {
         if selector.mode == RangeMode::Smoothed {
             return self.smoothed_selector(selector, pos, grid);
         }
@@ -60,12 +55,7 @@ impl Eval<'_> {
     }
 
     /// `timestamp(selector)`, `start_timestamp(selector)`.
-    pub(super) fn sample_time(
-        &mut self,
-        selector: &Selector,
-        start: bool,
-        grid: Grid,
-    ) -> Result<Block, QueryError> {
+    pub(super) fn sample_time(&mut self, selector: &Selector, start: bool, grid: Grid) -> Result<Block, QueryError> {
         let pick = if start { Pick::StartTime } else { Pick::Time };
         let mut block = self.instant_samples(selector, pick, grid)?;
         block.dropped = Dropped::All;

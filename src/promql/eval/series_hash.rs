@@ -40,10 +40,9 @@ fn xxh64(bytes: &[u8]) -> u64 {
             }
             rest = tail;
         }
-        let turns = lanes.iter().zip([1, 7, 12, 18]).fold(0_u64, |sum, (lane, by)| sum.wrapping_add(lane.rotate_left(by)));
-        lanes.iter().fold(turns, |hash, lane| {
-            (hash ^ round(0, *lane)).wrapping_mul(PRIME_1).wrapping_add(PRIME_4)
-        })
+        let turns =
+            lanes.iter().zip([1, 7, 12, 18]).fold(0_u64, |sum, (lane, by)| sum.wrapping_add(lane.rotate_left(by)));
+        lanes.iter().fold(turns, |hash, lane| (hash ^ round(0, *lane)).wrapping_mul(PRIME_1).wrapping_add(PRIME_4))
     } else {
         PRIME_5
     };

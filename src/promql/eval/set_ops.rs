@@ -66,7 +66,8 @@ fn stack(lhs: Block, rhs: Block) -> Result<Block, QueryError> {
     if rhs.rows() == 0 {
         return Ok(lhs);
     }
-    let dropped = (0..lhs.rows()).map(|row| lhs.dropped.get(row)).chain((0..rhs.rows()).map(|row| rhs.dropped.get(row)));
+    let dropped =
+        (0..lhs.rows()).map(|row| lhs.dropped.get(row)).chain((0..rhs.rows()).map(|row| rhs.dropped.get(row)));
     let dropped = Dropped::from_rows(dropped.collect());
     let labels = lhs.labels.iter().chain(rhs.labels.iter()).cloned().collect();
     let histograms = (lhs.histograms.is_some() || rhs.histograms.is_some()).then(|| {

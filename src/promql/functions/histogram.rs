@@ -130,7 +130,8 @@ fn make_monotonic(buckets: &mut [Bucket]) -> Option<Repair> {
         } else if bucket.count < before {
             let diff = before - bucket.count;
             bucket.count = before;
-            let all = repair.get_or_insert(Repair { min_bucket: bucket.upper, max_bucket: bucket.upper, max_diff: diff });
+            let all =
+                repair.get_or_insert(Repair { min_bucket: bucket.upper, max_bucket: bucket.upper, max_diff: diff });
             all.min_bucket = all.min_bucket.min(bucket.upper);
             all.max_bucket = all.max_bucket.max(bucket.upper);
             all.max_diff = all.max_diff.max(diff);

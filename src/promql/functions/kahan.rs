@@ -67,11 +67,7 @@ impl Mean {
     }
 
     pub(crate) fn value(self) -> f64 {
-        if self.incremental {
-            self.state.total()
-        } else {
-            self.state.sum / self.count + self.state.lost / self.count
-        }
+        if self.incremental { self.state.total() } else { self.state.sum / self.count + self.state.lost / self.count }
     }
 }
 

@@ -15,9 +15,8 @@ impl Expansion {
     /// # Errors
     /// When the pattern does not compile.
     pub(crate) fn new(pattern: &str, replacement: &str) -> Result<Self, QueryError> {
-        let regex = Regex::new(&format!("^(?s:{pattern})$")).map_err(|_| {
-            QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}"))
-        })?;
+        let regex = Regex::new(&format!("^(?s:{pattern})$"))
+            .map_err(|_| QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}")))?;
         Ok(Self { regex, replacement: replacement.to_owned() })
     }
 

@@ -20,7 +20,7 @@ use super::eval::Samples;
 use super::parser::{FunctionId, Pos, RangeMode};
 use super::result::QueryError;
 
-pub(crate) use date::{date_fn, DateParts};
+pub(crate) use date::{DateParts, date_fn};
 pub(crate) use histogram::{Bucket, bucket_fraction, bucket_quantile};
 pub(crate) use kahan::{KahanSum, Mean};
 pub(crate) use labels::{Expansion, is_valid_label_name, join};

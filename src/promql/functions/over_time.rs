@@ -78,15 +78,13 @@ fn max(input: &WindowInput<'_>, notes: &mut Notes) -> Answer {
 }
 
 fn ts_of_min(input: &WindowInput<'_>, notes: &mut Notes) -> Answer {
-    Ok(floats_only(input, notes).map_or(Produced::Nothing, |values| {
-        Produced::Float(seconds(input.samples.times[best(values, |a, b| a <= b)]))
-    }))
+    Ok(floats_only(input, notes)
+        .map_or(Produced::Nothing, |values| Produced::Float(seconds(input.samples.times[best(values, |a, b| a <= b)]))))
 }
 
 fn ts_of_max(input: &WindowInput<'_>, notes: &mut Notes) -> Answer {
-    Ok(floats_only(input, notes).map_or(Produced::Nothing, |values| {
-        Produced::Float(seconds(input.samples.times[best(values, |a, b| a >= b)]))
-    }))
+    Ok(floats_only(input, notes)
+        .map_or(Produced::Nothing, |values| Produced::Float(seconds(input.samples.times[best(values, |a, b| a >= b)]))))
 }
 
 /// Welford's variance with compensated sums.

@@ -127,10 +127,7 @@ pub(super) fn started_anew(prev_start: Timestamp, prev: Timestamp, start: Timest
 }
 
 fn overlaps(times: &[Timestamp], starts: &[Timestamp]) -> bool {
-    starts
-        .windows(2)
-        .zip(times)
-        .any(|(pair, prev)| pair[1] != 0 && pair[1] < *prev && pair[1] != pair[0])
+    starts.windows(2).zip(times).any(|(pair, prev)| pair[1] != 0 && pair[1] < *prev && pair[1] != pair[0])
 }
 
 fn extended(input: &WindowInput<'_>, is_counter: bool) -> Option<Change> {
@@ -198,12 +195,9 @@ mod tests {
 
     #[test]
     fn the_last_two_may_be_of_two_kinds() {
-        for (times, histograms, expected) in [
-            (vec![1, 2], vec![], 0),
-            (vec![3], vec![1, 2], 1),
-            (vec![1], vec![2, 3], 2),
-            (vec![3, 4], vec![1, 2], 0),
-        ] {
+        for (times, histograms, expected) in
+            [(vec![1, 2], vec![], 0), (vec![3], vec![1, 2], 1), (vec![1], vec![2, 3], 2), (vec![3, 4], vec![1, 2], 0)]
+        {
             assert_eq!(histograms_in_last_two(&times, &histograms), expected);
         }
     }

@@ -70,13 +70,8 @@ impl Builder {
         let inner = self.node(&expr.expr)?;
         let param = expr.param.as_ref().map(|param| self.node(unwrap_parens(param))).transpose()?;
         let invariant = inner.invariant && param.as_ref().is_none_or(|param| param.invariant);
-        let aggregate = Aggregate {
-            op: expr.op,
-            expr: inner,
-            param,
-            grouping: expr.grouping.clone(),
-            without: expr.without,
-        };
+        let aggregate =
+            Aggregate { op: expr.op, expr: inner, param, grouping: expr.grouping.clone(), without: expr.without };
         Ok(node(Kind::Aggregate(Box::new(aggregate)), expr.pos, invariant))
     }
 
@@ -196,8 +191,7 @@ impl Builder {
             Some(first) => first.pos(),
             None => expr.pos,
         };
-        let invariant =
-            is_pure(expr.func.id) && source.is_fixed() && args.iter().all(|arg| arg.invariant);
+        let invariant = is_pure(expr.func.id) && source.is_fixed() && args.iter().all(|arg| arg.invariant);
         let window = Window { func: expr.func, source, args, first_arg, absent };
         Ok(node(Kind::Window(Box::new(window)), expr.pos, invariant))
     }
@@ -207,10 +201,7 @@ impl Builder {
             Expr::Paren(paren) => self.source(&paren.expr),
             Expr::Matrix(matrix) => self.matrix(matrix),
             Expr::Subquery(subquery) => self.subquery(subquery),
-            other => Err(QueryError::BadData(format!(
-                "expected a range vector, got {}",
-                other.value_type().as_str()
-            ))),
+            other => Err(QueryError::BadData(format!("expected a range vector, got {}", other.value_type().as_str()))),
         }
     }
 

@@ -80,9 +80,15 @@ pub(crate) enum Kind {
     /// A function of instant vectors, scalars and strings.
     Call(Call),
     /// `absent(x)` with the labels that `x` fixes.
-    Absent { arg: Box<Node>, labels: Labels },
+    Absent {
+        arg: Box<Node>,
+        labels: Labels,
+    },
     /// `timestamp(selector)` and `start_timestamp(selector)`: a time of the sample, not of the step.
-    SampleTime { selector: Selector, start: bool },
+    SampleTime {
+        selector: Selector,
+        start: bool,
+    },
     /// A function of a range.
     Window(Box<Window>),
     Vector(Selector),
