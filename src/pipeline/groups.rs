@@ -17,16 +17,12 @@ struct Group {
 /// All groups by id.
 #[derive(Default)]
 pub(super) struct Groups {
-    next: u32,
     groups: FxHashMap<GroupId, Group>,
 }
 
 impl Groups {
-    pub(super) fn register(&mut self, name: &str) -> GroupId {
-        let id = GroupId(self.next);
-        self.next += 1;
+    pub(super) fn register(&mut self, id: GroupId, name: &str) {
         self.groups.insert(id, Group { name: name.to_owned(), ..Group::default() });
-        id
     }
 
     pub(super) fn name(&self, id: GroupId) -> Option<String> {

@@ -1,8 +1,9 @@
 //! The handle that collectors, scrapes, events and rules push through.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -10,10 +11,10 @@ use tokio::sync::oneshot;
 use super::counters::PipelineCounters;
 use super::groups::Groups;
 use super::queue::{Job, Queue, Writer};
-use super::sources::{SourceClock, SourceId};
+use super::sources::SourceClock;
 use super::store::Store;
 use crate::live::Hub;
-use crate::model::{Batch, GroupId, Irregular, Timestamp, stale_marker};
+use crate::model::{Batch, GroupId, Irregular, Output, SourceId, Timestamp, stale_marker};
 use crate::registry::{Latest, SeriesTable};
 
 struct Inner {
@@ -21,6 +22,7 @@ struct Inner {
     latest: Arc<Latest>,
     hub: Arc<Hub>,
     sources: Arc<SourceClock>,
+    group_ids: AtomicU32,
     groups: Mutex<Groups>,
     queue: Arc<Queue>,
     counters: Arc<PipelineCounters>,
@@ -55,47 +57,18 @@ impl Pipeline {
         };
         let thread = std::thread::Builder::new().name("storage-writer".to_owned()).spawn(move || writer.run())?;
         let (groups, writer) = (Mutex::default(), Mutex::new(Some(thread)));
-        Ok(Self(Arc::new(Inner { table, latest, hub, sources, groups, queue, counters, writer })))
+        let group_ids = AtomicU32::new(0);
+        Ok(Self(Arc::new(Inner { table, latest, hub, sources, group_ids, groups, queue, counters, writer })))
     }
 
-    /// Issues a group: a set of series that are read together. The name is for logs.
-    pub fn register_group(&self, name: &str) -> GroupId {
-        self.0.groups.lock().register(name)
+    /// The counter that group ids come from; who draws from it directly needs no registration.
+    pub fn group_ids(&self) -> &AtomicU32 {
+        &self.0.group_ids
     }
 
     /// The name that the group was registered with.
     pub fn group_name(&self, group: GroupId) -> Option<String> {
         self.0.groups.lock().name(group)
-    }
-
-    /// Takes a tick. Series of the group that it no longer has are ended with a stale marker at its timestamp.
-    pub fn push(&self, mut batch: Batch) {
-        let vanished = self.0.groups.lock().vanished(&batch);
-        self.0.latest.update(&batch);
-        self.0.counters.stale_markers.fetch_add(vanished.len() as u64, Ordering::Relaxed);
-        batch.floats.extend(vanished.into_iter().map(|series| (series, stale_marker())));
-        self.spread(batch);
-    }
-
-    /// Takes samples with timestamps of their own; they go to storage only.
-    pub fn push_irregular(&self, item: Irregular) {
-        self.0.counters.samples.fetch_add(item.samples.len() as u64, Ordering::Relaxed);
-        self.0.queue.push(Job::Irregular(item));
-    }
-
-    /// The source has pushed everything of its slot: evaluations that wait for it may start once it is in the head.
-    pub fn done(&self, source: SourceId, slot: Timestamp) {
-        self.0.queue.push(Job::Done(source, slot));
-    }
-
-    /// Ends a group: all its series get a stale marker at `ts` (or just after its last tick, if that is later).
-    pub fn end_group(&self, group: GroupId, ts: Timestamp) {
-        let ending = self.0.groups.lock().end(group, ts);
-        if let Some(batch) = ending {
-            self.0.counters.stale_markers.fetch_add(batch.floats.len() as u64, Ordering::Relaxed);
-            self.spread(batch);
-        }
-        self.0.latest.end_group(group);
     }
 
     /// Returns when everything that was pushed before can be queried.
@@ -154,5 +127,48 @@ impl Pipeline {
         let batch = Arc::new(batch);
         self.0.queue.push(Job::Batch(Arc::clone(&batch)));
         self.0.hub.publish(batch);
+    }
+}
+
+impl Output for Pipeline {
+    fn register_group(&self, name: &str) -> GroupId {
+        let id = GroupId(self.0.group_ids.fetch_add(1, Ordering::Relaxed));
+        self.0.groups.lock().register(id, name);
+        id
+    }
+
+    fn push(&self, mut batch: Batch) {
+        let vanished = self.0.groups.lock().vanished(&batch);
+        self.0.latest.update(&batch);
+        self.0.counters.stale_markers.fetch_add(vanished.len() as u64, Ordering::Relaxed);
+        batch.floats.extend(vanished.into_iter().map(|series| (series, stale_marker())));
+        self.spread(batch);
+    }
+
+    fn push_irregular(&self, item: Irregular) {
+        self.0.counters.samples.fetch_add(item.samples.len() as u64, Ordering::Relaxed);
+        self.0.queue.push(Job::Irregular(item));
+    }
+
+    fn end_group(&self, group: GroupId, ts: Timestamp) {
+        let ending = self.0.groups.lock().end(group, ts);
+        if let Some(batch) = ending {
+            self.0.counters.stale_markers.fetch_add(batch.floats.len() as u64, Ordering::Relaxed);
+            self.spread(batch);
+        }
+        self.0.latest.end_group(group);
+    }
+
+    fn register_source(&self, interval: Duration, offset: Duration) -> SourceId {
+        self.0.sources.register_source(interval, offset)
+    }
+
+    fn unregister_source(&self, source: SourceId) {
+        self.0.sources.unregister_source(source);
+    }
+
+    /// Evaluations that wait for the source may start once everything before this call is in the head.
+    fn done(&self, source: SourceId, slot: Timestamp) {
+        self.0.queue.push(Job::Done(source, slot));
     }
 }

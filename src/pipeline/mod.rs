@@ -8,7 +8,7 @@
 //! use std::sync::Arc;
 //! use watchfire::clock::Clock;
 //! use watchfire::live::Hub;
-//! use watchfire::model::Batch;
+//! use watchfire::model::{Batch, Output};
 //! use watchfire::pipeline::{NoStore, Pipeline, SourceClock};
 //! use watchfire::registry::{Latest, RegistryConfig, SeriesTable};
 //!
@@ -30,7 +30,7 @@ mod store;
 
 pub use counters::PipelineCounters;
 pub use handle::Pipeline;
-pub use sources::{SourceClock, SourceId, rule_deadline};
+pub use sources::{SourceClock, rule_deadline};
 pub use store::{NoStore, Store};
 
 #[cfg(test)]

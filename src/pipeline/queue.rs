@@ -9,11 +9,11 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::counters::PipelineCounters;
-use super::sources::{SourceClock, SourceId};
+use super::sources::SourceClock;
 use super::store::Store;
 use crate::clock::Stopwatch;
 use crate::limits::STORAGE_QUEUE;
-use crate::model::{Batch, Irregular, Timestamp};
+use crate::model::{Batch, Irregular, SourceId, Timestamp};
 use crate::registry::SeriesTable;
 use crate::storage::StorageError;
 

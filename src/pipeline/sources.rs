@@ -8,16 +8,12 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::model::Timestamp;
+use crate::model::{SourceId, Timestamp};
 
 /// The longest that an evaluation waits for late sources.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 /// Slots that a source may miss before evaluations stop waiting for it: a hung source must not delay every tick.
 const FORGIVEN_SLOTS: i64 = 3;
-
-/// A source that reads something once an interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SourceId(u32);
 
 struct Source {
     interval: i64,

@@ -8,7 +8,7 @@ use super::{Pipeline, SourceClock, Store, rule_deadline};
 use crate::clock::{Clock, ManualClock};
 use crate::limits::STORAGE_QUEUE;
 use crate::live::Hub;
-use crate::model::{Batch, Irregular, IrregularSample, SeriesRef, is_stale, stale_marker};
+use crate::model::{Batch, Irregular, IrregularSample, Output, SeriesRef, is_stale, stale_marker};
 use crate::registry::{Latest, RegistryConfig, SeriesTable};
 use crate::storage::StorageError;
 
