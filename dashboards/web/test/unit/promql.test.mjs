@@ -49,6 +49,8 @@ const answers = [
   ['sum(used{gpu!~"(1|2).*"})', { '': 30 }],
   ['sum(used{job=~"|watchfire"})', { '': 40 }],
   ['sum(used{job="watchfire"})', {}],
+  ['max((used - 30) / (used - 30))', { '': 1 }],
+  ['min((used - 30) / (used - 30))', { '': 1 }],
   ['used > 20', { 'gpu=0': 30 }],
   ['used{gpu="0"} or used', { 'gpu=0': 30, 'gpu=1': 10 }],
   ['used unless used{gpu="0"}', { 'gpu=1': 10 }],
