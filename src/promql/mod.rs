@@ -4,6 +4,7 @@
 //! once per operator. Nothing here knows where samples come from: a [`Querier`](crate::storage::Querier) gives them.
 
 pub mod parser;
+pub mod testlang;
 
 mod annotate;
 mod cache;

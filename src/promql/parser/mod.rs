@@ -36,4 +36,6 @@ pub use ast::{
 pub use error::{ParseError, ParseErrors};
 pub use functions::{FUNCTIONS, Function, FunctionId};
 pub use grammar::parse;
+pub(in crate::promql) use number::parse_literal_number;
 pub use series::{SequenceValue, SeriesStart, parse_metric, parse_selector, parse_series, parse_start_times};
+pub(in crate::promql) use text::unquote;

@@ -26,6 +26,16 @@ pub(super) fn parse_number(text: &str) -> Result<f64, String> {
     Ok(value)
 }
 
+/// A whole text that is one number, with an optional sign.
+pub(in crate::promql) fn parse_literal_number(text: &str) -> Option<f64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let value = parse_number(digits).ok()?;
+    Some(if negative { -value } else { value })
+}
+
 fn invalid(text: &str) -> String {
     format!("parsing {}: invalid syntax", crate::model::quote(text))
 }

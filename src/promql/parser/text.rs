@@ -14,7 +14,7 @@ pub(super) fn quote_char(c: Option<char>) -> String {
 ///
 /// # Errors
 /// A sentence that says which escape is wrong. Bytes that do not make valid UTF-8 are refused.
-pub(super) fn unquote(literal: &str) -> Result<String, String> {
+pub(in crate::promql) fn unquote(literal: &str) -> Result<String, String> {
     let mut chars = literal.chars();
     let quote = chars.next().ok_or("empty string literal")?;
     let body = chars.as_str().strip_suffix(quote).ok_or("unterminated quoted string")?;
