@@ -46,8 +46,8 @@ impl Eval<'_> {
         let matching = &binary.matching;
         let swapped = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
-        let (fill_many, fill_one) =
-            if swapped { (matching.fill_right, matching.fill_left) } else { (matching.fill_left, matching.fill_right) };
+        // As Prometheus does it, `fill_left` stands for the many side, also with `group_right`.
+        let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         let groups = Signature(matching).groups(&many.labels, &one.labels);
         let mut join = Join {
             binary,
