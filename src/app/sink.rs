@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use parking_lot::RwLock;
+
 use crate::collect::BatchSink;
 use crate::model::{Batch, Output, SourceId, Timestamp};
 use crate::pipeline::Pipeline;
@@ -9,20 +11,20 @@ use crate::pipeline::Pipeline;
 /// Hands ticks of collectors on, and tells the rule clock what is done.
 pub(super) struct CollectSink {
     pipeline: Pipeline,
-    sources: HashMap<String, SourceId>,
+    sources: RwLock<HashMap<String, SourceId>>,
 }
 
 impl CollectSink {
-    /// A sink that rules wait for: the sources with their intervals in milliseconds.
+    /// A sink whose sources nobody waits for yet.
     pub(super) fn new(pipeline: Pipeline) -> Self {
-        Self { pipeline, sources: HashMap::new() }
+        Self { pipeline, sources: RwLock::default() }
     }
 
     /// Makes rules wait for a source.
-    pub(super) fn register(&mut self, source: &str, interval_ms: i64) {
+    pub(super) fn register(&self, source: &str, interval_ms: i64) {
         let interval = std::time::Duration::from_millis(interval_ms.unsigned_abs());
         let id = self.pipeline.register_source(interval, std::time::Duration::ZERO);
-        self.sources.insert(source.to_owned(), id);
+        self.sources.write().insert(source.to_owned(), id);
     }
 }
 
@@ -32,7 +34,7 @@ impl BatchSink for CollectSink {
     }
 
     fn done(&self, source: &str, slot: Timestamp) {
-        if let Some(id) = self.sources.get(source) {
+        if let Some(id) = self.sources.read().get(source) {
             Output::done(&self.pipeline, *id, slot);
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use serde_json::{Map, Value, json};
 
+use crate::app::processes_json;
 use crate::clock::Clock;
 use crate::collect::gpu::Gpus;
 use crate::collect::system::{SystemConfig, Usage, collectors};
@@ -57,7 +58,7 @@ pub(super) fn run(args: &OnceArgs) -> Outcome {
         let body = MetricsPage::new(latest, own).body(Format::OpenMetrics, false, now);
         print!("{}", String::from_utf8_lossy(&body));
     } else {
-        println!("{}", snapshot(&latest, &processes.processes(now), now));
+        println!("{}", snapshot(&latest, &processes.processes(), now));
     }
     Outcome::Ok
 }
@@ -78,7 +79,7 @@ fn snapshot(latest: &Latest, processes: &[crate::collect::worker::ProcessView], 
             .series
             .iter()
             .filter_map(|series| {
-                let value = values.get(series.slot).copied().filter(|value| !crate::model::is_absent(*value))?;
+                let value = values.get(series.slot as usize).copied().filter(|value| !crate::model::is_absent(*value))?;
                 let labels: Map<String, Value> =
                     series.labels.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
                 Some(json!({"name": &*series.name, "labels": labels, "value": value}))
@@ -88,15 +89,5 @@ fn snapshot(latest: &Latest, processes: &[crate::collect::worker::ProcessView], 
             families.insert(family.family.name.to_string(), json!({"type": family.family.kind.as_str(), "series": series}));
         }
     }
-    let processes: Vec<Value> = processes
-        .iter()
-        .map(|process| {
-            json!({
-                "pid": process.pid, "parent": process.parent, "name": process.name, "state": process.state.to_string(),
-                "cpu_percent": process.cpu_percent, "rss_bytes": process.rss_bytes, "threads": process.threads,
-                "open_fds": process.open_fds, "start_time": process.start_time, "group": process.group,
-            })
-        })
-        .collect();
-    json!({"timestamp_ms": now, "families": families, "processes": processes})
+    json!({"timestamp_ms": now, "families": families, "processes": processes_json(processes)})
 }
