@@ -146,6 +146,9 @@ impl Workers {
                 continue;
             };
             let index = shared.groups.index(&found.group);
+            if found.declared {
+                shared.groups.keep_longer(index);
+            }
             if index.is_none() {
                 Groups::note_refused(trouble, &found.group);
             }

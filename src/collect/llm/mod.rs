@@ -1,0 +1,1 @@
+//! Model servers: their metrics under common names.
