@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 mod collector;
+pub mod demo;
 mod emit;
 pub mod gpu;
 pub mod llm;

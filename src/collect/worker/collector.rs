@@ -71,7 +71,14 @@ struct Shared {
 
 /// Reads the processes that the last tick saw.
 #[derive(Clone)]
-pub struct WorkersHandle(Arc<Mutex<Shared>>);
+pub struct WorkersHandle(Source);
+
+#[derive(Clone)]
+enum Source {
+    Live(Arc<Mutex<Shared>>),
+    /// Processes that somebody else makes up: the demo.
+    Fixed(Arc<Mutex<Vec<ProcessView>>>),
+}
 
 impl Workers {
     /// A collector over `roots`. Matchers with a problem ([`WorkerConfig::problems`]) are left out.
@@ -93,7 +100,7 @@ impl Workers {
 
     /// A handle for snapshots; it stays valid when the collector has gone.
     pub fn handle(&self) -> WorkersHandle {
-        WorkersHandle(Arc::clone(&self.shared))
+        WorkersHandle(Source::Live(Arc::clone(&self.shared)))
     }
 
     /// Reads `stat` of every process into the table and lists those that need a group.
@@ -230,8 +237,12 @@ impl Collector for Workers {
 impl WorkersHandle {
     /// The processes that the last tick saw, by pid. Open files of processes without a group are counted now.
     pub fn processes(&self) -> Vec<ProcessView> {
+        let shared = match &self.0 {
+            Source::Live(shared) => shared,
+            Source::Fixed(views) => return views.lock().clone(),
+        };
         let (mut views, roots) = {
-            let shared = self.0.lock();
+            let shared = shared.lock();
             let views = shared.table.iter().map(|(pid, process)| shared.view(pid, process));
             (views.collect::<Vec<ProcessView>>(), shared.roots.clone())
         };
@@ -244,14 +255,34 @@ impl WorkersHandle {
 
     /// The group of a process, if it was there at the last tick and has one.
     pub fn group_of(&self, pid: i32) -> Option<String> {
-        let shared = self.0.lock();
-        let group = shared.table.get(pid)?.group?;
-        shared.groups.name(group).map(str::to_owned)
+        match &self.0 {
+            Source::Live(shared) => {
+                let shared = shared.lock();
+                let group = shared.table.get(pid)?.group?;
+                shared.groups.name(group).map(str::to_owned)
+            }
+            Source::Fixed(views) => views.lock().iter().find(|view| view.pid == pid)?.group.clone(),
+        }
     }
 
     /// How many processes are remembered; none that has ended.
     pub fn remembered(&self) -> usize {
-        self.0.lock().table.len()
+        match &self.0 {
+            Source::Live(shared) => shared.lock().table.len(),
+            Source::Fixed(views) => views.lock().len(),
+        }
+    }
+
+    /// A handle whose processes are set by hand.
+    pub(crate) fn fixed() -> Self {
+        Self(Source::Fixed(Arc::default()))
+    }
+
+    /// Sets the processes of a handle made by [`WorkersHandle::fixed`].
+    pub(crate) fn set_fixed(&self, processes: Vec<ProcessView>) {
+        if let Source::Fixed(views) = &self.0 {
+            *views.lock() = processes;
+        }
     }
 }
 
