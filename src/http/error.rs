@@ -104,7 +104,8 @@ impl IntoResponse for ApiError {
         let mut body = Json::default();
         body.raw("{\"status\":\"error\",\"errorType\":").text(self.kind.as_str());
         body.raw(",\"error\":").text(&self.message).raw("}");
-        let mut response = (self.kind.status(), [(header::CONTENT_TYPE, "application/json")], body.finish()).into_response();
+        let mut response =
+            (self.kind.status(), [(header::CONTENT_TYPE, "application/json")], body.finish()).into_response();
         if self.kind == ErrorKind::Unauthorized {
             let challenge = HeaderValue::from_static("Bearer realm=\"watchfire\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -43,6 +43,13 @@ impl Default for EngineConfig {
     }
 }
 
+impl EngineConfig {
+    /// What Prometheus' test scripts assume: 10,000 samples a query, everything else as always.
+    pub fn for_scripts() -> Self {
+        Self { max_samples: 10_000, ..Self::default() }
+    }
+}
+
 /// Stops a query from another thread; clones share the wish.
 #[derive(Debug, Clone, Default)]
 pub struct CancelToken(Arc<AtomicBool>);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::runner::{Runner, SharedGroups};
+use super::runner::SharedGroups;
+use super::test_table::TestTable;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::model::*;
@@ -20,8 +21,7 @@ use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, Storag
 pub(super) struct World {
     /// Query text → results as `name{labels} value`, or an error.
     answers: Mutex<HashMap<String, Result<Vec<String>, String>>>,
-    next_ref: AtomicU32,
-    labels: Mutex<HashMap<SeriesRef, Labels>>,
+    table: Arc<TestTable>,
     /// Everything that was written, oldest first.
     written: Mutex<Vec<(Timestamp, Labels, f64)>>,
     sent: Mutex<Vec<String>>,
@@ -80,39 +80,16 @@ impl TickQueries for Tick<'_> {
     }
 }
 
-impl Intern for World {
-    fn intern(&self, key: SeriesKey<'_>) -> Option<SeriesRef> {
-        let mut pairs = key.labels.to_vec();
-        pairs.push((METRIC_NAME, key.name));
-        let labels = Labels::from_pairs(&pairs);
-        let mut known = self.labels.lock();
-        if let Some((series, _)) = known.iter().find(|(_, other)| **other == labels) {
-            return Some(*series);
-        }
-        let series = SeriesRef(self.next_ref.fetch_add(1, Ordering::Relaxed));
-        known.insert(series, labels);
-        Some(series)
-    }
-
-    fn release(&self, refs: &[SeriesRef]) {
-        self.labels.lock().retain(|series, _| !refs.contains(series));
-    }
-
-    fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.labels.lock().get(&series).cloned()
-    }
-}
-
 impl RuleSink for World {
     fn register_group(&self, _file: &str, _name: &str, _interval: Duration) -> GroupId {
-        GroupId(self.next_ref.fetch_add(1, Ordering::Relaxed))
+        GroupId(0)
     }
 
     fn retire_group(&self, _group: GroupId) {}
 
     fn write(&self, batch: Batch) -> Result<(), StorageError> {
         for (series, value) in &batch.floats {
-            let labels = Intern::labels(self, *series).expect("a living series");
+            let labels = self.table.labels(*series).expect("a living series");
             self.written.lock().push((batch.ts, labels, *value));
         }
         Ok(())
@@ -157,7 +134,7 @@ impl Querier for History {
 
 struct Bench {
     world: Arc<World>,
-    runner: Runner,
+    runner: RuleRunner,
     shown: SharedGroups,
     clock: ManualClock,
 }
@@ -179,12 +156,12 @@ impl Bench {
         let deps = RuleDeps {
             queries: world.clone(),
             querier: Arc::new(History(history)),
-            intern: world.clone(),
+            intern: world.table.clone(),
             sink: world.clone(),
             notify: world.clone(),
             clock: Clock::Manual(clock.clone()),
         };
-        let runner = Runner::new(deps, Arc::default(), shown.clone());
+        let runner = RuleRunner::sharing(deps, Arc::default(), shown.clone());
         Self { world, runner, shown, clock }
     }
 
@@ -231,7 +208,7 @@ fn records_ends_and_holds() {
     bench.at(4 * MIN);
     assert_eq!(bench.world.take_written(), [r#"r{l="2", team="a"} stale"#]);
     assert_eq!(bench.view().rules[0].health, RuleHealth::Ok);
-    assert_eq!(bench.world.labels.lock().len(), 0, "all series are given back");
+    assert_eq!(bench.world.table.len(), 0, "all series are given back");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::yaml::YamlErrors;
 use super::config::RulesConfig;
 use super::counters::RuleCounters;
 use super::files::expand_patterns;
-use super::runner::{RuleDeps, Runner, SharedGroups};
+use super::runner::{RuleDeps, RuleRunner, SharedGroups};
 use super::shipped;
 use super::spec::RuleFile;
 use super::view::{AlertView, GroupView};
@@ -65,7 +65,7 @@ impl RuleManager {
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
         let (shown, counters) = (SharedGroups::new(ArcSwap::default()), Arc::<RuleCounters>::default());
         let clock = deps.clock.clone();
-        let runner = Arc::new(Mutex::new(Runner::new(deps, Arc::clone(&counters), Arc::clone(&shown))));
+        let runner = Arc::new(Mutex::new(RuleRunner::sharing(deps, Arc::clone(&counters), Arc::clone(&shown))));
         let task = RuleTask { inbox, runner, clock, sources, counters: Arc::clone(&counters) };
         (Self { commands, shown, counters }, tokio::spawn(task.run()))
     }
@@ -144,7 +144,7 @@ fn summary(files: &[RuleFile]) -> LoadSummary {
 struct RuleTask {
     inbox: mpsc::Receiver<Command>,
     /// Locked by one evaluation at a time, on a thread where blocking is allowed.
-    runner: Arc<Mutex<Runner>>,
+    runner: Arc<Mutex<RuleRunner>>,
     clock: Clock,
     sources: Option<WaitForSources>,
     counters: Arc<RuleCounters>,
@@ -192,7 +192,7 @@ impl RuleTask {
         }
     }
 
-    async fn on_runner(&self, work: impl FnOnce(&mut Runner) + Send + 'static) {
+    async fn on_runner(&self, work: impl FnOnce(&mut RuleRunner) + Send + 'static) {
         let runner = Arc::clone(&self.runner);
         let done = tokio::task::spawn_blocking(move || work(&mut runner.lock())).await;
         // A panic in one evaluation must not end all others.

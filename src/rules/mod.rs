@@ -39,9 +39,15 @@ mod text;
 mod view;
 
 #[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
 mod group_tests;
 #[cfg(test)]
 mod read_tests;
+#[cfg(test)]
+mod shipped_tests;
+#[cfg(test)]
+mod test_table;
 
 pub use alerting::{ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, AlertStates, AlertTiming, Found, StepError};
 pub use check::{CheckReport, FileCounts, FileReport, check_files};
@@ -53,7 +59,7 @@ pub use files::expand_patterns;
 pub use lint::{DuplicateRule, duplicate_rules};
 pub use manager::{LoadSummary, RuleManager, WaitForSources};
 pub use overlay::Overlay;
-pub use runner::RuleDeps;
+pub use runner::{RuleDeps, RuleRunner};
 pub use shipped::{SHIPPED, ShippedFile};
 pub use spec::{AlertSpec, GroupSpec, RuleFile, RuleKind, RuleSpec};
 pub use text::{Text, TextData, TextQuery};

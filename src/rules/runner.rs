@@ -16,6 +16,7 @@ use super::group::{Env, Group};
 use super::series::{RuleSeries, SeriesPool, TickWriter};
 use super::spec::RuleFile;
 use super::state::GroupShared;
+use super::view::GroupView;
 
 /// The rooms that rules work with.
 #[derive(Clone)]
@@ -37,8 +38,9 @@ pub struct RuleDeps {
 /// The groups that views show; swapped whole by a reload.
 pub(super) type SharedGroups = Arc<ArcSwap<Vec<Arc<GroupShared>>>>;
 
-/// Groups, their series and their clocks.
-pub(super) struct Runner {
+/// Groups, their series and their slots, without a clock of its own: [`super::RuleManager`] drives it in time, tests and
+/// benchmarks as they like.
+pub struct RuleRunner {
     deps: RuleDeps,
     config: RulesConfig,
     counters: Arc<RuleCounters>,
@@ -56,16 +58,21 @@ struct Orphan {
     due: Timestamp,
 }
 
-impl Runner {
-    pub(super) fn new(deps: RuleDeps, counters: Arc<RuleCounters>, shown: SharedGroups) -> Self {
+impl RuleRunner {
+    /// A runner without rules.
+    pub fn new(deps: RuleDeps) -> Self {
+        Self::sharing(deps, Arc::default(), SharedGroups::new(ArcSwap::default()))
+    }
+
+    pub(super) fn sharing(deps: RuleDeps, counters: Arc<RuleCounters>, shown: SharedGroups) -> Self {
         let pool = SeriesPool::new(Arc::clone(&deps.intern));
         let config = RulesConfig::default();
         Self { deps, config, counters, pool, groups: Vec::new(), orphans: Vec::new(), shown, loaded_before: false }
     }
 
     /// Replaces all groups. A group that did not change goes on untouched; of a changed one, rules with the same name
-    /// and labels keep their alerts and series.
-    pub(super) fn load(&mut self, config: RulesConfig, files: &[RuleFile], now: Timestamp) {
+    /// and labels keep their alerts and series. The first load restores `for` from before a restart.
+    pub fn load(&mut self, config: RulesConfig, files: &[RuleFile], now: Timestamp) {
         let restore = !std::mem::replace(&mut self.loaded_before, true);
         let name = |group: &Group| (Arc::clone(&group.shared.spec.file), group.shared.spec.name.clone());
         let mut old: HashMap<_, _> = self.groups.drain(..).map(|group| (name(&group), group)).collect();
@@ -97,8 +104,8 @@ impl Runner {
         self.config = config;
     }
 
-    /// When the next group is due.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
+    /// When the next group is due; `None` without groups.
+    pub fn next_due(&self) -> Option<Timestamp> {
         let groups = self.groups.iter().map(|group| group.slots.next());
         groups.chain(self.orphans.iter().map(|orphan| orphan.due)).min()
     }
@@ -111,7 +118,7 @@ impl Runner {
     }
 
     /// Evaluates every group that is due at `now`, in the order of their slots; groups of one slot share their queries.
-    pub(super) fn run_due(&mut self, now: Timestamp) {
+    pub fn run_due(&mut self, now: Timestamp) {
         let mut due: Vec<(Timestamp, i64, usize)> = Vec::new();
         for (i, group) in self.groups.iter_mut().enumerate() {
             if let Some(taken) = group.slots.take(now) {
@@ -126,6 +133,11 @@ impl Runner {
         if !due.is_empty() {
             self.deps.sink.settle();
         }
+    }
+
+    /// All groups with their rules and alerts, sorted by file and name.
+    pub fn groups(&self) -> Vec<GroupView> {
+        self.groups.iter().map(|group| group.shared.view()).collect()
     }
 
     fn run_slot(&mut self, due: &[(Timestamp, i64, usize)]) {

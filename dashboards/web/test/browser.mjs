@@ -51,14 +51,24 @@ export class Check {
 /** The state that the page shows to tests. */
 export const state = (page) => page.evaluate(() => JSON.parse(JSON.stringify(window.__watchfire)));
 
+/** Asks again until `holds` or the time is over. (The page's security policy forbids waitForFunction.) */
+export async function until(ask, holds, timeout = 20_000) {
+  const end = Date.now() + timeout;
+  for (;;) {
+    const answer = await ask();
+    if (holds(answer) || Date.now() > end) return answer;
+    await new Promise((next) => setTimeout(next, 100));
+  }
+}
+
 /** Waits until each of the panels has `points` live points; answers those that have not. */
-export async function waitForPoints(page, panels, points, timeout = 20_000) {
-  const missing = (wanted) =>
-    wanted.ids.filter((id) => (window.__watchfire?.panels[id]?.points ?? 0) < wanted.points);
-  await page
-    .waitForFunction(`(${missing})(${JSON.stringify({ ids: panels, points })}).length === 0`, undefined, { timeout })
-    .catch(() => undefined);
-  return page.evaluate(`(${missing})(${JSON.stringify({ ids: panels, points })})`);
+export function waitForPoints(page, panels, points, timeout = 20_000) {
+  const missing = () =>
+    page.evaluate(
+      ([ids, least]) => ids.filter((id) => (window.__watchfire?.panels[id]?.points ?? 0) < least),
+      [panels, points],
+    );
+  return until(missing, (ids) => !ids.length, timeout);
 }
 
 /** A panel's pixels as text: two calls differ when the chart was drawn anew. */

@@ -6,18 +6,15 @@ import { readFileSync, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createServer as vite } from 'vite';
+import { modules } from './modules.mjs';
 
 const WEB = fileURLToPath(new URL('..', import.meta.url));
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.txt': 'text/plain' };
 
 /** The page's own reader and evaluator of PromQL answer `query_range` here. */
 async function pageModules() {
-  const server = await vite({ root: WEB, server: { middlewareMode: true, hmr: false, ws: false }, appType: 'custom', logLevel: 'error' });
-  const [parse, evaluate, store] = await Promise.all(
-    ['promql/parse', 'promql/eval', 'data/store'].map((m) => server.ssrLoadModule(`/src/${m}.ts`)),
-  );
-  return { parse: parse.parse, evaluate: evaluate.evaluate, SeriesStore: store.SeriesStore, close: () => server.close() };
+  const { loaded, close } = await modules('promql/parse', 'promql/eval', 'data/store');
+  return Object.assign({ close }, ...loaded);
 }
 
 const wave = (t, period, phase = 0) => 0.5 + 0.5 * Math.sin((2 * Math.PI * t) / period + phase);
@@ -148,17 +145,21 @@ const rules = () => ({
 });
 
 /** Whole seconds are asked for again and again by queries over a range. */
-const past = new Map();
-function cachedAt(t, options) {
-  if (!past.has(t)) past.set(t, sampleAt(t, options).map((s) => [...s, text(s)]));
-  if (past.size > 2000) past.delete(past.keys().next().value);
-  return past.get(t);
+function pastOf(options) {
+  const past = new Map();
+  return (t) => {
+    if (!past.has(t)) past.set(t, sampleAt(t, options).map((s) => [...s, text(s)]));
+    if (past.size > 2000) past.delete(past.keys().next().value);
+    return past.get(t);
+  };
 }
 
 /** Starts the server. `options`: port, prefix, stream, bare, incident, delayMs. */
 export async function start(options = {}) {
   const { port = 0, prefix = '', stream = true } = options;
   const page = await pageModules();
+  const cachedAt = pastOf(options);
+  for (let t = Math.floor(Date.now() / 1000) - 700; t < Date.now() / 1000; t += 1) cachedAt(t);
   const streams = new Set();
   const requests = [];
   let silent = false;
@@ -171,7 +172,7 @@ export async function start(options = {}) {
     const wanted = new Set(q.get('query').match(/[a-z_][a-z0-9_]*/gi));
     const result = new Map();
     for (let t = from - 60; t <= to; t += 1) {
-      for (const sample of cachedAt(t, options)) {
+      for (const sample of cachedAt(t)) {
         if (!wanted.has(sample[0])) continue;
         const id = sample[3];
         if (!series.has(id)) series.set(id, store.add({ __name__: sample[0], ...sample[1] }));

@@ -12,6 +12,7 @@ mod metadata;
 mod report;
 mod run;
 mod sink;
+pub(crate) mod slots;
 mod target;
 mod view;
 

@@ -13,6 +13,7 @@ use super::counters::ScrapeCounters;
 use super::metadata::MetadataStore;
 use super::report::{Outcome, Report};
 use super::sink::PageSink;
+use super::slots::Slots;
 use super::target::Target;
 use super::view::{Health, TargetView};
 use crate::clock::{Clock, Stopwatch};
@@ -89,25 +90,14 @@ impl Scrape {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let offset = self.target.offset();
         let source = self.shared.output.register_source(self.target.job.interval, offset);
-        let interval = millis(self.target.job.interval);
-        let mut slot = next_slot(self.shared.clock.now(), interval, millis(offset));
-        loop {
-            let left = slot - self.shared.clock.now();
-            if left > 0 {
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_millis(left.unsigned_abs())) => continue,
-                    _ = stop.wait_for(|stop| *stop) => break,
-                }
-            }
+        let mut slots = Slots::new(self.shared.clock.clone(), self.target.job.interval, offset);
+        while let Some(slot) = slots.wait(&mut stop).await {
             tokio::select! {
                 () = self.scrape(slot) => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
             self.shared.output.done(source, slot);
-            let next = next_slot(self.shared.clock.now(), interval, millis(offset)).max(slot + interval);
-            let missed = ((next - slot) / interval - 1).unsigned_abs();
-            self.shared.counters.missed.fetch_add(missed, Ordering::Relaxed);
-            slot = next;
+            self.shared.counters.missed.fetch_add(slots.advance(), Ordering::Relaxed);
         }
         self.shared.output.unregister_source(source);
         self.shared.output.end_group(self.group, self.shared.clock.now());
@@ -208,14 +198,4 @@ impl Scrape {
         let lost = usize::try_from(duplicates + refused).unwrap_or(0);
         Ok(Taken { samples, kept: samples.saturating_sub(lost), added })
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4).max(0)
-}
-
-/// The first slot after `now`.
-fn next_slot(now: Timestamp, interval: i64, offset: i64) -> Timestamp {
-    let interval = interval.max(1);
-    now - (now - offset).rem_euclid(interval) + interval
 }

@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn checks_prefix_and_url() {
-        for (prefix, valid) in [("", true), ("/a/b", true), ("/a/", false), ("a", false), ("/", false), ("/{x}", false)] {
+        for (prefix, valid) in [("", true), ("/a/b", true), ("/a/", false), ("a", false), ("/", false), ("/{x}", false)]
+        {
             let config = HttpConfig { route_prefix: prefix.to_owned(), ..HttpConfig::default() };
             assert_eq!(config.check().is_ok(), valid, "{prefix:?}");
         }

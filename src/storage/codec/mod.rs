@@ -7,7 +7,7 @@ mod presence;
 mod times;
 
 pub(crate) use column::{decode_floats, encode_floats};
-pub(crate) use histogram::{decode_histograms, encode_histograms};
+pub(crate) use histogram::{decode_histograms, encode_histograms, put_histogram, read_histogram};
 pub(crate) use ints::PcoCodec;
 pub(crate) use presence::{decode_presence, encode_presence};
 pub(crate) use times::{decode_ints, encode_ints};

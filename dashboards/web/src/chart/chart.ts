@@ -6,6 +6,9 @@ import { ground, ink } from '../theme';
 import { shown, type Line } from './lines';
 import { axisFor, splits, spread, type Axis } from './scale';
 
+/** The moment that "navigation to first chart" is measured by. */
+const FIRST_CHART = 'watchfire-first-chart';
+let firstDrawn = false;
 const FONT = '11px ui-sans-serif, system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 const LABEL_HEIGHT = 13;
 const LABEL_CHARS = 12;
@@ -75,6 +78,10 @@ export class Chart {
   }
 
   draw(): void {
+    if (!firstDrawn && this.data.rows) {
+      firstDrawn = true;
+      performance.mark(FIRST_CHART);
+    }
     this.lines = shown(this.data);
     const shape = this.lines.map((line) => line.column.id).join('\u0004');
     if (!this.plot || shape !== this.drawn) {

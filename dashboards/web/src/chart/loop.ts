@@ -34,11 +34,12 @@ function schedule(): void {
 }
 
 function frame(at: number): void {
-  scheduled = false;
-  if (calm.matches && at - drawnAt < CALM_MS * 0.9) {
-    window.setTimeout(schedule, CALM_MS - (at - drawnAt));
+  const early = calm.matches ? CALM_MS - (at - drawnAt) : 0;
+  if (early > CALM_MS / 10) {
+    window.setTimeout(() => requestAnimationFrame(frame), early);
     return;
   }
+  scheduled = false;
   drawnAt = at;
   const due = [...dirty];
   dirty.clear();

@@ -14,7 +14,7 @@ type Points = { labels: Labels; values: Map<number, number> }[];
 
 /** Asks the ring for the last ten minutes of every panel. @throws when the API does not answer. */
 export async function backfill(engine: Engine, signal: AbortSignal): Promise<void> {
-  const end = Math.floor(Date.now() / 1000 / STEP_S) * STEP_S;
+  const end = Math.floor((Date.now() + engine.skew) / 1000 / STEP_S) * STEP_S;
   const asked = new Map<string, Promise<Points>>();
   const once = (text: string): Promise<Points> => {
     const known = asked.get(text) ?? range(text, end, signal);

@@ -62,6 +62,11 @@ export class Columns {
     return this.rows ? this.time.get(this.at) : NaN;
   }
 
+  /** The timestamp of the oldest row in seconds, NaN before the first. */
+  get first(): number {
+    return this.rows ? (this.times()[0] as number) : NaN;
+  }
+
   times(): Float64Array {
     return this.time.view(this.at, this.rows);
   }
@@ -93,11 +98,11 @@ export class Columns {
     }
   }
 
-  /** Puts older rows before those that came live while the question was under way. */
-  backfill(older: { seconds: number; cells: Cell[] }[], gapAfter: number): void {
-    const newer = this.drain();
-    const seam = newer[0]?.seconds ?? Infinity;
-    for (const row of older) if (row.seconds < seam) this.push(row.seconds, row.cells, gapAfter);
+  /** Replaces the past by what the ring knows; rows that came live after it stay. */
+  backfill(past: { seconds: number; cells: Cell[] }[], gapAfter: number): void {
+    const seam = past.at(-1)?.seconds ?? -Infinity;
+    const newer = this.drain().filter((row) => row.seconds > seam);
+    for (const row of past) this.push(row.seconds, row.cells, gapAfter);
     for (const row of newer) this.push(row.seconds, row.cells, gapAfter);
   }
 
@@ -106,9 +111,9 @@ export class Columns {
     const views = this.columns.map((column) => ({ ...column, view: this.values(column).slice() }));
     const rows = [...times].map((seconds, i) => ({
       seconds,
-      cells: views.map(({ id, query, labels, label, view }) => ({
-        id, query, labels, label, value: view[i] as number,
-      })),
+      cells: views
+        .map(({ id, query, labels, label, view }) => ({ id, query, labels, label, value: view[i] as number }))
+        .filter((cell) => !Number.isNaN(cell.value)),
     }));
     this.rows = 0;
     this.at = CAPACITY - 1;

@@ -84,6 +84,8 @@ export class Engine {
   /** The newest timestamp of any tick, in milliseconds: the right edge of all charts. */
   now = 0;
   ticks = 0;
+  /** How far the daemon's clock is ahead of the browser's, in milliseconds. */
+  skew = 0;
   private readonly byId = new Map(this.watches.map((w) => [w.id, w]));
   private readonly byMetric = new Map<string, Watch[]>();
   private readonly listeners: (() => void)[] = [];
@@ -94,6 +96,13 @@ export class Engine {
         this.byMetric.set(metric, [...(this.byMetric.get(metric) ?? []), watch]);
       }
     }
+  }
+
+  /** The timestamp of the oldest row of any panel, in seconds. */
+  oldest(): number {
+    let oldest = this.now / 1000;
+    for (const { data } of this.watches) if (data.first < oldest) oldest = data.first;
+    return oldest;
   }
 
   watch(id: string): Watch {
@@ -128,6 +137,7 @@ export class Engine {
   /** Samples at `now` (ms) have been pushed into the store for these metrics. */
   tick(now: number, touched: Set<string>): void {
     this.now = Math.max(this.now, now);
+    this.skew = now - Date.now();
     this.ticks += 1;
     const due = new Set([...touched].flatMap((metric) => this.byMetric.get(metric) ?? []));
     for (const watch of due) this.refresh(watch, now);

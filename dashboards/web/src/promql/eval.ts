@@ -87,8 +87,9 @@ const FOLD: Record<string, (a: number, b: number) => number> = {
   sum: (a, b) => a + b,
   avg: (a, b) => a + b,
   count: (a) => a + 1,
-  min: Math.min,
-  max: Math.max,
+  // As in PromQL, NaN gives way to any number.
+  min: (a, b) => (b < a || Number.isNaN(a) ? b : a),
+  max: (a, b) => (b > a || Number.isNaN(a) ? b : a),
 };
 
 function aggregate(op: string, by: string[], without: boolean, arg: Sample[]): Sample[] {

@@ -10,6 +10,8 @@ export type SourceName = 'stream' | 'metrics';
 
 /** After this long without a sample the page says Idle. */
 const IDLE_AFTER_MS = 4_000;
+/** Clocks that differ by more than this have their history asked for again. */
+const MAX_SKEW_MS = 5_000;
 /** How often a page that fell back to `/metrics` tries the stream again. */
 const RETRY_STREAM_MS = 30_000;
 
@@ -23,6 +25,7 @@ export class SourceControl {
   readonly forced = new URLSearchParams(location.search).get('source') === 'metrics';
   private feed: Feed | undefined;
   private history: AbortController | undefined;
+  private historySkew = 0;
   private lastAlive = 0;
   private retryAt = Infinity;
   private readonly turn = new StreamTurn(() =>
@@ -32,6 +35,8 @@ export class SourceControl {
     alive: (): void => {
       this.lastAlive = performance.now();
       this.live.value = true;
+      // The past was asked for by the browser's clock before the daemon's was known.
+      if (this.history && Math.abs(this.engine.skew - this.historySkew) > MAX_SKEW_MS) void this.refill();
     },
     failed: (reason: string): void => this.fallBack(reason),
     resync: (): void => void this.refill(),
@@ -105,6 +110,7 @@ export class SourceControl {
   private async refill(): Promise<void> {
     this.history?.abort();
     this.history = new AbortController();
+    this.historySkew = this.engine.skew;
     await backfill(this.engine, this.history.signal).catch(() => undefined);
   }
 }

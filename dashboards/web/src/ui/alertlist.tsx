@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals';
 import { alertState, severityRank, type Alert } from '../alerts';
 import { duration, format } from '../format';
 import { Icon, type IconName } from './icons';
-import { clock } from './state';
+import { clock, engine } from './state';
 
 /** Rows drawn before a person asks for more: a big incident must not stop the browser. */
 const FIRST_ROWS = 50;
@@ -42,7 +42,7 @@ export function AlertList() {
 }
 
 function Row({ alert }: { alert: Alert }) {
-  const age = duration(Date.now() / 1000 - alert.since);
+  const age = duration((Date.now() + engine.skew) / 1000 - alert.since);
   return (
     <li class={`alert-row sev-${alert.severity} is-${alert.state}`}>
       <details>
@@ -57,13 +57,6 @@ function Row({ alert }: { alert: Alert }) {
         <span class="category">{alert.category}</span>
         <span class="value" title="value">{format(alert.value, 'count')}</span>
         <span class="age" title={new Date(alert.since * 1000).toLocaleString()}>{age}</span>
-        <span class="runbook">
-          {alert.runbook && (
-            <a href={alert.runbook} target="_blank" rel="noreferrer" onClick={(e) => e.stopPropagation()}>
-              <Icon name="book" /> runbook
-            </a>
-          )}
-        </span>
       </summary>
       <div class="alert-more">
         {alert.description && <p>{alert.description}</p>}
@@ -74,6 +67,11 @@ function Row({ alert }: { alert: Alert }) {
         {alert.place && <p class="place">Rule: <code>{alert.place}</code></p>}
       </div>
       </details>
+      {alert.runbook && (
+        <a class="runbook" href={alert.runbook} target="_blank" rel="noreferrer" aria-label={`Runbook of ${alert.name}`}>
+          <Icon name="book" /> runbook
+        </a>
+      )}
     </li>
   );
 }

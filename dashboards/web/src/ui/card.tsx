@@ -21,8 +21,8 @@ export function ChartCard({ def }: { def: PanelDef }) {
   const asTable = useSignal(false);
   const cursor = useSignal<number | null>(null);
   const fresh = freshness(watch);
-  if (def.optional && !watch.version.value) return null;
-  const has = watch.version.value > 0;
+  const has = fresh.state === 'fresh' || fresh.state === 'stale';
+  if (def.optional && !has) return null;
   const title = `${def.id}-title`;
   return (
     <figure
@@ -55,7 +55,7 @@ export function ChartCard({ def }: { def: PanelDef }) {
 
 export function Absent({ waiting, reason }: { waiting: boolean; reason: string }) {
   return (
-    <div class="absent">
+    <div class="no-data">
       <strong>Not available</strong>
       <span>{waiting ? 'Waiting for the first value.' : reason}</span>
     </div>

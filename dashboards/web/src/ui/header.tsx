@@ -1,3 +1,5 @@
+import { effect } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import { alertState } from '../alerts';
 import { duration } from '../format';
 import { theme, toggleTheme } from '../theme';
@@ -7,6 +9,14 @@ import { clock, engine, source, width } from './state';
 const WIDTHS: [number, string][] = [[60, '1 m'], [300, '5 m'], [600, '10 m']];
 
 export function Header() {
+  useEffect(
+    () =>
+      effect(() => {
+        const firing = alertState.value.alerts.filter((a) => a.state === 'firing').length;
+        document.title = firing ? `(${firing}) watchfire` : 'watchfire';
+      }),
+    [],
+  );
   return (
     <header class="top">
       <a class="brand" href="#top">

@@ -41,7 +41,7 @@ export function LiveTable({ def }: { def: TableDef }) {
                     return (
                       <td key={c.title}>
                         {c.bar && value !== undefined && <Meter share={value / (top[i] || 1)} />}
-                        {format(value, c.unit)}
+                        <span class={c.bar ? 'beside-meter' : undefined}>{format(value, c.unit)}</span>
                       </td>
                     );
                   })}

@@ -23,7 +23,7 @@ export function Tiles() {
 function Tile({ def }: { def: TileDef }) {
   const watch = engine.watch(`tile-${def.id}`);
   const fresh = freshness(watch);
-  const has = watch.version.value > 0;
+  const has = fresh.state === 'fresh' || fresh.state === 'stale';
   const notes = def.notes.flatMap((note, i) => {
     const value = watch.value(i + 1);
     return value === undefined ? [] : [note.text.replace('{}', format(value, note.unit))];
