@@ -62,7 +62,7 @@ pub fn demo(seed: u64, start: Timestamp, interval: Duration) -> Demo {
         job("gpu", Box::new(gpus)),
         job("llm", Box::new(models)),
         job("watchfire", own_process()),
-        job("watchfire", Box::new(DemoFlag::default())),
+        job("watchfire", Box::<DemoFlag>::default()),
     ];
     Demo { jobs, usage, workers, gpus: gpu_handle }
 }
