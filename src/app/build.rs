@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::collect::demo::Demo;
+use crate::collect::demo::demo;
 use crate::collect::gpu::Gpus;
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
@@ -34,7 +34,6 @@ use super::Settings;
 use super::api::{EventsPort, RulesPort, TargetsPort};
 use super::daemon::DaemonPort;
 use super::reload::Reloader;
-use super::sink::CollectSink;
 use super::store::{DirectSink, RingStore};
 use super::tasks::Maintenance;
 use super::up::{EventFeed, OwnFeed, Up, Views};
@@ -297,17 +296,18 @@ impl Ground {
     ) -> Result<(SchedulerHandle, Option<WorkersHandle>), StartError> {
         let interval = settings.config.global.scrape_interval;
         let (mut jobs, processes) = match settings.demo {
-            Some(seed) => (vec![Job { group: "node", interval, collector: Box::new(Demo::new(seed)) }], None),
+            Some(seed) => {
+                let demo = demo(seed, self.clock.now(), interval);
+                (demo.jobs, Some(demo.workers))
+            }
             None => machine_jobs(settings),
         };
         let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(Up::new(&self.instance, Arc::clone(views))) });
         jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
-        let sink = Arc::new(CollectSink::new(self.pipeline.clone()));
         let intern = Arc::clone(&self.table) as Arc<dyn Intern>;
-        let scheduler = Scheduler::new(jobs, intern, Arc::clone(&sink) as _, self.pipeline.group_ids());
-        scheduler.sources().iter().for_each(|(name, interval_ms)| sink.register(name, *interval_ms));
+        let scheduler = Scheduler::new(jobs, intern, Arc::new(self.pipeline.clone()));
         let handle = scheduler.spawn(self.clock.clone())?;
         // Set once, here; a second start has views of its own.
         let _ = OnceLock::set(views, Box::new(handle.viewer()));

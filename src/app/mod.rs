@@ -10,7 +10,6 @@ mod daemon;
 mod processes;
 mod reload;
 mod settings;
-mod sink;
 mod store;
 mod tasks;
 mod up;

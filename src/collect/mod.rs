@@ -1,10 +1,11 @@
 //! Collectors and their scheduler: what is read from this machine and from the targets that it knows.
 //!
 //! A [`Collector`] reads one source and writes numbers; the [`Scheduler`] calls it on its slots and hands the batch to
-//! a [`BatchSink`]. Every own family stands once in [`catalogue`].
+//! an [`Output`](crate::model::Output). Every own family stands once in [`catalogue`].
 
 pub mod catalogue;
 mod collector;
+pub mod demo;
 mod emit;
 pub mod gpu;
 pub mod llm;
@@ -17,7 +18,7 @@ mod testing;
 pub mod worker;
 
 pub use collector::{CollectError, Collector, Reading};
-pub use scheduler::{BatchSink, CollectorView, Job, Outcome, Scheduler, SchedulerHandle};
+pub use scheduler::{CollectorView, Job, Outcome, Scheduler, SchedulerHandle};
 
 /// The names that configuration may use: every collector of this machine, `worker` and `gpu`.
 pub fn collector_names() -> Vec<&'static str> {
