@@ -5,7 +5,7 @@
 
 use crate::model::{FamilyDesc, MetricKind};
 
-use super::{demo, gpu, scheduler, system, worker};
+use super::{gpu, scheduler, system, worker};
 
 /// All declared families, in the order of their collectors.
 pub fn all() -> impl Iterator<Item = &'static FamilyDesc> {
@@ -17,8 +17,7 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
     all().find(|desc| desc.name == name)
 }
 
-static GROUPS: &[&[&[FamilyDesc]]] =
-    &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES, &[&demo::FAMILIES]];
+static GROUPS: &[&[&[FamilyDesc]]] = &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES];
 
 const fn desc(
     kind: MetricKind,

@@ -1,7 +1,7 @@
 //! The demo: a machine that does not exist, for `serve --demo`. Everything is a pure function of (seed, time), smooth
 //! and the same on every run: a hot GPU (a shipped alert fires after two minutes), one that comes and goes, two models,
 //! and a training worker that leaks until the kernel kills it (a shipped alert fires within the first minute).
-//! `watchfire_demo 1` says on every page that none of it is real.
+//! `watchfire_demo 1`, which `telemetry` writes, says on every page that none of it is real.
 
 mod gpus;
 mod models;
@@ -17,20 +17,15 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
+use crate::model::Timestamp;
 
-use super::catalogue::gauge;
-use super::emit::{Emit, Slot};
 use super::gpu::{GpuHandle, Gpus};
 use super::system::{Usage, own_process};
 use super::worker::WorkersHandle;
-use super::{CollectError, Collector, Job, Reading};
+use super::{Collector, Job};
 
 use sheet::Sheet;
 use story::Story;
-
-pub(super) static FAMILIES: [FamilyDesc; 1] =
-    [gauge("watchfire_demo", "", "1 while every measurement is made up by serve --demo; absent otherwise.", &[], 1)];
 
 /// The jobs of the demo, with the doors that the real collectors have.
 pub struct Demo {
@@ -62,23 +57,6 @@ pub fn demo(seed: u64, start: Timestamp, interval: Duration) -> Demo {
         job("gpu", Box::new(gpus)),
         job("llm", Box::new(models)),
         job("watchfire", own_process()),
-        job("watchfire", Box::<DemoFlag>::default()),
     ];
     Demo { jobs, usage, workers, gpus: gpu_handle }
-}
-
-/// Writes `watchfire_demo 1`.
-#[derive(Default)]
-struct DemoFlag(Slot);
-
-impl Collector for DemoFlag {
-    fn name(&self) -> &'static str {
-        "demo"
-    }
-
-    fn collect(&mut self, _: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
-        let [desc] = &FAMILIES;
-        Emit::new("watchfire", intern, out).put(&mut self.0, desc, &[], 1.0);
-        Ok(Reading::Complete)
-    }
 }
