@@ -1,7 +1,24 @@
-//! PromQL: text → tree ([`parser`]) → plan → columnar evaluation, behind [`Engine`](self).
+//! PromQL: text → tree ([`parser`]) → plan → columnar evaluation, behind [`Engine`].
+//!
+//! A selector becomes (series × step) columns once; operators are loops over columns; output labels are computed
+//! once per operator. Nothing here knows where samples come from: a [`Querier`](crate::storage::Querier) gives them.
 
 pub mod parser;
+pub mod testlang;
 
+mod annotate;
+mod cache;
+mod engine;
+mod eval;
+mod functions;
+mod gate;
+mod plan;
 mod result;
+mod script_engine;
 
+#[cfg(test)]
+mod tests;
+
+pub use cache::{TickCache, WrittenNames, shareable};
+pub use engine::{CancelToken, Engine, EngineConfig, QueryOptions};
 pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};

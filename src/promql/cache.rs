@@ -1,0 +1,125 @@
+//! What the rules of one tick share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
+
+use crate::model::{METRIC_NAME, MatchOp, Matcher, Timestamp};
+
+use super::annotate::Note;
+use super::eval::Out;
+use super::parser::{Expr, VectorSelector};
+
+/// Series that alerting rules write on their own account: never shared, because every rule changes them.
+const ALERT_SERIES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
+
+/// Names of series that earlier rules of a group have written in this tick.
+#[derive(Debug, Clone, Default)]
+pub struct WrittenNames(FxHashSet<String>);
+
+impl WrittenNames {
+    /// Nothing has been written yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Remembers the name that a recording rule has just written.
+    pub fn insert(&mut self, name: &str) {
+        self.0.insert(name.to_owned());
+    }
+
+    /// Whether nothing has been written.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Whether no selector of `expr` can see a name in `written`, `ALERTS`, `ALERTS_FOR_STATE` or names beyond count: its
+/// result is then the same for every rule of the tick.
+pub fn shareable(expr: &Expr, written: &WrittenNames) -> bool {
+    let mut all = true;
+    visit_selectors(expr, &mut |selector| all &= matchers_shareable(&selector.matchers, written));
+    all
+}
+
+/// The same for one selector's matchers.
+pub(crate) fn matchers_shareable(matchers: &[Matcher], written: &WrittenNames) -> bool {
+    let mut names = matchers.iter().filter(|matcher| matcher.name == METRIC_NAME).peekable();
+    // A selector without a name, or with only negative conditions on it, may see anything.
+    if names.peek().is_none() {
+        return false;
+    }
+    let names: Vec<&Matcher> = names.collect();
+    if names.iter().all(|matcher| matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex)) {
+        return false;
+    }
+    let sees = |name: &str| names.iter().all(|matcher| matcher.matches(name));
+    !ALERT_SERIES.iter().any(|name| sees(name)) && !written.0.iter().any(|name| sees(name))
+}
+
+fn visit_selectors(expr: &Expr, visit: &mut dyn FnMut(&VectorSelector)) {
+    match expr {
+        Expr::Number(_) | Expr::String(_) => {}
+        Expr::Paren(node) => visit_selectors(&node.expr, visit),
+        Expr::Unary(node) => visit_selectors(&node.expr, visit),
+        Expr::Binary(node) => {
+            visit_selectors(&node.lhs, visit);
+            visit_selectors(&node.rhs, visit);
+        }
+        Expr::Aggregate(node) => {
+            node.param.iter().for_each(|param| visit_selectors(param, visit));
+            visit_selectors(&node.expr, visit);
+        }
+        Expr::Call(node) => node.args.iter().for_each(|arg| visit_selectors(arg, visit)),
+        Expr::Vector(node) => visit(node),
+        Expr::Matrix(node) => visit(&node.selector),
+        Expr::Subquery(node) => visit_selectors(&node.expr, visit),
+    }
+}
+
+/// Results of one tick, by printed subexpression and time. Make a new one every tick; it may be shared by threads.
+#[derive(Debug, Default)]
+pub struct TickCache {
+    entries: Mutex<HashMap<CacheKey, CacheEntry>>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CacheKey {
+    text: Arc<str>,
+    ts: Timestamp,
+    lookback: i64,
+}
+
+/// A finished subexpression with what it had to remark.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheEntry {
+    pub(crate) out: Out,
+    pub(crate) notes: Vec<Note>,
+}
+
+impl TickCache {
+    /// An empty cache for one tick.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many results it holds.
+    pub fn len(&self) -> usize {
+        self.entries.lock().len()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn get(&self, text: &Arc<str>, ts: Timestamp, lookback: i64) -> Option<CacheEntry> {
+        self.entries.lock().get(&CacheKey { text: Arc::clone(text), ts, lookback }).cloned()
+    }
+
+    pub(crate) fn put(&self, text: &Arc<str>, ts: Timestamp, lookback: i64, entry: CacheEntry) {
+        self.entries.lock().insert(CacheKey { text: Arc::clone(text), ts, lookback }, entry);
+    }
+}

@@ -1,0 +1,207 @@
+//! The door: bounds, clocks and cancellation around a plan's evaluation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::clock::Stopwatch;
+use crate::limits;
+use crate::model::Timestamp;
+use crate::storage::Querier;
+
+use super::cache::{TickCache, WrittenNames};
+use super::eval::{self, Budget, Settings};
+use super::gate::Gate;
+use super::parser::{self, Expr};
+use super::plan::{Plan, QueryTimes};
+use super::result::{QueryError, QueryResult};
+
+/// Bounds of the engine. `Default` takes them from [`crate::limits`].
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// How far back an instant selector looks.
+    pub lookback: Duration,
+    /// Samples that one query may hold at once.
+    pub max_samples: usize,
+    /// Wall time of a query, waiting for a place included.
+    pub timeout: Duration,
+    /// Queries that run at once; others wait for a place.
+    pub max_concurrent: usize,
+    /// Resolution of subqueries that name none.
+    pub default_subquery_step: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            lookback: limits::LOOKBACK,
+            max_samples: limits::MAX_QUERY_SAMPLES,
+            timeout: limits::QUERY_TIMEOUT,
+            max_concurrent: limits::MAX_CONCURRENT_QUERIES,
+            default_subquery_step: Duration::from_secs(60),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// What Prometheus' test scripts assume: 10,000 samples a query, everything else as always.
+    pub fn for_scripts() -> Self {
+        Self { max_samples: 10_000, ..Self::default() }
+    }
+}
+
+/// Stops a query from another thread; clones share the wish.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Nobody wishes to stop yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the query to stop; it answers [`QueryError::Canceled`] at its next check.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one query may differ in from the engine's configuration.
+#[derive(Debug, Clone, Default)]
+pub struct QueryOptions {
+    /// Instead of [`EngineConfig::lookback`].
+    pub lookback: Option<Duration>,
+    /// Instead of [`EngineConfig::timeout`], if it is shorter.
+    pub timeout: Option<Duration>,
+    /// Stops the query.
+    pub cancel: Option<CancelToken>,
+    /// The query as it was written: gives annotations their line. Without it everything stands in line 1.
+    pub text: Option<Arc<str>>,
+    /// Names that earlier rules of the same group have written: [`Engine::instant_cached`] reads selectors that may
+    /// match one of them afresh.
+    pub written: Option<Arc<WrittenNames>>,
+}
+
+/// Evaluates PromQL over a [`Querier`].
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    gate: Gate,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new(EngineConfig::default())
+    }
+}
+
+impl Engine {
+    /// An engine with these bounds.
+    pub fn new(config: EngineConfig) -> Self {
+        let gate = Gate::new(config.max_concurrent);
+        Self { config, gate }
+    }
+
+    /// The engine's bounds.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// [`QueryError::BadData`] with line, column and what was expected.
+    pub fn parse(&self, text: &str) -> Result<Expr, QueryError> {
+        Ok(parser::parse(text)?)
+    }
+
+    /// Evaluates at one time. Matrices (`x[5m]`) and strings are results too.
+    ///
+    /// # Errors
+    /// [`QueryError`] says which kind of failure it was.
+    pub fn instant(
+        &self,
+        querier: &dyn Querier,
+        expr: &Expr,
+        ts: Timestamp,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, QueryError> {
+        self.run(querier, expr, QueryTimes::instant(ts), options, None)
+    }
+
+    /// Evaluates at `start`, `start + step` and so on up to `end`. The result is always a matrix, sorted by labels.
+    ///
+    /// # Errors
+    /// [`QueryError::BadData`] when `end` lies before `start`, `step` is not positive or the expression is a string or a
+    /// range vector; otherwise as [`Engine::instant`].
+    pub fn range(
+        &self,
+        querier: &dyn Querier,
+        expr: &Expr,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, QueryError> {
+        let times = QueryTimes::range(start, end, step)?;
+        self.run(querier, expr, times, options, None)
+    }
+
+    /// As [`Engine::instant`], but takes and leaves results of subexpressions in `cache`: the rules of one tick
+    /// share selectors, rates and aggregations. The key is the printed subexpression and the evaluation time, so
+    /// rules with another `query_offset` do not meet.
+    ///
+    /// # Errors
+    /// As [`Engine::instant`].
+    pub fn instant_cached(
+        &self,
+        querier: &dyn Querier,
+        expr: &Expr,
+        ts: Timestamp,
+        options: &QueryOptions,
+        cache: &TickCache,
+    ) -> Result<QueryResult, QueryError> {
+        self.run(querier, expr, QueryTimes::instant(ts), options, Some(cache))
+    }
+
+    /// The plan of an instant query at `ts`, one node a line.
+    ///
+    /// # Errors
+    /// When a duration expression has no valid value.
+    pub fn explain(&self, expr: &Expr, ts: Timestamp) -> Result<String, QueryError> {
+        Ok(Plan::build(expr, QueryTimes::instant(ts), self.config.default_subquery_step)?.to_string())
+    }
+
+    fn run(
+        &self,
+        querier: &dyn Querier,
+        expr: &Expr,
+        times: QueryTimes,
+        options: &QueryOptions,
+        cache: Option<&TickCache>,
+    ) -> Result<QueryResult, QueryError> {
+        let watch = Stopwatch::start();
+        let timeout = options.timeout.map_or(self.config.timeout, |wanted| wanted.min(self.config.timeout));
+        let _place = self.gate.enter(timeout)?;
+        let mut plan = Plan::build(expr, times, self.config.default_subquery_step)?;
+        if cache.is_some() {
+            plan.prepare_sharing();
+        }
+        let settings = Settings {
+            lookback: millis(options.lookback.unwrap_or(self.config.lookback)),
+            max_samples: self.config.max_samples,
+        };
+        let budget = Budget::new(watch, timeout, options.cancel.clone(), self.config.max_samples);
+        eval::run(querier, &plan, settings, budget, options, cache)
+    }
+}
+
+/// Whole milliseconds, as the engine counts time.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}

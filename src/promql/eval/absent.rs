@@ -1,0 +1,50 @@
+//! `absent` and `absent_over_time`: one where there is nothing.
+
+use std::sync::Arc;
+
+use crate::model::{Labels, absent};
+use crate::promql::plan::{Node, Window};
+use crate::promql::result::QueryError;
+
+use super::block::Dropped;
+use super::window::{RangeSeries, Scratch, reach};
+use super::{Block, Eval, Grid};
+
+impl Eval<'_> {
+    pub(super) fn absent(&mut self, arg: &Node, labels: &Labels, grid: Grid) -> Result<Block, QueryError> {
+        let block = self.eval_vector(arg, grid)?;
+        let mut seen = vec![false; grid.len];
+        for row in 0..block.rows() {
+            seen.iter_mut().enumerate().for_each(|(step, seen)| *seen |= block.has(row, step));
+        }
+        Ok(ones_where_not(&seen, labels))
+    }
+
+    pub(super) fn absent_over_time(
+        &mut self,
+        window: &Window,
+        series: &RangeSeries,
+        grid: Grid,
+    ) -> Result<Block, QueryError> {
+        let mut seen = vec![false; grid.len];
+        let mut scratch = Scratch::default();
+        let (back, _) = reach(window.source.mode(), self.settings.lookback);
+        for row in 0..series.labels.len() {
+            let samples = series.data.row(row, &mut scratch);
+            self.budget.work(samples.times.len() + grid.len)?;
+            for (step, seen) in seen.iter_mut().enumerate().filter(|(_, seen)| !**seen) {
+                let end = window.source.reference(grid.at(step));
+                let start = end.saturating_sub(window.source.range()) - back;
+                let within =
+                    |times: &[i64]| times.partition_point(|ts| *ts <= end) > times.partition_point(|ts| *ts <= start);
+                *seen = within(samples.times) || within(samples.histogram_times);
+            }
+        }
+        Ok(ones_where_not(&seen, &window.absent))
+    }
+}
+
+fn ones_where_not(seen: &[bool], labels: &Labels) -> Block {
+    let cells: Vec<f64> = seen.iter().map(|seen| if *seen { absent() } else { 1.0 }).collect();
+    Block::floats(Arc::new(vec![labels.clone()]), Dropped::None, seen.len(), cells).without_empty_rows()
+}

@@ -1,0 +1,186 @@
+//! `histogram_quantile`, `histogram_quantiles`, `histogram_fraction` on classic buckets.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Labels, is_absent, parse_float};
+use crate::promql::annotate::{self, Extent, Level, Note};
+use crate::promql::functions::{Bucket, bucket_fraction, bucket_quantile};
+use crate::promql::parser::{FunctionId, Pos};
+use crate::promql::plan::Call;
+use crate::promql::result::QueryError;
+
+use super::block::Dropped;
+use super::{Block, Eval, Grid, merge_rows, refuse_histograms};
+
+/// Buckets that belong together: the same labels but for `le`.
+struct Group {
+    labels: Labels,
+    /// Upper bound and row of each bucket.
+    buckets: Vec<(f64, usize)>,
+}
+
+/// One column of results: its value for a group's buckets at a step.
+type Ask<'a> = dyn FnMut(&mut Eval<'_>, &Group, &mut Vec<Bucket>, usize) -> f64 + 'a;
+
+impl Eval<'_> {
+    pub(super) fn bucket_function(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
+        match call.func.id {
+            FunctionId::HistogramFraction => self.histogram_fraction(call, grid),
+            FunctionId::HistogramQuantiles => self.histogram_quantiles(call, grid),
+            _ => self.histogram_quantile(call, grid),
+        }
+    }
+
+    fn histogram_fraction(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
+        let (lower, upper) = (self.scalar_arg(call, 0, grid)?, self.scalar_arg(call, 1, grid)?);
+        let block = self.vector_arg(call, 2, grid)?;
+        let groups = self.bucket_groups(&block, call.args[2].pos, call.func.name)?;
+        let labels = groups.iter().map(|group| group.labels.clone()).collect();
+        let mut ask = |_: &mut Eval<'_>, _: &Group, buckets: &mut Vec<Bucket>, step: usize| {
+            bucket_fraction(lower[step], upper[step], buckets)
+        };
+        self.per_group(&block, &groups, labels, &mut ask)
+    }
+
+    fn histogram_quantile(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
+        let q = self.scalar_arg(call, 0, grid)?;
+        self.check_quantiles(&q, call.args[0].pos);
+        let block = self.vector_arg(call, 1, grid)?;
+        let pos = call.args[1].pos;
+        let groups = self.bucket_groups(&block, pos, call.func.name)?;
+        let labels = groups.iter().map(|group| group.labels.clone()).collect();
+        self.quantiles_of(&block, &groups, labels, &q, pos, grid)
+    }
+
+    fn histogram_quantiles(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
+        let block = self.vector_arg(call, 0, grid)?;
+        let label = super::call::text(&call.args[1])?;
+        let mut columns = Vec::new();
+        for arg in &call.args[2..] {
+            let q = self.eval_scalar(arg, grid)?;
+            self.check_quantiles(&q, arg.pos);
+            columns.push(q);
+        }
+        let pos = call.args[0].pos;
+        let groups = self.bucket_groups(&block, pos, call.func.name)?;
+        let mut all = Block::empty(grid.len);
+        for q in &columns {
+            // A quantile that changes over time has a series of its own for each of its values.
+            let mut values = q.clone();
+            values.sort_by(f64::total_cmp);
+            values.dedup_by(|a, b| a.to_bits() == b.to_bits());
+            for value in values {
+                let text = openmetrics_float(value);
+                let labels = groups.iter().map(|group| group.labels.with(&label, &text)).collect();
+                let asked: Vec<f64> = vec![value; grid.len];
+                let mut part = self.quantiles_of(&block, &groups, labels, &asked, pos, grid)?;
+                for step in (0..grid.len).filter(|step| q[*step].to_bits() != value.to_bits()) {
+                    (0..part.rows()).for_each(|row| part.clear(row, step));
+                }
+                all = append(all, part);
+            }
+        }
+        // With one label for two quantiles of one group the results collide.
+        merge_rows(all.without_empty_rows())
+    }
+
+    fn quantiles_of(
+        &mut self,
+        block: &Block,
+        groups: &[Group],
+        labels: Vec<Labels>,
+        q: &[f64],
+        pos: Pos,
+        grid: Grid,
+    ) -> Result<Block, QueryError> {
+        let mut ask = |eval: &mut Eval<'_>, group: &Group, buckets: &mut Vec<Bucket>, step: usize| {
+            let (value, repair) = bucket_quantile(q[step], buckets);
+            if let Some(repair) = repair {
+                let at = grid.at(step);
+                let extent = Extent {
+                    from_ms: at,
+                    to_ms: at,
+                    min_bucket: repair.min_bucket,
+                    max_bucket: repair.max_bucket,
+                    max_diff: repair.max_diff,
+                    samples: 1,
+                };
+                let text = annotate::forced_monotonicity(group.labels.metric_name());
+                eval.notes.add(Note { level: Level::Info, text, pos, extent: Some(extent) });
+            }
+            value
+        };
+        self.per_group(block, groups, labels, &mut ask)
+    }
+
+    fn check_quantiles(&mut self, q: &[f64], pos: Pos) {
+        for q in q.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+            self.notes.warn(pos, annotate::invalid_quantile(*q));
+        }
+    }
+
+    fn bucket_groups(&mut self, block: &Block, pos: Pos, name: &str) -> Result<Vec<Group>, QueryError> {
+        refuse_histograms(block, name)?;
+        let mut index: FxHashMap<Labels, usize> = FxHashMap::default();
+        let mut groups: Vec<Group> = Vec::new();
+        for (row, labels) in block.labels.iter().enumerate() {
+            let le = labels.get("le");
+            let Some(upper) = parse_float(le) else {
+                self.notes.warn(pos, annotate::bad_bucket_label(labels.metric_name(), le));
+                continue;
+            };
+            let group = labels.without(&["le"]);
+            let at = *index.entry(group.clone()).or_insert_with(|| {
+                groups.push(Group { labels: group, buckets: Vec::new() });
+                groups.len() - 1
+            });
+            groups[at].buckets.push((upper, row));
+        }
+        Ok(groups)
+    }
+
+    fn per_group(
+        &mut self,
+        block: &Block,
+        groups: &[Group],
+        labels: Vec<Labels>,
+        ask: &mut Ask<'_>,
+    ) -> Result<Block, QueryError> {
+        let steps = block.steps;
+        let mut out = Block::holes(Arc::new(labels), Dropped::All, steps);
+        let mut buckets = Vec::new();
+        for (row, group) in groups.iter().enumerate() {
+            self.budget.work(group.buckets.len() * steps)?;
+            for step in 0..steps {
+                buckets.clear();
+                let present = group.buckets.iter().map(|(upper, row)| (*upper, block.row(*row)[step]));
+                buckets.extend(
+                    present.filter(|(_, count)| !is_absent(*count)).map(|(upper, count)| Bucket { upper, count }),
+                );
+                if !buckets.is_empty() {
+                    out.cells[row * steps + step] = ask(self, group, &mut buckets, step);
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Both blocks, one below the other.
+fn append(mut all: Block, more: Block) -> Block {
+    let mut dropped: Vec<bool> = (0..all.rows()).map(|row| all.dropped.get(row)).collect();
+    dropped.extend((0..more.rows()).map(|row| more.dropped.get(row)));
+    let mut labels = Arc::unwrap_or_clone(all.labels);
+    labels.extend(more.labels.iter().cloned());
+    all.cells.extend_from_slice(&more.cells);
+    Block::floats(Arc::new(labels), Dropped::from_rows(dropped), more.steps, all.cells)
+}
+
+/// A float as OpenMetrics writes it in labels: whole numbers with `.0`.
+fn openmetrics_float(value: f64) -> String {
+    let text = annotate::go_float(value);
+    let plain = text.chars().all(|c| c.is_ascii_digit() || c == '-');
+    if plain { format!("{text}.0") } else { text }
+}

@@ -1,0 +1,64 @@
+//! `count_values("label", x)`: one series a value.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Labels, is_absent};
+use crate::promql::functions::is_valid_label_name;
+use crate::promql::plan::Aggregate;
+use crate::promql::result::QueryError;
+
+use super::block::Dropped;
+use super::grouping::Grouping;
+use super::{Block, Eval, Grid, refuse_histograms};
+
+impl Eval<'_> {
+    pub(super) fn count_values(&mut self, aggregate: &Aggregate, grid: Grid) -> Result<Block, QueryError> {
+        let label = match &aggregate.param {
+            Some(param) => super::call::text(param)?,
+            None => return Err(QueryError::BadData("count_values needs a label name".to_owned())),
+        };
+        if !is_valid_label_name(&label) {
+            return Err(QueryError::Execution(format!("invalid label name {label:?}")));
+        }
+        let block = self.eval_vector(&aggregate.expr, grid)?;
+        refuse_histograms(&block, "count_values")?;
+        self.budget.work(block.cells.len())?;
+        let mut names = aggregate.grouping.clone();
+        if !aggregate.without {
+            names.push(label.to_string());
+        }
+        let grouping = Grouping { names: &names, without: aggregate.without };
+        let mut counts: FxHashMap<(usize, u64), usize> = FxHashMap::default();
+        let mut index: FxHashMap<Labels, usize> = FxHashMap::default();
+        let mut out: Vec<(Labels, bool, Vec<f64>)> = Vec::new();
+        for row in 0..block.rows() {
+            for (step, cell) in block.row(row).iter().enumerate().filter(|(_, cell)| !is_absent(**cell)) {
+                let target = *counts.entry((row, cell.to_bits())).or_insert_with(|| {
+                    let with_value = block.labels[row].with(&label, &plain_float(*cell));
+                    let labels = grouping.labels_of(&with_value);
+                    *index.entry(labels.clone()).or_insert_with(|| {
+                        out.push((labels, false, vec![0.0; grid.len]));
+                        out.len() - 1
+                    })
+                });
+                out[target].1 |= block.dropped.get(row);
+                out[target].2[step] += 1.0;
+            }
+        }
+        let mut result = Block::holes(
+            Arc::new(out.iter().map(|(labels, ..)| labels.clone()).collect()),
+            Dropped::from_rows(out.iter().map(|(_, dropped, _)| *dropped).collect()),
+            grid.len,
+        );
+        let counted = out.iter().flat_map(|(.., counts)| counts);
+        result.cells.iter_mut().zip(counted).filter(|(_, n)| **n > 0.0).for_each(|(cell, n)| *cell = *n);
+        Ok(result)
+    }
+}
+
+/// Go's `'f'` form with the shortest digits: never an exponent.
+fn plain_float(value: f64) -> String {
+    if value.is_finite() { format!("{value}") } else { crate::model::format_float(value) }
+}

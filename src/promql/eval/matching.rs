@@ -1,0 +1,62 @@
+//! Which series of both sides belong together: one number a match group, given once for all steps.
+
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use crate::model::{Labels, METRIC_NAME};
+use crate::promql::parser::VectorMatching;
+
+/// The match group of each row of both sides.
+#[derive(Debug)]
+pub(super) struct MatchGroups {
+    pub(super) left: Vec<u32>,
+    pub(super) right: Vec<u32>,
+    pub(super) count: usize,
+}
+
+/// The labels that a match looks at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signature<'a>(pub(super) &'a VectorMatching);
+
+impl Signature<'_> {
+    pub(super) fn keeps(self, name: &str) -> bool {
+        let named = self.0.labels.iter().any(|label| label == name);
+        if self.0.on { named } else { !named && name != METRIC_NAME }
+    }
+
+    fn hash(self, labels: &Labels) -> u64 {
+        let mut hasher = FxHasher::default();
+        labels.iter().filter(|(name, _)| self.keeps(name)).for_each(|pair| pair.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    fn same(self, a: &Labels, b: &Labels) -> bool {
+        let kept = |(name, _): &(&str, &str)| self.keeps(name);
+        a.iter().filter(kept).eq(b.iter().filter(kept))
+    }
+
+    /// The labels of the match group.
+    pub(super) fn labels_of(self, labels: &Labels) -> Labels {
+        labels.filtered(|name| self.keeps(name))
+    }
+
+    pub(super) fn groups(self, left: &[Labels], right: &[Labels]) -> MatchGroups {
+        let mut index: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+        index.reserve(left.len().max(right.len()));
+        let mut examples: Vec<&Labels> = Vec::new();
+        let mut of = Vec::with_capacity(left.len() + right.len());
+        for labels in left.iter().chain(right) {
+            let candidates = index.entry(self.hash(labels)).or_default();
+            let known = candidates.iter().copied().find(|group| self.same(examples[*group as usize], labels));
+            of.push(known.unwrap_or_else(|| {
+                let group = examples.len() as u32;
+                candidates.push(group);
+                examples.push(labels);
+                group
+            }));
+        }
+        let right = of.split_off(left.len());
+        MatchGroups { left: of, right, count: examples.len() }
+    }
+}

@@ -1,0 +1,254 @@
+//! The evaluator: one operator a file, all of them loops over the columns of a [`Block`].
+
+mod absent;
+mod aggregate;
+mod aggregate_rows;
+mod arithmetic;
+mod binary;
+mod block;
+mod buckets;
+mod budget;
+mod call;
+mod count_values;
+mod extend;
+mod finish;
+mod grid;
+mod grouping;
+mod info;
+mod join;
+mod matching;
+mod merge;
+mod range_source;
+mod selector;
+mod series_hash;
+mod set_ops;
+mod window;
+
+use std::sync::Arc;
+
+use crate::model::Timestamp;
+use crate::storage::Querier;
+
+use super::annotate::{Note, Notes};
+use super::cache::{CacheEntry, TickCache, WrittenNames, matchers_shareable};
+use super::engine::QueryOptions;
+use super::parser::Pos;
+use super::plan::{Kind, Node, Plan, Source};
+use super::result::{QueryError, QueryResult};
+
+pub(crate) use block::{Block, Dropped, unshare, without_metadata};
+pub(crate) use budget::Budget;
+pub(crate) use extend::Ends;
+pub(crate) use grid::Grid;
+pub(crate) use merge::{merge_rows, same_labelset};
+pub(crate) use window::Samples;
+
+/// What does not change during a query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Milliseconds that an instant selector looks back.
+    pub(crate) lookback: i64,
+    pub(crate) max_samples: usize,
+}
+
+/// The value of a node over its grid.
+#[derive(Debug, Clone)]
+pub(crate) enum Out {
+    /// One number a step.
+    Scalar(Vec<f64>),
+    Vector(Arc<Block>),
+    Text(Arc<str>),
+}
+
+/// One query being evaluated.
+pub(crate) struct Eval<'a> {
+    pub(crate) querier: &'a dyn Querier,
+    pub(crate) settings: Settings,
+    pub(crate) notes: Notes,
+    pub(crate) budget: Budget,
+    /// Whether this is a range query (sorting has no effect there).
+    pub(crate) is_range: bool,
+    sharing: Option<Sharing<'a>>,
+}
+
+struct Sharing<'a> {
+    cache: &'a TickCache,
+    written: Arc<WrittenNames>,
+}
+
+/// Runs a plan.
+///
+/// # Errors
+/// [`QueryError`] says which kind of failure it was.
+pub(crate) fn run(
+    querier: &dyn Querier,
+    plan: &Plan,
+    settings: Settings,
+    budget: Budget,
+    options: &QueryOptions,
+    cache: Option<&TickCache>,
+) -> Result<QueryResult, QueryError> {
+    let sharing = cache.map(|cache| Sharing { cache, written: options.written.clone().unwrap_or_default() });
+    let is_range = plan.times.is_range();
+    let mut eval = Eval { querier, settings, notes: Notes::default(), budget, is_range, sharing };
+    let value = eval.finish(plan)?;
+    let stats = eval.budget.stats();
+    Ok(QueryResult { value, annotations: eval.notes.finish(options.text.as_deref()), stats })
+}
+
+impl Eval<'_> {
+    /// The node's value at every step of the grid.
+    pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
+        self.budget.work(64)?;
+        if node.invariant && grid.len > 1 && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
+            let once = self.eval(node, Grid::single(grid.start))?;
+            return Ok(repeat(once, grid.len));
+        }
+        match self.shared(node, grid) {
+            Some(key) => self.eval_shared(node, grid, &key),
+            None => self.compute(node, grid),
+        }
+    }
+
+    fn compute(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
+        match &node.kind {
+            Kind::Number(value) => Ok(Out::Scalar(vec![*value; grid.len])),
+            Kind::Text(text) => Ok(Out::Text(Arc::clone(text))),
+            Kind::Negate(inner) => self.negate(inner, grid),
+            Kind::Binary(binary) => self.binary(binary, node.pos, grid),
+            Kind::Aggregate(aggregate) => self.aggregate(aggregate, grid).map(Out::block),
+            Kind::Call(call) => self.call(call, node.pos, grid),
+            Kind::Absent { arg, labels } => self.absent(arg, labels, grid).map(Out::block),
+            Kind::SampleTime { selector, start } => self.sample_time(selector, *start, grid).map(Out::block),
+            Kind::Window(window) => self.window(window, grid).map(Out::block),
+            Kind::Vector(selector) => self.vector_selector(selector, node.pos, grid).map(Out::block),
+            Kind::Info(info) => self.info(info, grid).map(Out::block),
+            Kind::Matrix(_) => Err(unexpected("range vector")),
+        }
+    }
+
+    /// The node's value, which must be an instant vector.
+    pub(crate) fn eval_vector(&mut self, node: &Node, grid: Grid) -> Result<Arc<Block>, QueryError> {
+        match self.eval(node, grid)? {
+            Out::Vector(block) => Ok(block),
+            Out::Scalar(_) => Err(unexpected("scalar")),
+            Out::Text(_) => Err(unexpected("string")),
+        }
+    }
+
+    /// The node's value, which must be a number a step.
+    pub(crate) fn eval_scalar(&mut self, node: &Node, grid: Grid) -> Result<Vec<f64>, QueryError> {
+        match self.eval(node, grid)? {
+            Out::Scalar(values) => Ok(values),
+            Out::Vector(_) => Err(unexpected("instant vector")),
+            Out::Text(_) => Err(unexpected("string")),
+        }
+    }
+
+    fn negate(&mut self, inner: &Node, grid: Grid) -> Result<Out, QueryError> {
+        match self.eval(inner, grid)? {
+            Out::Scalar(mut values) => {
+                values.iter_mut().for_each(|value| *value = -*value);
+                Ok(Out::Scalar(values))
+            }
+            Out::Vector(block) => {
+                refuse_histograms(&block, "negation")?;
+                Ok(Out::block(unshare(block).map_floats(|value| -value)))
+            }
+            Out::Text(_) => Err(unexpected("string")),
+        }
+    }
+
+    /// The key under which the node's result may be shared, if it may.
+    fn shared(&self, node: &Node, grid: Grid) -> Option<Arc<str>> {
+        let sharing = self.sharing.as_ref()?;
+        let key = node.key.as_ref()?;
+        (grid.len == 1 && node_shareable(node, &sharing.written)).then(|| Arc::clone(key))
+    }
+
+    fn eval_shared(&mut self, node: &Node, grid: Grid, key: &Arc<str>) -> Result<Out, QueryError> {
+        let Some(cache) = self.sharing.as_ref().map(|sharing| sharing.cache) else {
+            return self.compute(node, grid);
+        };
+        let lookback = self.settings.lookback;
+        if let Some(entry) = cache.get(key, grid.start, lookback) {
+            entry.notes.into_iter().for_each(|note| self.notes.add(shifted(note, node.pos.start as i64)));
+            return Ok(entry.out);
+        }
+        let before = self.notes.take();
+        let out = self.compute(node, grid)?;
+        let notes = self.notes.take();
+        let relative = notes.iter().cloned().map(|note| shifted(note, -i64::from(node.pos.start))).collect();
+        before.into_iter().chain(notes).for_each(|note| self.notes.add(note));
+        cache.put(key, grid.start, lookback, CacheEntry { out: out.clone(), notes: relative });
+        Ok(out)
+    }
+}
+
+/// The note, moved along the query.
+fn shifted(note: Note, by: i64) -> Note {
+    let shift = |at: u32| u32::try_from(i64::from(at) + by).unwrap_or(0);
+    Note { pos: Pos { start: shift(note.pos.start), end: shift(note.pos.end) }, ..note }
+}
+
+/// Whether no selector below the node may see a series that this tick has written or will write.
+fn node_shareable(node: &Node, written: &WrittenNames) -> bool {
+    let source_shareable = |source: &Source| match source {
+        Source::Selector { selector, .. } => matchers_shareable(&selector.matchers, written),
+        Source::Subquery { expr, .. } => node_shareable(expr, written),
+    };
+    let both = |a: &Node, b: &Node| node_shareable(a, written) && node_shareable(b, written);
+    match &node.kind {
+        Kind::Number(_) | Kind::Text(_) => true,
+        Kind::Negate(inner) | Kind::Absent { arg: inner, .. } => node_shareable(inner, written),
+        Kind::Binary(binary) => both(&binary.lhs, &binary.rhs),
+        Kind::Aggregate(aggregate) => {
+            node_shareable(&aggregate.expr, written)
+                && aggregate.param.iter().all(|param| node_shareable(param, written))
+        }
+        Kind::Call(call) => call.args.iter().all(|arg| node_shareable(arg, written)),
+        Kind::SampleTime { selector, .. } | Kind::Vector(selector) => matchers_shareable(&selector.matchers, written),
+        Kind::Window(window) => {
+            source_shareable(&window.source) && window.args.iter().all(|arg| node_shareable(arg, written))
+        }
+        Kind::Matrix(source) => source_shareable(source),
+        // The info series' matchers come from the base series: they may see anything.
+        Kind::Info(_) => false,
+    }
+}
+
+impl Out {
+    pub(crate) fn block(block: Block) -> Self {
+        Self::Vector(Arc::new(block))
+    }
+}
+
+fn repeat(once: Out, steps: usize) -> Out {
+    match once {
+        Out::Scalar(values) => Out::Scalar(vec![values.first().copied().unwrap_or(f64::NAN); steps]),
+        Out::Vector(block) => Out::block(block.repeat(steps)),
+        Out::Text(text) => Out::Text(text),
+    }
+}
+
+/// An operand of a type that the parser should have refused.
+pub(crate) fn unexpected(found: &str) -> QueryError {
+    QueryError::BadData(format!("unexpected operand of type {found}"))
+}
+
+/// Native histograms come in an issue of their own.
+pub(crate) fn unsupported(what: &str) -> QueryError {
+    QueryError::Unsupported(format!("native histograms in {what}"))
+}
+
+pub(crate) fn refuse_histograms(block: &Block, what: &str) -> Result<(), QueryError> {
+    if block.histograms.as_ref().is_some_and(|cells| cells.iter().any(Option::is_some)) {
+        return Err(unsupported(what));
+    }
+    Ok(())
+}
+
+/// Milliseconds as PromQL's seconds.
+pub(crate) fn seconds(ts: Timestamp) -> f64 {
+    ts as f64 / 1000.0
+}

@@ -1,0 +1,301 @@
+//! Functions of ranges: for each series a window that slides over the steps.
+
+use std::sync::Arc;
+
+use crate::model::{Histogram, Labels, METRIC_NAME, Timestamp, is_stale};
+use crate::promql::annotate;
+use crate::promql::functions::{Produced, WindowFn, WindowInput, window_fn};
+use crate::promql::parser::{FunctionId, RangeMode};
+use crate::promql::plan::{Source, Window};
+use crate::promql::result::QueryError;
+use crate::storage::{Column, SelectedSeries};
+
+use super::block::Dropped;
+use super::selector::{RawValue, raw_samples};
+use super::{Block, Eval, Grid};
+
+/// Samples of one series in time order, without holes and stale markers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Samples<'a> {
+    pub(crate) times: &'a [Timestamp],
+    pub(crate) values: &'a [f64],
+    /// Start timestamps parallel to `times`, or empty when none is known.
+    pub(crate) starts: &'a [Timestamp],
+    pub(crate) histogram_times: &'a [Timestamp],
+    pub(crate) histograms: &'a [Arc<Histogram>],
+}
+
+/// Room for samples that must be copied out of their runs.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) times: Vec<Timestamp>,
+    pub(crate) values: Vec<f64>,
+    pub(crate) starts: Vec<Timestamp>,
+    pub(crate) histogram_times: Vec<Timestamp>,
+    pub(crate) histograms: Vec<Arc<Histogram>>,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.times.clear();
+        self.values.clear();
+        self.starts.clear();
+        self.histogram_times.clear();
+        self.histograms.clear();
+    }
+
+    pub(crate) fn samples(&self) -> Samples<'_> {
+        Samples {
+            times: &self.times,
+            values: &self.values,
+            starts: &self.starts,
+            histogram_times: &self.histogram_times,
+            histograms: &self.histograms,
+        }
+    }
+
+    fn load(&mut self, series: &SelectedSeries) {
+        self.clear();
+        let known_starts = series.runs.iter().any(|run| run.start_times.is_some());
+        for sample in series.runs.iter().flat_map(raw_samples).filter(|sample| !sample.value.is_stale()) {
+            match sample.value {
+                RawValue::Float(value) => {
+                    self.times.push(sample.ts);
+                    self.values.push(value);
+                    if known_starts {
+                        self.starts.push(sample.start);
+                    }
+                }
+                RawValue::Histogram(histogram) => {
+                    self.histogram_times.push(sample.ts);
+                    self.histograms.push(Arc::clone(histogram));
+                }
+            }
+        }
+    }
+}
+
+/// The samples of a series: straight from storage when they lie in one run without holes, else copied to `scratch`.
+pub(crate) fn samples_of<'a>(series: &'a SelectedSeries, scratch: &'a mut Scratch) -> Samples<'a> {
+    if let [run] = series.runs.as_slice()
+        && let Column::Floats(column) = &run.values
+        && let (Some(times), Some(values)) = (run.times.get(run.from..run.to), column.get(run.from..run.to))
+        && !values.iter().any(|value| value.is_nan())
+    {
+        let starts = run.start_times.as_ref().and_then(|starts| starts.get(run.from..run.to)).unwrap_or(&[]);
+        return Samples { times, values, starts, histogram_times: &[], histograms: &[] };
+    }
+    scratch.load(series);
+    scratch.samples()
+}
+
+/// The series of a range, and what happens to their names.
+pub(super) struct RangeSeries {
+    pub(super) labels: Arc<Vec<Labels>>,
+    pub(super) dropped: Dropped,
+    pub(super) data: RangeData,
+}
+
+/// Where the samples lie.
+pub(super) enum RangeData {
+    Stored(Vec<SelectedSeries>),
+    /// A subquery's block; times are those of its grid.
+    Computed(Arc<Block>, Vec<Timestamp>),
+}
+
+impl Eval<'_> {
+    /// `func(range, …)` at every step.
+    pub(super) fn window(&mut self, window: &Window, grid: Grid) -> Result<Block, QueryError> {
+        let args: Vec<Vec<f64>> =
+            window.args.iter().map(|arg| self.eval_scalar(arg, grid)).collect::<Result<_, _>>()?;
+        let series = self.range_series(&window.source, grid)?;
+        if window.func.id == FunctionId::AbsentOverTime {
+            return self.absent_over_time(window, &series, grid);
+        }
+        let apply = window_fn(window.func.id)
+            .ok_or_else(|| QueryError::BadData(format!("{} takes no range", window.func.name)))?;
+        let keeps_name = matches!(window.func.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
+        let dropped = if keeps_name { series.dropped.clone() } else { Dropped::All };
+        let mut block = Block::holes(Arc::clone(&series.labels), dropped, grid.len);
+        let mut run = WindowRun { window, apply, args: &args, grid, row: 0, named: None };
+        let mut scratch = Scratch::default();
+        for row in 0..series.labels.len() {
+            run.row = row;
+            let samples = series.data.row(row, &mut scratch);
+            self.slide(&mut run, &samples, &series.labels[row], &mut block)?;
+        }
+        Ok(block.without_empty_rows())
+    }
+
+    /// Slides one series' window over all steps.
+    fn slide(
+        &mut self,
+        run: &mut WindowRun<'_>,
+        samples: &Samples<'_>,
+        labels: &Labels,
+        block: &mut Block,
+    ) -> Result<(), QueryError> {
+        let source = &run.window.source;
+        let (back, ahead) = reach(source.mode(), self.settings.lookback);
+        let range = source.range();
+        let mut floats = Slider::default();
+        let mut histograms = Slider::default();
+        let mut produced_float = false;
+        for step in 0..run.grid.len {
+            let ts = run.grid.at(step);
+            let end = source.reference(ts);
+            let start = end.saturating_sub(range);
+            let (lo, hi) = floats.advance(samples.times, start - back, end + ahead);
+            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, start - back, end + ahead);
+            let size = (hi - lo) + (h_hi - h_lo);
+            if size == 0 {
+                continue;
+            }
+            self.budget.work(size)?;
+            self.budget.read(size as u64);
+            let input = WindowInput {
+                samples: Samples {
+                    times: &samples.times[lo..hi],
+                    values: &samples.values[lo..hi],
+                    starts: samples.starts.get(lo..hi).unwrap_or(&[]),
+                    histogram_times: &samples.histogram_times[h_lo..h_hi],
+                    histograms: &samples.histograms[h_lo..h_hi],
+                },
+                start,
+                end,
+                ts,
+                range,
+                mode: source.mode(),
+                args: [arg(run.args, 0, step), arg(run.args, 1, step)],
+                labels,
+                pos: source.pos(),
+                first_arg: run.window.first_arg,
+            };
+            self.budget.hold(size)?;
+            let produced = (run.apply)(&input, &mut self.notes);
+            self.budget.release(size);
+            match produced? {
+                Produced::Nothing => {}
+                Produced::Float(value) => {
+                    block.cells[run.row * run.grid.len + step] = value;
+                    produced_float = true;
+                }
+                Produced::Histogram(histogram) => block.set_histogram(run.row, step, histogram),
+            }
+        }
+        if produced_float {
+            self.remark_on_name(run, labels);
+        }
+        Ok(())
+    }
+
+    /// `rate` and `increase` of something that is not called like a counter.
+    fn remark_on_name(&mut self, run: &mut WindowRun<'_>, labels: &Labels) {
+        if !matches!(run.window.func.id, FunctionId::Rate | FunctionId::Increase) {
+            return;
+        }
+        let name = labels.get(METRIC_NAME);
+        if name.is_empty() || run.named.as_deref() == Some(name) {
+            return;
+        }
+        run.named = Some(name.to_owned());
+        if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
+            self.notes.info(run.window.source.pos(), annotate::maybe_no_counter(name));
+        }
+    }
+}
+
+/// One call of a window function over all series.
+struct WindowRun<'a> {
+    window: &'a Window,
+    apply: WindowFn,
+    args: &'a [Vec<f64>],
+    grid: Grid,
+    row: usize,
+    /// The name that was last looked at.
+    named: Option<String>,
+}
+
+fn arg(args: &[Vec<f64>], index: usize, step: usize) -> f64 {
+    args.get(index).and_then(|values| values.get(step)).copied().unwrap_or(f64::NAN)
+}
+
+/// How far a window's samples reach beyond its start and end.
+pub(super) fn reach(mode: RangeMode, lookback: i64) -> (i64, i64) {
+    match mode {
+        RangeMode::Plain => (0, 0),
+        RangeMode::Anchored => (lookback, 0),
+        RangeMode::Smoothed => (lookback, lookback),
+    }
+}
+
+/// Bounds of a window `(start, end]` that never moves backward.
+#[derive(Debug, Default)]
+struct Slider {
+    lo: usize,
+    hi: usize,
+}
+
+impl Slider {
+    fn advance(&mut self, times: &[Timestamp], start: Timestamp, end: Timestamp) -> (usize, usize) {
+        self.hi = seek(times, self.hi, end);
+        self.lo = seek(times, self.lo, start);
+        (self.lo, self.hi.max(self.lo))
+    }
+}
+
+/// The first index from `from` on whose time is after `bound`: steps forward, doubling.
+fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
+    let rest = &times[from..];
+    let mut width = 1;
+    while width < rest.len() && rest[width - 1] <= bound {
+        width *= 2;
+    }
+    let low = width / 2;
+    let high = width.min(rest.len());
+    from + low + rest[low..high].partition_point(|ts| *ts <= bound)
+}
+
+impl RangeData {
+    pub(super) fn row<'a>(&'a self, row: usize, scratch: &'a mut Scratch) -> Samples<'a> {
+        match self {
+            Self::Stored(series) => samples_of(&series[row], scratch),
+            Self::Computed(block, times) => {
+                scratch.clear();
+                for (step, (ts, cell)) in times.iter().zip(block.row(row)).enumerate() {
+                    if let Some(histogram) = block.histogram(row, step) {
+                        scratch.histogram_times.push(*ts);
+                        scratch.histograms.push(Arc::clone(histogram));
+                    } else if !crate::model::is_absent(*cell) && !is_stale(*cell) {
+                        scratch.times.push(*ts);
+                        scratch.values.push(*cell);
+                    }
+                }
+                scratch.samples()
+            }
+        }
+    }
+}
+
+impl Eval<'_> {
+    /// The series of a range, with all samples that any step needs.
+    pub(super) fn range_series(&mut self, source: &Source, grid: Grid) -> Result<RangeSeries, QueryError> {
+        match source {
+            Source::Selector { selector, range, .. } => {
+                let (back, ahead) = reach(selector.mode, self.settings.lookback);
+                let series = self.select(selector, grid, range.saturating_add(back), ahead, false)?;
+                let labels = super::selector::labels_of(&series);
+                Ok(RangeSeries { labels, dropped: Dropped::None, data: RangeData::Stored(series) })
+            }
+            Source::Subquery { expr, range, step, .. } => {
+                let inner = super::range_source::subquery_grid(source, *range, *step, grid);
+                let block = self.eval_subquery(expr, inner)?;
+                Ok(RangeSeries {
+                    labels: Arc::clone(&block.labels),
+                    dropped: block.dropped.clone(),
+                    data: RangeData::Computed(block, inner.times().collect()),
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Selectors and what may follow an operand: ranges, subqueries, `offset`, `@`, `anchored`, `smoothed`.
+
+use crate::model::{METRIC_NAME, MatchOp, Matcher, quote};
+
+use super::ast::{
+    AtModifier, BinaryOp, DurationExpr, Expr, MatrixSelector, Pos, RangeMode, SubqueryExpr, VectorSelector,
+};
+use super::grammar::{Parsed, Parser};
+use super::token::Kind;
+
+const DURATION: &str = "number, duration, step(), or range()";
+
+impl Parser<'_> {
+    /// `name`, `name{…}`, `{…}`.
+    pub(super) fn vector_selector(&mut self) -> Parsed<Expr> {
+        let first = self.token();
+        let mut selector = VectorSelector {
+            name: String::new(),
+            matchers: Vec::new(),
+            offset: None,
+            at: None,
+            mode: RangeMode::Plain,
+            pos: first.pos,
+        };
+        if first.kind != Kind::LeftBrace {
+            self.lexeme(first).clone_into(&mut selector.name);
+            self.advance();
+        }
+        if self.peek() == Kind::LeftBrace {
+            self.matchers(&mut selector)?;
+        }
+        if !selector.name.is_empty() {
+            selector.matchers.push(Matcher::equal(METRIC_NAME, &selector.name));
+        }
+        selector.pos.end = self.last_end();
+        Ok(Expr::Vector(selector))
+    }
+
+    fn matchers(&mut self, selector: &mut VectorSelector) -> Parsed<()> {
+        const CONTEXT: &str = "label matching";
+        self.advance();
+        while self.accept(Kind::RightBrace).is_none() {
+            self.matcher(selector)?;
+            if self.accept(Kind::Comma).is_none() && self.peek() != Kind::RightBrace {
+                return self.unexpected(CONTEXT, "\",\" or \"}\"");
+            }
+        }
+        Ok(())
+    }
+
+    /// `label="value"`, `"quoted label"="value"`, or a quoted metric name.
+    fn matcher(&mut self, selector: &mut VectorSelector) -> Parsed<()> {
+        const CONTEXT: &str = "label matching";
+        let first = self.token();
+        let name = match first.kind {
+            Kind::Identifier => {
+                self.advance();
+                self.lexeme(first).to_owned()
+            }
+            Kind::String => self.string()?,
+            _ => return self.unexpected(CONTEXT, "identifier or \"}\""),
+        };
+        let op = match self.peek() {
+            Kind::Equal => MatchOp::Equal,
+            Kind::Op(BinaryOp::Ne) => MatchOp::NotEqual,
+            Kind::RegexMatch => MatchOp::Regex,
+            Kind::RegexNoMatch => MatchOp::NotRegex,
+            _ if first.kind == Kind::String => return self.quoted_metric_name(selector, name, first.pos),
+            _ => return self.unexpected(CONTEXT, "label matching operator"),
+        };
+        self.advance();
+        if self.peek() != Kind::String {
+            return self.unexpected(CONTEXT, "string");
+        }
+        if name.is_empty() {
+            return self.fail(first.pos, "invalid label name \"\"");
+        }
+        let value = self.string()?;
+        match Matcher::new(op, &name, &value) {
+            Ok(matcher) => selector.matchers.push(matcher),
+            Err(error) => {
+                let pos = Pos { start: first.pos.start, end: self.last_end() };
+                self.note(pos, error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn quoted_metric_name(&mut self, selector: &mut VectorSelector, name: String, pos: Pos) -> Parsed<()> {
+        if !selector.name.is_empty() {
+            let message = format!("metric name must not be set twice: {} or {}", quote(&selector.name), quote(&name));
+            self.note(Pos { start: selector.pos.start, end: pos.end }, message);
+        } else if name.is_empty() {
+            selector.matchers.push(Matcher::equal(METRIC_NAME, ""));
+        } else {
+            selector.name = name;
+        }
+        Ok(())
+    }
+
+    /// Applies every modifier that follows an operand.
+    pub(super) fn postfix(&mut self, mut expr: Expr) -> Parsed<Expr> {
+        loop {
+            match self.peek() {
+                Kind::LeftBracket => expr = self.range_or_subquery(expr)?,
+                Kind::Offset => self.offset(&mut expr)?,
+                Kind::At => self.at(&mut expr)?,
+                Kind::Anchored => self.mode(&mut expr, RangeMode::Anchored),
+                Kind::Smoothed => self.mode(&mut expr, RangeMode::Smoothed),
+                _ => return Ok(expr),
+            }
+        }
+    }
+
+    fn range_or_subquery(&mut self, expr: Expr) -> Parsed<Expr> {
+        let open = self.advance();
+        let range = self.positive_duration("subquery or range selector", DURATION)?;
+        if self.accept(Kind::Colon).is_some() {
+            return self.subquery(expr, range);
+        }
+        let close = self.expect(Kind::RightBracket, "subquery or range", "\":\" or \"]\"")?;
+        let brackets = Pos { start: open.pos.start, end: close.pos.end };
+        let Expr::Vector(selector) = expr else {
+            return self.fail(brackets, "ranges only allowed for vector selectors");
+        };
+        if selector.offset.is_some() {
+            self.note(brackets, "no offset modifiers allowed before range");
+        } else if selector.at.is_some() {
+            self.note(brackets, "no @ modifiers allowed before range");
+        }
+        let pos = Pos { start: selector.pos.start, end: close.pos.end };
+        Ok(Expr::Matrix(MatrixSelector { selector, range, pos }))
+    }
+
+    fn subquery(&mut self, expr: Expr, range: DurationExpr) -> Parsed<Expr> {
+        let below = self.height;
+        let step = match self.peek() {
+            Kind::RightBracket => None,
+            _ => Some(self.positive_duration("subquery selector", "number, duration, step(), range(), or \"]\"")?),
+        };
+        let close = self.expect(Kind::RightBracket, "subquery selector", "\"]\"")?;
+        self.grow(below)?;
+        let pos = Pos { start: expr.pos().start, end: close.pos.end };
+        Ok(Expr::Subquery(Box::new(SubqueryExpr { expr, range, step, offset: None, at: None, pos })))
+    }
+
+    fn offset(&mut self, expr: &mut Expr) -> Parsed<()> {
+        self.advance();
+        let offset = self.offset_duration("offset", DURATION)?;
+        let (pos, end) = (expr.pos(), self.last_end());
+        let slot = match expr {
+            Expr::Vector(node) => {
+                node.pos.end = end;
+                &mut node.offset
+            }
+            Expr::Matrix(node) => {
+                node.pos.end = end;
+                &mut node.selector.offset
+            }
+            Expr::Subquery(node) => {
+                node.pos.end = end;
+                &mut node.offset
+            }
+            _ => {
+                let message = "offset modifier must be preceded by an instant vector selector or range vector selector \
+                               or a subquery";
+                self.note(pos, message);
+                return Ok(());
+            }
+        };
+        match slot {
+            Some(_) => self.note(pos, "offset may not be set multiple times"),
+            None => *slot = Some(offset),
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, expr: &mut Expr) -> Parsed<()> {
+        self.advance();
+        let at = self.at_time(expr.pos())?;
+        let (pos, end) = (expr.pos(), self.last_end());
+        let slot = match expr {
+            Expr::Vector(node) => {
+                node.pos.end = end;
+                &mut node.at
+            }
+            Expr::Matrix(node) => {
+                node.pos.end = end;
+                &mut node.selector.at
+            }
+            Expr::Subquery(node) => {
+                node.pos.end = end;
+                &mut node.at
+            }
+            _ => {
+                let message =
+                    "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery";
+                self.note(pos, message);
+                return Ok(());
+            }
+        };
+        match slot {
+            Some(_) => self.note(pos, "@ <timestamp> may not be set multiple times"),
+            None => *slot = Some(at),
+        }
+        Ok(())
+    }
+
+    /// What follows `@`: a time in seconds (also written as a duration), `start()` or `end()`.
+    fn at_time(&mut self, pos: Pos) -> Parsed<AtModifier> {
+        const CONTEXT: &str = "@";
+        const EXPECTED: &str = "timestamp";
+        let preprocessor = match self.peek() {
+            Kind::Start => AtModifier::Start,
+            Kind::End => AtModifier::End,
+            _ => {
+                let seconds = self.signed_number(CONTEXT, EXPECTED)?;
+                let ms = (seconds * 1000.0).round();
+                // The bounds of Go's int64; NaN is outside too.
+                if !(ms > -9.223_372_036_854_776e18 && ms < 9.223_372_036_854_776e18) {
+                    return self.fail(pos, format!("timestamp out of bounds for @ modifier: {seconds:.6}"));
+                }
+                return Ok(AtModifier::At(ms as i64));
+            }
+        };
+        self.advance();
+        self.expect(Kind::LeftParen, CONTEXT, "\"(\"")?;
+        self.expect(Kind::RightParen, CONTEXT, "\")\"")?;
+        Ok(preprocessor)
+    }
+
+    fn mode(&mut self, expr: &mut Expr, mode: RangeMode) {
+        let word = if mode == RangeMode::Anchored { "anchored" } else { "smoothed" };
+        let end = self.advance().pos.end;
+        let pos = expr.pos();
+        let selector = match expr {
+            Expr::Vector(node) => node,
+            Expr::Matrix(node) => {
+                node.pos.end = end;
+                &mut node.selector
+            }
+            Expr::Subquery(_) => return self.note(pos, format!("{word} modifier is not supported for subqueries")),
+            _ => return self.note(pos, format!("{word} modifier must be preceded by a selector")),
+        };
+        if selector.mode != RangeMode::Plain && selector.mode != mode {
+            return self.note(pos, "anchored and smoothed modifiers cannot be used together");
+        }
+        selector.mode = mode;
+        selector.pos.end = end;
+    }
+}

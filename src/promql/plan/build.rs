@@ -1,0 +1,356 @@
+//! From the tree to the plan.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Timestamp};
+use crate::promql::parser::{
+    AggregateExpr, AtModifier, BinaryExpr, Call as CallExpr, Expr, FunctionId, MatrixSelector, Pos, RangeMode,
+    SubqueryExpr, ValueType, VectorSelector,
+};
+use crate::promql::result::QueryError;
+
+use super::{Aggregate, Binary, Call, Info, Kind, Node, Plan, QueryTimes, Selector, Source, Window, durations};
+
+pub(super) fn plan(expr: &Expr, times: QueryTimes, subquery_step: Duration) -> Result<Plan, QueryError> {
+    let gives = expr.value_type();
+    if times.is_range() && !matches!(gives, ValueType::Scalar | ValueType::Vector) {
+        return Err(QueryError::BadData(format!(
+            "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+            gives.as_str()
+        )));
+    }
+    let subquery_step = i64::try_from(subquery_step.as_millis()).unwrap_or(60_000).max(1);
+    let builder = Builder { times, subquery_step };
+    let root = builder.node(expr)?;
+    Ok(Plan { root, times, gives })
+}
+
+struct Builder {
+    times: QueryTimes,
+    subquery_step: i64,
+}
+
+impl Builder {
+    fn node(&self, expr: &Expr) -> Result<Node, QueryError> {
+        match expr {
+            Expr::Number(number) => Ok(node(Kind::Number(number.value), number.pos, true)),
+            Expr::String(text) => Ok(node(Kind::Text(text.value.as_str().into()), text.pos, true)),
+            Expr::Paren(paren) => Ok(Node { pos: paren.pos, ..self.node(&paren.expr)? }),
+            Expr::Unary(unary) if !unary.negative => self.node(&unary.expr),
+            Expr::Unary(unary) => {
+                let inner = self.node(&unary.expr)?;
+                let invariant = inner.invariant;
+                Ok(node(Kind::Negate(Box::new(inner)), unary.pos, invariant))
+            }
+            Expr::Binary(binary) => self.binary(binary),
+            Expr::Aggregate(aggregate) => self.aggregate(aggregate),
+            Expr::Call(call) => self.call(call),
+            Expr::Vector(selector) => {
+                let selected = self.selector(selector)?;
+                let invariant = selected.at.is_some();
+                Ok(node(Kind::Vector(selected), selector.pos, invariant))
+            }
+            Expr::Matrix(_) | Expr::Subquery(_) => {
+                let source = self.source(expr)?;
+                Ok(node(Kind::Matrix(Box::new(source)), expr.pos(), false))
+            }
+        }
+    }
+
+    fn binary(&self, expr: &BinaryExpr) -> Result<Node, QueryError> {
+        let (lhs, rhs) = (self.node(&expr.lhs)?, self.node(&expr.rhs)?);
+        let invariant = lhs.invariant && rhs.invariant;
+        let matching = expr.matching.clone().unwrap_or_default();
+        let binary = Binary { op: expr.op, lhs, rhs, matching, return_bool: expr.return_bool };
+        Ok(node(Kind::Binary(Box::new(binary)), expr.pos, invariant))
+    }
+
+    fn aggregate(&self, expr: &AggregateExpr) -> Result<Node, QueryError> {
+        let inner = self.node(&expr.expr)?;
+        let param = expr.param.as_ref().map(|param| self.node(unwrap_parens(param))).transpose()?;
+        let invariant = inner.invariant && param.as_ref().is_none_or(|param| param.invariant);
+        let aggregate =
+            Aggregate { op: expr.op, expr: inner, param, grouping: expr.grouping.clone(), without: expr.without };
+        Ok(node(Kind::Aggregate(Box::new(aggregate)), expr.pos, invariant))
+    }
+
+    fn call(&self, expr: &CallExpr) -> Result<Node, QueryError> {
+        if let Some(value) = self.query_constant(expr.func.id) {
+            return Ok(node(Kind::Number(value), expr.pos, true));
+        }
+        match expr.func.id {
+            FunctionId::Timestamp | FunctionId::StartTimestamp => {
+                if let Some(node) = self.sample_time(expr)? {
+                    return Ok(node);
+                }
+            }
+            FunctionId::Absent => return self.absent(expr),
+            FunctionId::Info => return self.info(expr),
+            _ if expr.args.iter().any(|arg| arg.value_type() == ValueType::Matrix) => return self.window(expr),
+            _ => {}
+        }
+        let args: Vec<Node> = expr.args.iter().map(|arg| self.node(arg)).collect::<Result<_, _>>()?;
+        let invariant = is_pure(expr.func.id) && args.iter().all(|arg| arg.invariant);
+        Ok(node(Kind::Call(Call { func: expr.func, args }), expr.pos, invariant))
+    }
+
+    /// `start()`, `end()`, `step()`, `range()` are known before the query runs.
+    fn query_constant(&self, id: FunctionId) -> Option<f64> {
+        let ms = match id {
+            FunctionId::Start => self.times.start,
+            FunctionId::End => self.times.end,
+            FunctionId::Step => self.times.step,
+            FunctionId::Range => self.times.end.saturating_sub(self.times.start),
+            _ => return None,
+        };
+        Some(ms as f64 / 1000.0)
+    }
+
+    fn sample_time(&self, expr: &CallExpr) -> Result<Option<Node>, QueryError> {
+        let Some(Expr::Vector(selector)) = expr.args.first().map(unwrap_parens) else { return Ok(None) };
+        if selector.mode != RangeMode::Plain {
+            return Ok(None);
+        }
+        let selected = self.selector(selector)?;
+        let start = expr.func.id == FunctionId::StartTimestamp;
+        let invariant = selected.at.is_some();
+        Ok(Some(node(Kind::SampleTime { selector: selected, start }, expr.pos, invariant)))
+    }
+
+    fn absent(&self, expr: &CallExpr) -> Result<Node, QueryError> {
+        let arg = expr.args.first().ok_or_else(|| missing_argument(expr))?;
+        let labels = fixed_labels(arg);
+        let arg = Box::new(self.node(arg)?);
+        let invariant = arg.invariant;
+        Ok(node(Kind::Absent { arg, labels }, expr.pos, invariant))
+    }
+
+    fn info(&self, expr: &CallExpr) -> Result<Node, QueryError> {
+        let base_expr = expr.args.first().ok_or_else(|| missing_argument(expr))?;
+        let matchers = match expr.args.get(1).map(unwrap_parens) {
+            Some(Expr::Vector(selector)) => selector.matchers.clone(),
+            _ => vec![Matcher::equal(METRIC_NAME, "target_info")],
+        };
+        let (offset, at) = self.first_reference(base_expr)?.unwrap_or((0, None));
+        let base = self.node(base_expr)?;
+        let invariant = base.invariant;
+        Ok(node(Kind::Info(Box::new(Info { base, matchers, offset, at })), expr.pos, invariant))
+    }
+
+    /// Offset and `@` of the first selector in `expr`, with those of the subqueries around it.
+    fn first_reference(&self, expr: &Expr) -> Result<Option<(i64, Option<Timestamp>)>, QueryError> {
+        Ok(match expr {
+            Expr::Number(_) | Expr::String(_) => None,
+            Expr::Paren(node) => self.first_reference(&node.expr)?,
+            Expr::Unary(node) => self.first_reference(&node.expr)?,
+            Expr::Binary(node) => match self.first_reference(&node.lhs)? {
+                None => self.first_reference(&node.rhs)?,
+                found => found,
+            },
+            Expr::Aggregate(node) => self.first_reference(&node.expr)?,
+            Expr::Call(node) => {
+                for arg in &node.args {
+                    if let Some(found) = self.first_reference(arg)? {
+                        return Ok(Some(found));
+                    }
+                }
+                None
+            }
+            Expr::Vector(selector) => Some(self.reference_of(selector)?),
+            Expr::Matrix(matrix) => Some(self.reference_of(&matrix.selector)?),
+            Expr::Subquery(subquery) => {
+                let offset = durations::signed(subquery.offset.as_ref(), self.times)?;
+                let at = self.at(subquery.at);
+                self.first_reference(&subquery.expr)?.map(|(inner, inner_at)| match inner_at {
+                    Some(_) => (inner, inner_at),
+                    None => (inner.saturating_add(offset), at),
+                })
+            }
+        })
+    }
+
+    fn reference_of(&self, selector: &VectorSelector) -> Result<(i64, Option<Timestamp>), QueryError> {
+        Ok((durations::signed(selector.offset.as_ref(), self.times)?, self.at(selector.at)))
+    }
+
+    fn window(&self, expr: &CallExpr) -> Result<Node, QueryError> {
+        let mut source = None;
+        let mut args = Vec::new();
+        for arg in &expr.args {
+            if arg.value_type() == ValueType::Matrix {
+                source = Some((self.source(arg)?, fixed_labels(unwrap_parens(arg))));
+            } else {
+                args.push(self.node(arg)?);
+            }
+        }
+        let (source, absent) = source.ok_or_else(|| missing_argument(expr))?;
+        check_mode(expr.func.id, expr.func.name, source.mode())?;
+        let first_arg = match expr.args.first() {
+            Some(first) if first.value_type() == ValueType::Matrix => unwrap_parens(first).pos(),
+            Some(first) => first.pos(),
+            None => expr.pos,
+        };
+        let invariant = is_pure(expr.func.id) && source.is_fixed() && args.iter().all(|arg| arg.invariant);
+        let window = Window { func: expr.func, source, args, first_arg, absent };
+        Ok(node(Kind::Window(Box::new(window)), expr.pos, invariant))
+    }
+
+    fn source(&self, expr: &Expr) -> Result<Source, QueryError> {
+        match expr {
+            Expr::Paren(paren) => self.source(&paren.expr),
+            Expr::Matrix(matrix) => self.matrix(matrix),
+            Expr::Subquery(subquery) => self.subquery(subquery),
+            other => Err(QueryError::BadData(format!("expected a range vector, got {}", other.value_type().as_str()))),
+        }
+    }
+
+    fn matrix(&self, expr: &MatrixSelector) -> Result<Source, QueryError> {
+        let selector = self.selector(&expr.selector)?;
+        let range = durations::positive(&expr.range, self.times)?;
+        Ok(Source::Selector { selector, range, pos: expr.pos })
+    }
+
+    fn subquery(&self, expr: &SubqueryExpr) -> Result<Source, QueryError> {
+        let step = match &expr.step {
+            Some(step) => durations::positive(step, self.times)?.max(1),
+            None => self.subquery_step,
+        };
+        Ok(Source::Subquery {
+            expr: self.node(&expr.expr)?,
+            range: durations::positive(&expr.range, self.times)?,
+            step,
+            offset: durations::signed(expr.offset.as_ref(), self.times)?,
+            at: self.at(expr.at),
+            pos: expr.pos,
+        })
+    }
+
+    fn selector(&self, expr: &VectorSelector) -> Result<Selector, QueryError> {
+        let (offset, at) = self.reference_of(expr)?;
+        Ok(Selector { matchers: expr.matchers.clone(), offset, at, mode: expr.mode })
+    }
+
+    fn at(&self, at: Option<AtModifier>) -> Option<Timestamp> {
+        at.map(|at| match at {
+            AtModifier::At(ts) => ts,
+            AtModifier::Start => self.times.start,
+            AtModifier::End => self.times.end,
+        })
+    }
+}
+
+fn node(kind: Kind, pos: Pos, invariant: bool) -> Node {
+    Node { kind, pos, invariant, key: None }
+}
+
+fn unwrap_parens(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(paren) => unwrap_parens(&paren.expr),
+        other => other,
+    }
+}
+
+/// Whether equal arguments give equal results at every step (Prometheus' `AtModifierUnsafeFunctions` do not).
+fn is_pure(id: FunctionId) -> bool {
+    use FunctionId::{
+        DayOfMonth, DayOfWeek, DayOfYear, DaysInMonth, Hour, Minute, Month, PredictLinear, StartTimestamp, Time,
+        Timestamp, Year,
+    };
+    !matches!(
+        id,
+        DayOfMonth
+            | DayOfWeek
+            | DayOfYear
+            | DaysInMonth
+            | Hour
+            | Minute
+            | Month
+            | Year
+            | PredictLinear
+            | Time
+            | Timestamp
+            | StartTimestamp
+    )
+}
+
+/// Anchored and smoothed windows hold samples beyond their bounds: few functions can cope.
+fn check_mode(id: FunctionId, name: &str, mode: RangeMode) -> Result<(), QueryError> {
+    use FunctionId::{Changes, Delta, Increase, Rate, Resets};
+    let (word, safe, names) = match mode {
+        RangeMode::Plain => return Ok(()),
+        RangeMode::Anchored => (
+            "anchored",
+            matches!(id, Changes | Delta | Increase | Rate | Resets),
+            "changes, delta, increase, rate, resets",
+        ),
+        RangeMode::Smoothed => ("smoothed", matches!(id, Delta | Increase | Rate), "delta, increase, rate"),
+    };
+    if safe {
+        return Ok(());
+    }
+    Err(QueryError::Execution(format!("{word} modifier can only be used with: {names} - not with {name}")))
+}
+
+/// The labels of `absent(expr)`: those that the selector fixes by `=`, each named once.
+fn fixed_labels(expr: &Expr) -> Labels {
+    let matchers = match expr {
+        Expr::Vector(selector) => &selector.matchers,
+        Expr::Matrix(matrix) => &matrix.selector.matchers,
+        _ => return Labels::empty(),
+    };
+    let mut labels = LabelsBuilder::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for matcher in matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
+        if matcher.op == MatchOp::Equal && !seen.contains(&matcher.name.as_str()) {
+            labels.put(&matcher.name, &matcher.value);
+            seen.push(&matcher.name);
+        } else {
+            labels.remove(&matcher.name);
+        }
+    }
+    labels.build()
+}
+
+fn missing_argument(expr: &CallExpr) -> QueryError {
+    QueryError::BadData(format!("missing argument in call to function {:?}", expr.func.name))
+}
+
+impl Node {
+    /// Gives every node that is worth sharing its canonical text.
+    pub(super) fn set_keys(&mut self) {
+        self.for_each_child(&mut Self::set_keys);
+        let worth = !matches!(self.kind, Kind::Number(_) | Kind::Text(_) | Kind::Matrix(_));
+        if worth {
+            self.key = Some(Arc::from(self.canonical()));
+        }
+    }
+
+    fn for_each_child(&mut self, visit: &mut dyn FnMut(&mut Self)) {
+        match &mut self.kind {
+            Kind::Number(_) | Kind::Text(_) | Kind::Vector(_) | Kind::SampleTime { .. } => {}
+            Kind::Negate(inner) | Kind::Absent { arg: inner, .. } => visit(inner),
+            Kind::Binary(binary) => {
+                visit(&mut binary.lhs);
+                visit(&mut binary.rhs);
+            }
+            Kind::Aggregate(aggregate) => {
+                visit(&mut aggregate.expr);
+                aggregate.param.iter_mut().for_each(visit);
+            }
+            Kind::Call(call) => call.args.iter_mut().for_each(visit),
+            Kind::Info(info) => visit(&mut info.base),
+            Kind::Window(window) => {
+                window.args.iter_mut().for_each(&mut *visit);
+                if let Source::Subquery { expr, .. } = &mut window.source {
+                    visit(expr);
+                }
+            }
+            Kind::Matrix(source) => {
+                if let Source::Subquery { expr, .. } = &mut **source {
+                    visit(expr);
+                }
+            }
+        }
+    }
+}

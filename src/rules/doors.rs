@@ -1,0 +1,96 @@
+//! What rule evaluation needs from other rooms, as small traits: `app` plugs the real ones in, tests their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Alert, Batch, GroupId, Labels, Timestamp, Value};
+use crate::promql::parser::Expr;
+use crate::promql::{QueryError, QueryResult, WrittenNames};
+use crate::storage::StorageError;
+
+use super::spec::{GroupSpec, RuleSpec};
+
+/// Evaluates expressions, a tick at a time.
+pub trait RuleQueries: Send + Sync {
+    /// Begins a tick: whatever its evaluations have in common may be worked out once, until it is dropped.
+    fn tick(&self) -> Box<dyn TickQueries + '_>;
+}
+
+/// The queries of one tick.
+pub trait TickQueries {
+    /// Evaluates an expression at one time. `earlier` is there when the expression may read what earlier rules of the
+    /// group wrote in this tick; without it, all work may be shared with other expressions.
+    ///
+    /// # Errors
+    /// As the engine says.
+    fn eval(&self, expr: &Expr, ts: Timestamp, earlier: Option<Earlier<'_>>) -> Result<QueryResult, QueryError>;
+}
+
+/// What earlier rules of a group wrote in this tick.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier<'a> {
+    /// The samples, which storage does not have yet.
+    pub samples: &'a [Written],
+    /// Names of all series that rules of the group record: selectors that may see one are not shared.
+    pub names: &'a Arc<WrittenNames>,
+}
+
+/// A sample that a rule of this tick made, before it reaches storage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// Labels of its series, the name included.
+    pub labels: Labels,
+    /// Its time.
+    pub ts: Timestamp,
+    /// Its value; the stale marker where a series ended.
+    pub value: Value,
+}
+
+/// Where the samples of rules go. One batch a group and tick.
+///
+/// Every series of a group's last batch is in its next one too: with a value, with the stale marker if it ended
+/// (then it is gone from the one after), or with [`crate::model::absent`] while its rule fails and nothing is known of it. So the batch itself
+/// says what ended, and nobody has to guess from what is missing.
+pub trait RuleSink: Send + Sync {
+    /// A group begins to write.
+    fn register_group(&self, file: &str, name: &str, interval: Duration) -> GroupId;
+
+    /// A group will not write any more.
+    fn retire_group(&self, group: GroupId);
+
+    /// Writes a tick. It must be readable when [`RuleSink::settle`] returns; rules of the same group and tick do not
+    /// depend on it.
+    ///
+    /// # Errors
+    /// When the store refuses it.
+    fn write(&self, batch: Batch) -> Result<(), StorageError>;
+
+    /// The end of a tick: returns when everything that was written can be read. For stores that write at once there
+    /// is nothing to do.
+    fn settle(&self) {}
+}
+
+/// Alerts of one rule that receivers should hear of.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// The group.
+    pub group: Arc<GroupSpec>,
+    /// The rule.
+    pub rule: Arc<RuleSpec>,
+    /// Firing ones, and resolved ones (`resolved_at` is not 0), sorted by labels.
+    pub alerts: Vec<Alert>,
+}
+
+/// Where alerts go. Must not block: evaluation waits for it.
+pub trait NotifySink: Send + Sync {
+    /// Hands over alerts that are due: new, resolved, or due to be sent again.
+    fn notify(&self, notice: Notice);
+}
+
+/// Drops alerts: for runs without receivers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoNotifications;
+
+impl NotifySink for NoNotifications {
+    fn notify(&self, _notice: Notice) {}
+}

@@ -1,0 +1,50 @@
+//! The PromQL engine as rules use it: one cache a tick, and an overlay for rules that read their group's own writes.
+
+use std::sync::Arc;
+
+use crate::model::Timestamp;
+use crate::promql::parser::Expr;
+use crate::promql::{Engine, QueryError, QueryOptions, QueryResult, TickCache};
+use crate::storage::Querier;
+
+use super::doors::{Earlier, RuleQueries, TickQueries};
+use super::overlay::Overlay;
+
+/// Evaluates rules with an [`Engine`] over a store.
+#[derive(Clone)]
+pub struct EngineQueries {
+    engine: Arc<Engine>,
+    querier: Arc<dyn Querier>,
+}
+
+impl EngineQueries {
+    /// Rules share the engine with other queries, and its limits.
+    pub fn new(engine: Arc<Engine>, querier: Arc<dyn Querier>) -> Self {
+        Self { engine, querier }
+    }
+}
+
+impl RuleQueries for EngineQueries {
+    fn tick(&self) -> Box<dyn TickQueries + '_> {
+        Box::new(EngineTick { queries: self, cache: TickCache::new() })
+    }
+}
+
+struct EngineTick<'a> {
+    queries: &'a EngineQueries,
+    cache: TickCache,
+}
+
+impl TickQueries for EngineTick<'_> {
+    fn eval(&self, expr: &Expr, ts: Timestamp, earlier: Option<Earlier<'_>>) -> Result<QueryResult, QueryError> {
+        let EngineQueries { engine, querier } = self.queries;
+        match earlier {
+            None => engine.instant_cached(&**querier, expr, ts, &QueryOptions::default(), &self.cache),
+            Some(earlier) => {
+                let options = QueryOptions { written: Some(Arc::clone(earlier.names)), ..QueryOptions::default() };
+                let overlay = Overlay::new(&**querier, earlier.samples);
+                engine.instant_cached(&overlay, expr, ts, &options, &self.cache)
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! One group: evaluates its rules in order at a slot and writes what they give as one batch.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::clock::{Clock, Stopwatch};
+use crate::model::{GroupId, Labels, Timestamp, Value};
+use crate::promql::WrittenNames;
+use crate::storage::Querier;
+
+use super::config::{RulesConfig, millis};
+use super::counters::RuleCounters;
+use super::doors::{Earlier, Notice, NotifySink, RuleSink, TickQueries};
+use super::evaluate::{RuleError, RuleEval};
+use super::reads;
+use super::restore::{self, RestoreTimes};
+use super::series::{RuleSeries, SeriesPool, TickWriter, WriteFaults};
+use super::slots::Slots;
+use super::spec::GroupSpec;
+use super::state::{GroupShared, RuleShared, RuleState};
+use super::view::RuleHealth;
+
+/// What an evaluation needs beside the group.
+pub(super) struct Env<'a> {
+    pub(super) queries: &'a dyn TickQueries,
+    pub(super) querier: &'a dyn Querier,
+    pub(super) config: &'a RulesConfig,
+    pub(super) sink: &'a dyn RuleSink,
+    pub(super) notify: &'a dyn NotifySink,
+    pub(super) pool: &'a SeriesPool,
+    pub(super) counters: &'a RuleCounters,
+    pub(super) clock: &'a Clock,
+}
+
+/// A group that runs.
+pub(super) struct Group {
+    pub(super) shared: Arc<GroupShared>,
+    pub(super) slots: Slots,
+    pub(super) id: GroupId,
+    /// Series of each rule.
+    series: Vec<RuleSeries>,
+    /// Series of rules that an earlier version of the group had; they end with the next evaluation.
+    leftovers: Vec<RuleSeries>,
+    reads_earlier: Vec<bool>,
+    shares_outputs: bool,
+    /// Names that its recording rules write.
+    recorded: Arc<WrittenNames>,
+    /// Evaluations until `for` is restored; `None` when that is done.
+    restore_in: Option<u32>,
+    last_slot: Timestamp,
+}
+
+impl Group {
+    /// A new group. With `restore`, `for` comes back after its second evaluation, when scrapes and recording rules
+    /// have delivered again.
+    pub(super) fn new(spec: Arc<GroupSpec>, config: &RulesConfig, id: GroupId, now: Timestamp, restore: bool) -> Self {
+        let interval = spec.interval.unwrap_or(config.evaluation_interval);
+        let state = RuleState { restored: !restore, ..RuleState::default() };
+        let rules =
+            spec.rules.iter().map(|rule| RuleShared { spec: Arc::clone(rule), state: Mutex::new(state.clone()) });
+        let shared = GroupShared {
+            interval,
+            query_offset: spec.query_offset.unwrap_or(config.query_offset),
+            stats: Mutex::default(),
+            rules: rules.collect(),
+            spec: Arc::clone(&spec),
+        };
+        Self {
+            shared: Arc::new(shared),
+            slots: Slots::starting(now, millis(interval)),
+            id,
+            series: spec.rules.iter().map(|_| RuleSeries::default()).collect(),
+            leftovers: Vec::new(),
+            reads_earlier: reads::reads_earlier(&spec),
+            shares_outputs: reads::share_outputs(&spec),
+            recorded: Arc::new(reads::recorded_names(&spec)),
+            restore_in: restore.then_some(2),
+            last_slot: Timestamp::MIN,
+        }
+    }
+
+    /// Whether a reload with this specification and configuration changes nothing.
+    pub(super) fn is_same(&self, spec: &GroupSpec, config: &RulesConfig) -> bool {
+        *self.shared.spec == *spec
+            && self.shared.interval == spec.interval.unwrap_or(config.evaluation_interval)
+            && self.shared.query_offset == spec.query_offset.unwrap_or(config.query_offset)
+    }
+
+    /// Takes over what an earlier version of the group knows: alerts and series of rules with the same name and labels
+    /// (the first with the first, the second with the second).
+    pub(super) fn adopt(&mut self, mut old: Self) {
+        let mut taken = vec![false; old.series.len()];
+        for (i, rule) in self.shared.rules.iter().enumerate() {
+            let free = |j: &usize| !taken[*j] && rule.spec.is_successor_of(&old.shared.rules[*j].spec);
+            let Some(j) = (0..old.series.len()).find(free) else { continue };
+            taken[j] = true;
+            self.series[i] = std::mem::take(&mut old.series[j]);
+            *rule.state.lock() = old.shared.rules[j].state.lock().clone();
+        }
+        self.leftovers = old.leftovers;
+        self.leftovers.extend(old.series.into_iter().filter(|series| !series.is_empty()));
+        *self.shared.stats.lock() = *old.shared.stats.lock();
+        self.restore_in = old.restore_in;
+        self.last_slot = old.last_slot;
+        // The slot that was just evaluated is not evaluated again.
+        while self.slots.next() <= self.last_slot {
+            self.slots.take(self.slots.next());
+        }
+    }
+
+    /// The series of all its rules, for the group that ends.
+    pub(super) fn into_series(self) -> Vec<RuleSeries> {
+        self.series.into_iter().chain(self.leftovers).collect()
+    }
+
+    /// Evaluates all rules at `slot`, writes their samples and hands over the alerts that are due.
+    pub(super) fn evaluate(&mut self, slot: Timestamp, missed: i64, env: &Env<'_>) {
+        let watch = Stopwatch::start();
+        let started = env.clock.now();
+        let at = slot - millis(self.shared.query_offset);
+        let has_readers = self.reads_earlier.contains(&true);
+        let mut out = TickWriter::new(self.id, at, self.shares_outputs, has_readers);
+        for i in 0..self.shared.rules.len() {
+            self.evaluate_rule(i, slot, at, &mut out, env);
+        }
+        for mut series in self.leftovers.drain(..) {
+            series.end(env.pool, &mut out);
+        }
+        let samples = self.write(out, env);
+        {
+            let mut stats = self.shared.stats.lock();
+            stats.evaluation_time = watch.elapsed();
+            stats.last_evaluation = started;
+            stats.missed += missed.unsigned_abs();
+            stats.last_samples = samples as u64;
+        }
+        env.counters.add_time(watch.elapsed());
+        self.last_slot = slot;
+        self.restore_when_due(slot, env);
+    }
+
+    fn evaluate_rule(&mut self, i: usize, slot: Timestamp, at: Timestamp, out: &mut TickWriter, env: &Env<'_>) {
+        let watch = Stopwatch::start();
+        let started = env.clock.now();
+        let rule = &self.shared.rules[i];
+        let eval = RuleEval {
+            queries: env.queries,
+            config: env.config,
+            slot,
+            at,
+            earlier: self.reads_earlier[i].then(|| Earlier { samples: out.written(), names: &self.recorded }),
+            limit: self.shared.spec.limit as usize,
+        };
+        let outcome = samples_of(rule, &eval);
+        if outcome.is_ok() && rule.spec.alert().is_some() {
+            self.send(rule, slot, env);
+        }
+        let series = &mut self.series[i];
+        let error = match outcome {
+            Ok(samples) => {
+                let samples = samples.iter().map(|(labels, value)| (labels, value.clone()));
+                describe(series.write(samples, env.pool, out), env.counters)
+            }
+            Err(error) => {
+                series.hold(out);
+                Some(error.to_string())
+            }
+        };
+        RuleCounters::add(&env.counters.evaluations, 1);
+        RuleCounters::add(&env.counters.evaluation_failures, usize::from(error.is_some()));
+        let mut state = rule.state.lock();
+        state.health = if error.is_none() { RuleHealth::Ok } else { RuleHealth::Err };
+        state.last_error = error;
+        state.evaluation_time = watch.elapsed();
+        state.last_evaluation = started;
+    }
+
+    /// Alerts go out before their series are written: nobody should wait for the store.
+    fn send(&self, rule: &RuleShared, slot: Timestamp, env: &Env<'_>) {
+        let (resend, interval) = (millis(env.config.resend_delay), millis(self.shared.interval));
+        let alerts = rule.state.lock().alerts.take_due(slot, resend, interval);
+        if alerts.is_empty() {
+            return;
+        }
+        RuleCounters::add(&env.counters.alerts_sent, alerts.len());
+        let (group, rule) = (Arc::clone(&self.shared.spec), Arc::clone(&rule.spec));
+        env.notify.notify(Notice { group, rule, alerts });
+    }
+
+    fn write(&self, out: TickWriter, env: &Env<'_>) -> usize {
+        let (batch, ended) = out.finish();
+        let samples = batch.len();
+        if samples > 0 {
+            RuleCounters::add(&env.counters.samples, samples);
+            if let Err(error) = env.sink.write(batch) {
+                RuleCounters::add(&env.counters.write_failures, 1);
+                for rule in &self.shared.rules {
+                    let mut state = rule.state.lock();
+                    state.health = RuleHealth::Err;
+                    state.last_error = Some(error.to_string());
+                }
+            }
+        }
+        env.pool.release(ended);
+        samples
+    }
+
+    fn restore_when_due(&mut self, slot: Timestamp, env: &Env<'_>) {
+        let Some(left) = self.restore_in else { return };
+        self.restore_in = left.checked_sub(1).filter(|left| *left > 0);
+        if self.restore_in.is_none() {
+            for rule in &self.shared.rules {
+                restore_rule(rule, slot, env);
+            }
+        }
+    }
+}
+
+fn samples_of(rule: &RuleShared, eval: &RuleEval<'_>) -> Result<Vec<(Labels, Value)>, RuleError> {
+    let Some(alert) = rule.spec.alert() else { return eval.record(&rule.spec) };
+    eval.alert(&rule.spec, alert, &rule.state)?;
+    let state = rule.state.lock();
+    if !state.restored {
+        return Ok(Vec::new());
+    }
+    Ok(state.alerts.samples().map(|(labels, value)| (labels.clone(), Value::Float(value))).collect())
+}
+
+/// What the rule's health says of samples that could not be written.
+fn describe(faults: WriteFaults, counters: &RuleCounters) -> Option<String> {
+    RuleCounters::add(&counters.samples_refused, faults.refused);
+    RuleCounters::add(&counters.samples_duplicate, faults.duplicates);
+    match (faults.refused, faults.duplicates) {
+        (0, 0) => None,
+        (0, n) => {
+            Some(format!("duplicate sample for timestamp: another rule of the group writes to {n} of its series"))
+        }
+        (n, _) => Some(format!("the series table is full: {n} series were left out")),
+    }
+}
+
+/// Looks up since when the rule's alerts are active. An alert with a `for` shorter than the grace period simply waits
+/// for its `for` again.
+fn restore_rule(rule: &RuleShared, now: Timestamp, env: &Env<'_>) {
+    let Some(alert) = rule.spec.alert() else { return };
+    let times = RestoreTimes { now, hold_ms: millis(alert.hold), grace_ms: millis(env.config.grace_period) };
+    let has_alerts = !rule.state.lock().alerts.is_empty();
+    let last = match times.hold_ms >= times.grace_ms && has_alerts {
+        true => restore::last_samples(env.querier, &rule.spec.name, now, millis(env.config.outage_tolerance)),
+        false => Ok(Default::default()),
+    };
+    let mut state = rule.state.lock();
+    // A store that cannot be read does not hold alerts back: they wait for their whole `for` again.
+    if let Ok(last) = last {
+        state.alerts.restore(|labels| restore::active_at(*last.get(labels)?, times));
+    }
+    state.restored = true;
+}
