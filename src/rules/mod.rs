@@ -36,6 +36,7 @@ mod slots;
 mod spec;
 mod state;
 mod text;
+pub mod unit;
 mod view;
 
 #[cfg(test)]
