@@ -17,7 +17,8 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
     all().find(|desc| desc.name == name)
 }
 
-static GROUPS: &[&[&[FamilyDesc]]] = &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES];
+static GROUPS: &[&[&[FamilyDesc]]] =
+    &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES];
 
 const fn desc(
     kind: MetricKind,
@@ -50,6 +51,17 @@ pub(crate) const fn gauge(
     max_series: u32,
 ) -> FamilyDesc {
     desc(MetricKind::Gauge, name, unit, help, labels, max_series)
+}
+
+/// A histogram with classic buckets; `name` has no suffix.
+pub(crate) const fn histogram(
+    name: &'static str,
+    unit: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    max_series: u32,
+) -> FamilyDesc {
+    desc(MetricKind::Histogram, name, unit, help, labels, max_series)
 }
 
 /// Facts as labels; `name` ends in `_info`.

@@ -47,6 +47,23 @@ impl<'a> Emit<'a> {
         self.push(*slot, value);
     }
 
+    /// Appends a part of a classic histogram: `suffix` is `_bucket`, `_sum` or `_count`, `labels` are all pairs.
+    pub(crate) fn put_part(
+        &mut self,
+        slot: &mut Slot,
+        desc: &FamilyDesc,
+        suffix: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) {
+        if *slot == Slot::New {
+            let (family, name) = (desc.family(), format!("{}{suffix}", desc.name));
+            let key = SeriesKey { family: &family, name: &name, labels, origin: Origin::Own { job: self.job } };
+            *slot = self.intern.intern(key).map_or(Slot::Refused, Slot::Known);
+        }
+        self.push(*slot, value);
+    }
+
     /// As [`Emit::put`], for a reading that may be missing: then nothing is written.
     #[inline]
     pub(crate) fn put_opt(&mut self, slot: &mut Slot, desc: &FamilyDesc, labels: &[&str], value: Option<f64>) {

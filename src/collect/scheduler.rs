@@ -5,7 +5,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::catalogue::gauge;
 use super::emit::{Emit, Slot};
 use super::{CollectError, Collector, Reading};
 use crate::clock::{Clock, Stopwatch};
-use crate::model::{Batch, FamilyDesc, GroupId, Intern, Timestamp, format_duration};
+use crate::model::{Batch, FamilyDesc, GroupId, Intern, Output, SourceId, Timestamp, format_duration};
 
 /// A step back of the clock by this many intervals starts the slots anew; a smaller one waits until time is there again.
 const STEP_BACK_INTERVALS: i64 = 10;
@@ -33,15 +32,6 @@ pub(super) static FAMILIES: [FamilyDesc; 2] = [
     ),
     gauge("node_scrape_collector_success", "", "node_exporter: Whether a collector succeeded.", &["collector"], 64),
 ];
-
-/// Where batches go. Neither call may block: the collectors' thread makes them.
-pub trait BatchSink: Send + Sync {
-    /// Takes one tick of one group.
-    fn push(&self, batch: Batch);
-
-    /// Says that `source` has pushed everything that was due at `slot`.
-    fn done(&self, source: &str, slot: Timestamp);
-}
 
 /// A collector and when it runs.
 pub struct Job {
@@ -74,7 +64,7 @@ pub enum Outcome {
 pub struct CollectorView {
     /// Its name.
     pub name: &'static str,
-    /// The source that [`BatchSink::done`] names for it.
+    /// The source that it belongs to: its group, with the interval when that is not a second.
     pub source: Arc<str>,
     /// Milliseconds between its slots.
     pub interval_ms: i64,
@@ -102,6 +92,7 @@ struct Unit {
     is_node: bool,
     interval_ms: i64,
     group: GroupId,
+    id: SourceId,
     entries: Vec<Entry>,
     last_slot: Option<Timestamp>,
     samples: usize,
@@ -118,33 +109,22 @@ struct Entry {
 pub struct Scheduler {
     units: Vec<Unit>,
     intern: Arc<dyn Intern>,
-    sink: Arc<dyn BatchSink>,
+    output: Arc<dyn Output>,
     views: Arc<Mutex<Vec<CollectorView>>>,
     /// The shortest interval: what the first tick, which runs everything, is aligned to.
     base_ms: i64,
 }
 
 impl Scheduler {
-    /// Sorts the jobs into groups; `groups` issues their numbers.
-    pub fn new(jobs: Vec<Job>, intern: Arc<dyn Intern>, sink: Arc<dyn BatchSink>, groups: &AtomicU32) -> Self {
+    /// Sorts the jobs into groups and registers those, and the sources that rules wait for, with `output`.
+    pub fn new(jobs: Vec<Job>, intern: Arc<dyn Intern>, output: Arc<dyn Output>) -> Self {
         let mut units: Vec<Unit> = Vec::new();
         let mut views = Vec::new();
         for job in jobs {
             let interval_ms = i64::try_from(job.interval.as_millis()).unwrap_or(i64::MAX).max(1);
             let source = source_name(job.group, interval_ms);
             let index = units.iter().position(|unit| *unit.source == *source).unwrap_or_else(|| {
-                let group = GroupId(groups.fetch_add(1, Ordering::Relaxed));
-                let is_node = job.group == NODE;
-                let source = source.into();
-                units.push(Unit {
-                    source,
-                    is_node,
-                    interval_ms,
-                    group,
-                    entries: Vec::new(),
-                    last_slot: None,
-                    samples: 0,
-                });
+                units.push(Unit::new(job.group, source, interval_ms, &*output));
                 units.len() - 1
             });
             let Some(unit) = units.get_mut(index) else { continue };
@@ -157,12 +137,7 @@ impl Scheduler {
             });
         }
         let base_ms = units.iter().map(|unit| unit.interval_ms).min().unwrap_or(1000);
-        Self { units, intern, sink, views: Arc::new(Mutex::new(views)), base_ms }
-    }
-
-    /// The sources that [`BatchSink::done`] will name, with the milliseconds between their slots.
-    pub fn sources(&self) -> Vec<(Arc<str>, i64)> {
-        self.units.iter().map(|unit| (Arc::clone(&unit.source), unit.interval_ms)).collect()
+        Self { units, intern, output, views: Arc::new(Mutex::new(views)), base_ms }
     }
 
     /// What is known about the collectors, now.
@@ -183,8 +158,8 @@ impl Scheduler {
             };
             unit.last_slot = Some(slot);
             let batch = unit.run(ts, u64::try_from(missed).unwrap_or(0), &*self.intern, &self.views);
-            self.sink.push(batch);
-            self.sink.done(&unit.source, ts);
+            self.output.push(batch);
+            self.output.done(unit.id, ts);
             pushed += 1;
         }
         pushed
@@ -223,6 +198,13 @@ impl Scheduler {
         };
         let thread = std::thread::Builder::new().name("collect".into()).spawn(run)?;
         Ok(SchedulerHandle { views, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Scheduler {
+    /// Nobody has to wait for it any more.
+    fn drop(&mut self) {
+        self.units.iter().for_each(|unit| self.output.unregister_source(unit.id));
     }
 }
 
@@ -272,6 +254,20 @@ impl CollectorView {
 }
 
 impl Unit {
+    fn new(group: &str, source: String, interval_ms: i64, output: &dyn Output) -> Self {
+        let interval = Duration::from_millis(interval_ms.unsigned_abs());
+        Self {
+            is_node: group == NODE,
+            interval_ms,
+            group: output.register_group(&source),
+            id: output.register_source(interval, Duration::ZERO),
+            source: source.into(),
+            entries: Vec::new(),
+            last_slot: None,
+            samples: 0,
+        }
+    }
+
     fn run(&mut self, ts: Timestamp, missed: u64, intern: &dyn Intern, views: &Mutex<Vec<CollectorView>>) -> Batch {
         let mut batch = Batch::new(self.group, ts);
         batch.floats.reserve(self.samples);
@@ -329,6 +325,12 @@ impl SchedulerHandle {
     /// What is known about the collectors, now.
     pub fn views(&self) -> Vec<CollectorView> {
         self.views.lock().clone()
+    }
+
+    /// Gives the views at any time, also when the scheduler has gone.
+    pub fn viewer(&self) -> impl Fn() -> Vec<CollectorView> + Send + Sync + 'static {
+        let views = Arc::clone(&self.views);
+        move || views.lock().clone()
     }
 
     /// Whether the thread still runs; it ends only when it is stopped.

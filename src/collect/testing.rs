@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::{CollectError, Collector, Reading};
 use crate::model::{
-    Batch, Family, GroupId, Intern, Labels, LabelsBuilder, METRIC_NAME, SeriesKey, SeriesRef, Timestamp,
+    Batch, Family, GroupId, Intern, Irregular, Labels, LabelsBuilder, METRIC_NAME, Output, SeriesKey, SeriesRef,
+    SourceId, Timestamp,
 };
 
 /// An interner without limits, or one that refuses everything.
@@ -56,6 +58,49 @@ impl Intern for Interner {
 
     fn labels(&self, series: SeriesRef) -> Option<Labels> {
         self.inner.lock().series.get(series.0 as usize).map(|(labels, _)| labels.clone())
+    }
+}
+
+/// An output that keeps what it gets.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Batches, in order.
+    pub(crate) batches: Mutex<Vec<Batch>>,
+    /// Ended slots as `source slot`, in order.
+    pub(crate) done: Mutex<Vec<String>>,
+    /// Notified with every batch.
+    pub(crate) pushed: Condvar,
+    names: Mutex<Vec<String>>,
+    sources: Mutex<u32>,
+}
+
+impl Output for Kept {
+    fn register_group(&self, name: &str) -> GroupId {
+        let mut names = self.names.lock();
+        names.push(name.to_owned());
+        GroupId(names.len() as u32 - 1)
+    }
+
+    fn push(&self, batch: Batch) {
+        self.batches.lock().push(batch);
+        self.pushed.notify_all();
+    }
+
+    fn push_irregular(&self, _: Irregular) {}
+
+    fn end_group(&self, _: GroupId, _: Timestamp) {}
+
+    fn register_source(&self, _: Duration, _: Duration) -> SourceId {
+        let mut sources = self.sources.lock();
+        *sources += 1;
+        SourceId(*sources - 1)
+    }
+
+    fn unregister_source(&self, _: SourceId) {}
+
+    fn done(&self, source: SourceId, slot: Timestamp) {
+        let name = self.names.lock()[source.0 as usize].clone();
+        self.done.lock().push(format!("{name} {slot}"));
     }
 }
 

@@ -14,6 +14,9 @@ use crate::model::{Family, FamilyDesc, Intern, Labels, LabelsBuilder, METRIC_NAM
 /// Series of one family that no catalogue declares (events, pushes): one runaway label must not take the whole table.
 const DEFAULT_FAMILY_SERIES: u32 = 10_000;
 
+/// Families of own series; their names come from catalogues and, within this bound, from events.
+const MAX_FAMILIES: usize = 20_000;
+
 /// How the table labels what watchfire measures, and how much it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryConfig {
@@ -222,9 +225,11 @@ impl Intern for SeriesTable {
         let own = match key.origin {
             Origin::Foreign => None,
             Origin::Own { .. } => {
-                let id = inner.families.id(key.family);
-                let family = &mut inner.families.list[id as usize];
-                if family.series >= family.max_series {
+                let families = &mut inner.families;
+                let is_full = families.list.len() >= MAX_FAMILIES && !families.by_name.contains_key(&*key.family.name);
+                let id = if is_full { 0 } else { families.id(key.family) };
+                let family = &mut families.list[id as usize];
+                if is_full || family.series >= family.max_series {
                     self.counters.refused_family_limit.fetch_add(1, Ordering::Relaxed);
                     return None;
                 }

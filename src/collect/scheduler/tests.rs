@@ -2,31 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
-use super::{BatchSink, Job, Outcome, Scheduler};
+use super::{Job, Outcome, Scheduler};
 use crate::clock::Clock;
-use crate::collect::testing::{Interner, page};
+use crate::collect::testing::{Interner, Kept, page};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, Intern, SeriesRef, Timestamp};
-
-#[derive(Default)]
-struct Sink {
-    batches: Mutex<Vec<Batch>>,
-    done: Mutex<Vec<String>>,
-    woken: Condvar,
-}
-
-impl BatchSink for Sink {
-    fn push(&self, batch: Batch) {
-        self.batches.lock().push(batch);
-        self.woken.notify_all();
-    }
-
-    fn done(&self, source: &str, slot: Timestamp) {
-        self.done.lock().push(format!("{source} {slot}"));
-    }
-}
 
 /// A collector that does as it is told.
 struct Told(&'static str, fn() -> Result<Reading, CollectError>);
@@ -46,9 +26,9 @@ fn job(group: &'static str, ms: u64, name: &'static str, result: fn() -> Result<
     Job { group, interval: Duration::from_millis(ms), collector: Box::new(Told(name, result)) }
 }
 
-fn scheduler(jobs: Vec<Job>) -> (Scheduler, Arc<Sink>, Arc<Interner>) {
-    let (sink, intern) = (Arc::new(Sink::default()), Arc::new(Interner::default()));
-    (Scheduler::new(jobs, intern.clone(), sink.clone(), &AtomicU32::new(7)), sink, intern)
+fn scheduler(jobs: Vec<Job>) -> (Scheduler, Arc<Kept>, Arc<Interner>) {
+    let (output, intern) = (Arc::new(Kept::default()), Arc::new(Interner::default()));
+    (Scheduler::new(jobs, intern.clone(), output.clone()), output, intern)
 }
 
 #[test]
@@ -75,7 +55,7 @@ fn slots_are_multiples_and_late_ones_are_missed() {
     let missed: Vec<(&str, u64, u64)> = views.iter().map(|view| (view.name, view.ticks, view.missed)).collect();
     assert_eq!(missed, [("x", 6, 5), ("y", 3, 0), ("z", 6, 5)]);
     let groups: Vec<u32> = sink.batches.lock().iter().take(2).map(|batch| batch.group.0).collect();
-    assert_eq!(groups, [7, 8]);
+    assert_eq!(groups, [0, 1]);
 }
 
 #[test]
@@ -114,7 +94,7 @@ fn the_thread_ticks_and_stops() {
     let handle = scheduler.spawn(Clock::System).unwrap();
     let mut batches = sink.batches.lock();
     while batches.len() < 3 {
-        assert!(!sink.woken.wait_for(&mut batches, Duration::from_secs(20)).timed_out(), "no tick in 20 s");
+        assert!(!sink.pushed.wait_for(&mut batches, Duration::from_secs(20)).timed_out(), "no tick in 20 s");
     }
     drop(batches);
     assert!(handle.is_running());

@@ -83,9 +83,13 @@ pub fn collectors(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Job> {
     };
     all.retain(|collector| config.enables(collector.name()));
     let mut jobs: Vec<Job> = all.into_iter().map(|collector| config.job("node", collector)).collect();
-    let own: Box<dyn Collector> = Box::new(own_process::OwnProcess::new(&Roots::default()));
-    jobs.push(config.job("watchfire", own));
+    jobs.push(config.job("watchfire", own_process()));
     jobs
+}
+
+/// The collector of `process_*`: watchfire itself, wherever the roots of the others point to.
+pub(crate) fn own_process() -> Box<dyn Collector> {
+    Box::new(own_process::OwnProcess::new(&Roots::default()))
 }
 
 fn linux(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Box<dyn Collector>> {

@@ -6,13 +6,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use super::{SystemConfig, collectors};
 use crate::clock::Clock;
-use crate::collect::scheduler::{BatchSink, Scheduler};
-use crate::collect::testing::{Interner, Page, page};
-use crate::model::{Batch, Family, MetricKind, Timestamp};
+use crate::collect::scheduler::Scheduler;
+use crate::collect::testing::{Interner, Kept, Page, page};
+use crate::model::{Family, MetricKind};
 
 /// Ends the process when the test does. Its log stays open: a Go program dies of a closed one.
 struct Exporter(Child, Option<BufReader<ChildStderr>>);
@@ -83,22 +82,13 @@ fn parse(text: &str) -> Theirs {
     theirs
 }
 
-struct Last(parking_lot::Mutex<Vec<Batch>>);
-
-impl BatchSink for Last {
-    fn push(&self, batch: Batch) {
-        self.0.lock().push(batch);
-    }
-    fn done(&self, _: &str, _: Timestamp) {}
-}
-
 /// One tick of all system collectors.
 fn ours() -> (Page, BTreeMap<String, Family>) {
-    let (intern, sink) = (Arc::new(Interner::default()), Arc::new(Last(Default::default())));
+    let (intern, output) = (Arc::new(Interner::default()), Arc::new(Kept::default()));
     let jobs = collectors(&SystemConfig::default(), &Default::default());
-    Scheduler::new(jobs, intern.clone(), sink.clone(), &AtomicU32::new(0)).tick(Clock::System.now());
+    Scheduler::new(jobs, intern.clone(), output.clone()).tick(Clock::System.now());
     let (mut values, mut families) = (Page::new(), BTreeMap::new());
-    for batch in sink.0.lock().iter() {
+    for batch in output.batches.lock().iter() {
         values.extend(page(&intern, batch));
         families.extend(batch.floats.iter().map(|(series, _)| {
             let family = intern.family(*series);

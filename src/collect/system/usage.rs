@@ -52,6 +52,10 @@ impl Usage {
         state.last = Some((now, times));
     }
 
+    pub(crate) fn set(&self, snapshot: Snapshot) {
+        self.0.lock().snapshot = snapshot;
+    }
+
     pub(super) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.0.lock().snapshot);
     }

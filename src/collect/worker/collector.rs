@@ -24,6 +24,9 @@ use crate::model::{Batch, Intern, Timestamp};
 /// A command line that is looked at; the kernel allows megabytes.
 const MAX_CMDLINE_BYTES: u64 = 16 << 10;
 
+/// Room for `/proc/PID/stat`: 52 numbers and a name.
+const STAT_BYTES: usize = 2048;
+
 /// A process without a group is matched again at these ages in ticks: a title may be set some time after exec.
 const REMATCH_TICKS: [u32; 6] = [2, 4, 8, 16, 32, 64];
 
@@ -71,7 +74,14 @@ struct Shared {
 
 /// Reads the processes that the last tick saw.
 #[derive(Clone)]
-pub struct WorkersHandle(Arc<Mutex<Shared>>);
+pub struct WorkersHandle(Source);
+
+#[derive(Clone)]
+enum Source {
+    Live(Arc<Mutex<Shared>>),
+    /// Processes that somebody else makes up: the demo.
+    Fixed(Arc<Mutex<Vec<ProcessView>>>),
+}
 
 impl Workers {
     /// A collector over `roots`. Matchers with a problem ([`WorkerConfig::problems`]) are left out.
@@ -93,7 +103,7 @@ impl Workers {
 
     /// A handle for snapshots; it stays valid when the collector has gone.
     pub fn handle(&self) -> WorkersHandle {
-        WorkersHandle(Arc::clone(&self.shared))
+        WorkersHandle(Source::Live(Arc::clone(&self.shared)))
     }
 
     /// Reads `stat` of every process into the table and lists those that need a group.
@@ -111,7 +121,7 @@ impl Workers {
             }
             self.path.push(&name);
             self.path.push("stat");
-            let read = read_whole(&self.path, &mut self.buffer, u64::MAX);
+            let read = read_line(&self.path, &mut self.buffer);
             self.path.pop();
             self.path.pop();
             match read {
@@ -146,6 +156,9 @@ impl Workers {
                 continue;
             };
             let index = shared.groups.index(&found.group);
+            if found.declared {
+                shared.groups.keep_longer(index);
+            }
             if index.is_none() {
                 Groups::note_refused(trouble, &found.group);
             }
@@ -227,8 +240,12 @@ impl Collector for Workers {
 impl WorkersHandle {
     /// The processes that the last tick saw, by pid. Open files of processes without a group are counted now.
     pub fn processes(&self) -> Vec<ProcessView> {
+        let shared = match &self.0 {
+            Source::Live(shared) => shared,
+            Source::Fixed(views) => return views.lock().clone(),
+        };
         let (mut views, roots) = {
-            let shared = self.0.lock();
+            let shared = shared.lock();
             let views = shared.table.iter().map(|(pid, process)| shared.view(pid, process));
             (views.collect::<Vec<ProcessView>>(), shared.roots.clone())
         };
@@ -241,14 +258,34 @@ impl WorkersHandle {
 
     /// The group of a process, if it was there at the last tick and has one.
     pub fn group_of(&self, pid: i32) -> Option<String> {
-        let shared = self.0.lock();
-        let group = shared.table.get(pid)?.group?;
-        shared.groups.name(group).map(str::to_owned)
+        match &self.0 {
+            Source::Live(shared) => {
+                let shared = shared.lock();
+                let group = shared.table.get(pid)?.group?;
+                shared.groups.name(group).map(str::to_owned)
+            }
+            Source::Fixed(views) => views.lock().iter().find(|view| view.pid == pid)?.group.clone(),
+        }
     }
 
     /// How many processes are remembered; none that has ended.
     pub fn remembered(&self) -> usize {
-        self.0.lock().table.len()
+        match &self.0 {
+            Source::Live(shared) => shared.lock().table.len(),
+            Source::Fixed(views) => views.lock().len(),
+        }
+    }
+
+    /// A handle whose processes are set by hand.
+    pub(crate) fn fixed() -> Self {
+        Self(Source::Fixed(Arc::default()))
+    }
+
+    /// Sets the processes of a handle made by [`WorkersHandle::fixed`].
+    pub(crate) fn set_fixed(&self, processes: Vec<ProcessView>) {
+        if let Source::Fixed(views) = &self.0 {
+            *views.lock() = processes;
+        }
     }
 }
 
@@ -272,6 +309,14 @@ impl Shared {
 
 fn open_fds(roots: &Roots, pid: i32) -> Option<u64> {
     count_entries(&roots.proc.join(pid.to_string()).join("fd")).map(|count| count as u64)
+}
+
+/// Reads a file of one short line with one call: reading on until the end would double the cost of a walk.
+fn read_line(path: &std::path::Path, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.resize(STAT_BYTES, 0);
+    let length = File::open(path)?.read(buffer)?;
+    buffer.truncate(length);
+    Ok(())
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -8,8 +8,10 @@ use crate::model::FamilyDesc;
 
 /// Groups that there may be; a template over a command line could make one per process.
 pub(super) const MAX_GROUPS: usize = 256;
-/// Ticks that a group which nobody declared stays at zero before its series end.
-const EMPTY_TICKS: u32 = 600;
+/// Ticks that a group of a built-in guess stays at zero before its series end: long enough for a restart, too short for
+/// an alert on a group that is gone. A group that the user's template named stays longer.
+const GUESSED_EMPTY_TICKS: u32 = 20;
+const NAMED_EMPTY_TICKS: u32 = 600;
 
 const GROUP: &[&str] = &["group"];
 const MAX: u32 = MAX_GROUPS as u32;
@@ -76,6 +78,24 @@ const SLOTS: usize = 9 + STATES.len();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GroupIndex(u16);
 
+/// How long a group outlives its last process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lasting {
+    Guessed,
+    Named,
+    Declared,
+}
+
+impl Lasting {
+    fn empty_ticks(self) -> Option<u32> {
+        match self {
+            Self::Guessed => Some(GUESSED_EMPTY_TICKS),
+            Self::Named => Some(NAMED_EMPTY_TICKS),
+            Self::Declared => None,
+        }
+    }
+}
+
 /// What one tick adds up.
 #[derive(Debug, Clone, Default)]
 struct Sums {
@@ -93,7 +113,7 @@ struct Sums {
 #[derive(Debug)]
 struct Group {
     name: String,
-    declared: bool,
+    lasting: Lasting,
     used: bool,
     empty_ticks: u32,
     user_ticks: u64,
@@ -115,11 +135,20 @@ pub(super) struct Units {
 }
 
 impl Groups {
+    /// A group that is shown even when nothing of it runs.
     pub(super) fn declare(&mut self, name: &str) {
-        if let Some(index) = self.index(name)
-            && let Some(group) = self.0.get_mut(usize::from(index.0))
-        {
-            group.declared = true;
+        let index = self.index(name);
+        self.last_as(index, Lasting::Declared);
+    }
+
+    /// A group whose name came from a matcher of the user.
+    pub(super) fn keep_longer(&mut self, index: Option<GroupIndex>) {
+        self.last_as(index, Lasting::Named);
+    }
+
+    fn last_as(&mut self, index: Option<GroupIndex>, lasting: Lasting) {
+        if let Some(group) = index.and_then(|index| self.0.get_mut(usize::from(index.0))) {
+            group.lasting = group.lasting.max(lasting);
         }
     }
 
@@ -180,7 +209,7 @@ impl Groups {
     pub(super) fn emit(&mut self, emit: &mut Emit<'_>, units: Units) {
         for group in self.0.iter_mut().filter(|group| group.used) {
             group.empty_ticks = if group.sums.processes == 0 { group.empty_ticks + 1 } else { 0 };
-            if !group.declared && group.empty_ticks > EMPTY_TICKS {
+            if group.lasting.empty_ticks().is_some_and(|ticks| group.empty_ticks > ticks) {
                 group.used = false;
                 emit.release(&group.slots);
                 continue;
@@ -199,7 +228,7 @@ impl Group {
     fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            declared: false,
+            lasting: Lasting::Guessed,
             used: true,
             empty_ticks: 0,
             user_ticks: 0,

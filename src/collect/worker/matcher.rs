@@ -18,11 +18,12 @@ pub(super) struct Candidate<'a> {
     pub(super) parent_comm: Option<&'a str>,
 }
 
-/// A match: the name of the group, and whether descendants inherit it.
+/// A match: the name of the group, whether descendants inherit it, and whether the user asked for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Match {
     pub(super) group: String,
     pub(super) inherited: bool,
+    pub(super) declared: bool,
 }
 
 /// The compiled matchers.
@@ -50,7 +51,7 @@ impl Matchers {
             let facts = Facts { comm: candidate.comm, exe: &exe, pid: candidate.pid, captures: &captures };
             let mut group = name.render(&facts);
             group.truncate(group.floor_char_boundary(MAX_NAME_BYTES));
-            (!group.is_empty()).then_some(Match { group, inherited: matcher.children })
+            (!group.is_empty()).then_some(Match { group, inherited: matcher.children, declared: matcher.declared })
         })
     }
 }

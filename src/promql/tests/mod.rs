@@ -1,5 +1,8 @@
 //! The engine against Prometheus' own scripts, where they are present.
 
+mod random;
+mod sharing;
+
 use std::path::PathBuf;
 
 use super::testlang::{Options, run_script};
