@@ -11,30 +11,20 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-/// Shown where neither the page's source nor its build is there.
-const PLACEHOLDER: &str =
-    "<!doctype html><title>watchfire</title><p>This build has no page: see <a href=metrics>metrics</a>.";
-
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    let (source, dist) = (root.join("dashboards/web/src"), root.join("dashboards/web/dist"));
+    let dist = root.join("dashboards/web/dist");
     println!("cargo::rerun-if-changed={}", dist.display());
-    println!("cargo::rerun-if-changed={}", source.parent().unwrap_or(&root).display());
-    let mut files = Vec::new();
-    if dist.join("index.html").is_file() {
-        collect(&dist, &dist, &mut files).expect("the page's files can be read");
-        files.sort();
-    } else if source.is_dir() {
+    if !dist.join("index.html").is_file() {
         println!(
-            "cargo::error=dashboards/web/dist/index.html is missing: run `npm ci && npm run build` in dashboards/web, or check out the committed build"
+            "cargo::error=dashboards/web/dist/index.html is missing: check out the committed build, or run `npm ci && npm run build` in dashboards/web"
         );
         return;
-    } else {
-        let path = out.join("index.html");
-        fs::write(&path, PLACEHOLDER).expect("OUT_DIR is writable");
-        files.push(("index.html".to_owned(), path));
     }
+    let mut files = Vec::new();
+    collect(&dist, &dist, &mut files).expect("the page's files can be read");
+    files.sort();
     fs::write(out.join("assets.rs"), table(&out, &files).expect("OUT_DIR is writable")).expect("OUT_DIR is writable");
 }
 

@@ -32,8 +32,7 @@ pub use error::{ApiError, ErrorKind};
 pub use guard::TokenError;
 pub use metrics::MetricsPage;
 pub use ports::{
-    AlertingRule, Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, Rule, RuleGroup, RuleHealth, Rules,
-    RuntimeFacts, StorageFacts, Target, TargetHealth, Targets,
+    Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, Rules, RuntimeFacts, StorageFacts, Targets,
 };
 pub use routes::{RouteFact, Scope, route_facts};
 pub use server::{Bound, DEFAULT_PORT, HttpConfig, HttpConfigError, HttpError, ListenAddr, Running, bind};

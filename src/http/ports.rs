@@ -1,8 +1,8 @@
 //! What the edge asks of rooms that it does not know: `app` hands implementations in.
 
-use std::time::Duration;
-
-use crate::model::{Alert, Labels, Timestamp};
+use crate::collect::scrape::{Scraper, TargetMetadata, TargetView};
+use crate::model::Timestamp;
+use crate::rules::{GroupView, RuleManager};
 
 /// The daemon as a whole: whether it is well, and how to steer it.
 pub trait Daemon: Send + Sync {
@@ -73,7 +73,13 @@ pub struct StorageFacts {
 /// The rules as the API shows them.
 pub trait Rules: Send + Sync {
     /// All groups, sorted by file and name.
-    fn groups(&self) -> Vec<RuleGroup>;
+    fn groups(&self) -> Vec<GroupView>;
+}
+
+impl Rules for RuleManager {
+    fn groups(&self) -> Vec<GroupView> {
+        self.groups()
+    }
 }
 
 /// A daemon without rules.
@@ -81,79 +87,28 @@ pub trait Rules: Send + Sync {
 pub struct NoRules;
 
 impl Rules for NoRules {
-    fn groups(&self) -> Vec<RuleGroup> {
+    fn groups(&self) -> Vec<GroupView> {
         Vec::new()
     }
 }
 
-/// One rule group.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RuleGroup {
-    /// Its name.
-    pub name: String,
-    /// The file that it stands in.
-    pub file: String,
-    /// How often it is evaluated.
-    pub interval: Duration,
-    /// The most series or alerts of one rule; 0 = no limit.
-    pub limit: u64,
-    /// How long the last evaluation took.
-    pub evaluation_time: Duration,
-    /// When it was last evaluated; 0 = not yet.
-    pub last_evaluation: Timestamp,
-    /// Its rules in file order.
-    pub rules: Vec<Rule>,
-}
-
-/// How the last evaluation of a rule went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RuleHealth {
-    /// Not evaluated yet.
-    Unknown,
-    /// It worked.
-    Ok,
-    /// It failed, with the reason.
-    Failed(String),
-}
-
-/// One rule with what both kinds share.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
-    /// The alert's name, or the name of the recorded series.
-    pub name: String,
-    /// The expression.
-    pub query: String,
-    /// Labels of the rule and its group.
-    pub labels: Labels,
-    /// How the last evaluation went.
-    pub health: RuleHealth,
-    /// How long it took.
-    pub evaluation_time: Duration,
-    /// When it was; 0 = not yet.
-    pub last_evaluation: Timestamp,
-    /// Line in the file, counted from 1; 0 = unknown.
-    pub line: u32,
-    /// Set for an alerting rule; a recording rule has none.
-    pub alerting: Option<AlertingRule>,
-}
-
-/// What only an alerting rule has.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AlertingRule {
-    /// `for`.
-    pub hold: Duration,
-    /// `keep_firing_for`.
-    pub keep_firing: Duration,
-    /// Annotation templates.
-    pub annotations: Labels,
-    /// Alerts that are pending or firing.
-    pub alerts: Vec<Alert>,
-}
-
 /// The scrape targets as the API shows them.
 pub trait Targets: Send + Sync {
-    /// All targets, sorted by pool and URL.
-    fn targets(&self) -> Vec<Target>;
+    /// All targets, sorted by job and URL.
+    fn targets(&self) -> Vec<TargetView>;
+
+    /// What the targets say about their metrics.
+    fn metadata(&self) -> Vec<TargetMetadata>;
+}
+
+impl Targets for Scraper {
+    fn targets(&self) -> Vec<TargetView> {
+        self.views()
+    }
+
+    fn metadata(&self) -> Vec<TargetMetadata> {
+        self.metadata()
+    }
 }
 
 /// A daemon that scrapes nothing.
@@ -161,45 +116,13 @@ pub trait Targets: Send + Sync {
 pub struct NoTargets;
 
 impl Targets for NoTargets {
-    fn targets(&self) -> Vec<Target> {
+    fn targets(&self) -> Vec<TargetView> {
         Vec::new()
     }
-}
 
-/// Whether a target answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetHealth {
-    /// Not scraped yet.
-    Unknown,
-    /// The last scrape worked.
-    Up,
-    /// The last scrape failed.
-    Down,
-}
-
-/// One scrape target.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Target {
-    /// Job name.
-    pub pool: String,
-    /// URL that is scraped.
-    pub url: String,
-    /// Labels before relabeling.
-    pub discovered_labels: Labels,
-    /// Labels of its series.
-    pub labels: Labels,
-    /// Whether it answers.
-    pub health: TargetHealth,
-    /// Why the last scrape failed, or empty.
-    pub last_error: String,
-    /// When it was last scraped; 0 = not yet.
-    pub last_scrape: Timestamp,
-    /// How long that took.
-    pub last_duration: Duration,
-    /// How often it is scraped.
-    pub interval: Duration,
-    /// How long a scrape may take.
-    pub timeout: Duration,
+    fn metadata(&self) -> Vec<TargetMetadata> {
+        Vec::new()
+    }
 }
 
 /// Takes what programs push as JSON lines.

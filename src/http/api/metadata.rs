@@ -1,4 +1,4 @@
-//! `metadata`: type, unit and help of the metrics that watchfire itself measures.
+//! `metadata`: type, unit and help of metrics, as watchfire and its targets state them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,52 +6,76 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::collect::scrape::MetricMetadata;
 use crate::http::edge::Edge;
 use crate::http::envelope::{Notes, success};
 use crate::http::error::ApiError;
 use crate::http::json::Json;
 use crate::http::params::Params;
-use crate::model::{Family, MetricKind};
+use crate::model::{Family, Labels, MetricKind};
 
-/// The families known now, by the name that a query uses.
-pub(super) fn known(edge: &Edge) -> BTreeMap<String, Family> {
-    let mut families: BTreeMap<String, Family> =
-        edge.table.families().into_iter().map(|family| (queried_name(&family), family)).collect();
+/// What watchfire measures itself, by the name that a query uses.
+pub(super) fn own(edge: &Edge) -> BTreeMap<String, MetricMetadata> {
+    let families = edge.table.families();
+    let mut facts: BTreeMap<String, MetricMetadata> =
+        families.iter().map(|family| (queried_name(&family.name, family.kind), fact(family))).collect();
     for reading in edge.metrics.own_readings() {
-        families.entry(reading.family.name.to_owned()).or_insert_with(|| reading.family.family());
+        facts.entry(reading.family.name.to_owned()).or_insert_with(|| fact(&reading.family.family()));
     }
-    families
+    facts
 }
 
-/// Counters and infos are queried with the suffix that their family's name lacks.
-fn queried_name(family: &Family) -> String {
-    match family.kind {
-        MetricKind::Counter if !family.name.ends_with("_total") => format!("{}_total", family.name),
-        MetricKind::Info if !family.name.ends_with("_info") => format!("{}_info", family.name),
-        _ => family.name.to_string(),
+/// What each target says, by the name that a query uses.
+pub(super) fn scraped(edge: &Edge) -> impl Iterator<Item = (Labels, BTreeMap<String, MetricMetadata>)> {
+    edge.targets.metadata().into_iter().map(|target| {
+        let facts = target.metrics.into_iter().map(|(name, fact)| (queried_name(&name, fact.kind), fact)).collect();
+        (target.labels, facts)
+    })
+}
+
+fn fact(family: &Family) -> MetricMetadata {
+    MetricMetadata { kind: family.kind, help: family.help.to_string(), unit: family.unit.to_string() }
+}
+
+/// Counters and infos are queried with the suffix that their family's name may lack.
+fn queried_name(name: &str, kind: MetricKind) -> String {
+    match kind {
+        MetricKind::Counter if !name.ends_with("_total") => format!("{name}_total"),
+        MetricKind::Info if !name.ends_with("_info") => format!("{name}_info"),
+        _ => name.to_owned(),
     }
 }
 
 /// `"type":…,"help":…,"unit":…`
-pub(super) fn write_fields(json: &mut Json, family: &Family) {
-    json.raw("\"type\":").text(family.kind.as_str());
-    json.raw(",\"help\":").text(&family.help);
-    json.raw(",\"unit\":").text(&family.unit);
+pub(super) fn write_fact(json: &mut Json, fact: &MetricMetadata) {
+    json.raw("\"type\":").text(fact.kind.as_str());
+    json.raw(",\"help\":").text(&fact.help);
+    json.raw(",\"unit\":").text(&fact.unit);
 }
 
-/// Metadata by metric name.
+/// Metadata by metric name; a metric of several sources has an entry for each different statement.
 pub(in crate::http) async fn metadata(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
     let limit = params.limit()?.unwrap_or(usize::MAX);
-    params.count("limit_per_metric")?;
+    let per_metric = params.count("limit_per_metric")?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
-    let families = known(&edge);
+    let mut merged: BTreeMap<String, Vec<MetricMetadata>> = BTreeMap::new();
+    let sources = std::iter::once(own(&edge)).chain(scraped(&edge).map(|(_, facts)| facts));
+    for (name, fact) in sources.flatten().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name)) {
+        let known = merged.entry(name).or_default();
+        if known.len() < per_metric && !known.contains(&fact) {
+            known.push(fact);
+        }
+    }
     Ok(success(&Notes::default(), |json| {
         json.raw("{");
-        let shown = families.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()));
-        for (i, (name, family)) in shown.take(limit).enumerate() {
-            json.raw(if i > 0 { "," } else { "" }).text(name).raw(":[{");
-            write_fields(json, family);
-            json.raw("}]");
+        for (i, (name, facts)) in merged.iter().take(limit).enumerate() {
+            json.raw(if i > 0 { "," } else { "" }).text(name).raw(":[");
+            for (i, fact) in facts.iter().enumerate() {
+                json.raw(if i > 0 { ",{" } else { "{" });
+                write_fact(json, fact);
+                json.raw("}");
+            }
+            json.raw("]");
         }
         json.raw("}");
     }))

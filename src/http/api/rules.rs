@@ -10,10 +10,10 @@ use crate::http::envelope::{Notes, success};
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::json::Json;
 use crate::http::params::Params;
-use crate::http::ports::{AlertingRule, Rule, RuleGroup, RuleHealth};
 use crate::http::times::rfc3339;
 use crate::model::{Alert, AlertState, Matcher};
 use crate::promql::parser::parse_selector;
+use crate::rules::{AlertSpec, GroupView, RuleView};
 
 /// Which rules are wanted.
 struct Filter<'a> {
@@ -50,16 +50,17 @@ impl<'a> Filter<'a> {
         })
     }
 
-    fn wants_group(&self, group: &RuleGroup) -> bool {
+    fn wants_group(&self, group: &GroupView) -> bool {
         let within = |list: &[&str], item: &str| list.is_empty() || list.contains(&item);
-        within(&self.groups, &group.name) && within(&self.files, &group.file)
+        within(&self.groups, &group.spec.name) && within(&self.files, &group.spec.file)
     }
 
-    fn wants(&self, rule: &Rule) -> bool {
-        let kind = if rule.alerting.is_some() { self.alerting } else { self.recording };
-        let named = self.names.is_empty() || self.names.contains(&rule.name.as_str());
-        let selected =
-            |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches(rule.labels.get(&matcher.name)));
+    fn wants(&self, rule: &RuleView) -> bool {
+        let kind = if rule.spec.alert().is_some() { self.alerting } else { self.recording };
+        let named = self.names.is_empty() || self.names.contains(&rule.spec.name.as_str());
+        let selected = |matchers: &Vec<Matcher>| {
+            matchers.iter().all(|matcher| matcher.matches(rule.spec.labels.get(&matcher.name)))
+        };
         kind && named && (self.selectors.is_empty() || self.selectors.iter().any(selected))
     }
 }
@@ -97,15 +98,15 @@ pub(in crate::http) async fn rules(State(edge): State<Arc<Edge>>, params: Params
 }
 
 /// The token of a group: where the next page begins.
-fn token(group: &RuleGroup) -> String {
-    format!("{};{}", group.file, group.name)
+fn token(group: &GroupView) -> String {
+    format!("{};{}", group.spec.file, group.spec.name)
 }
 
 fn page(
-    mut groups: Vec<RuleGroup>,
+    mut groups: Vec<GroupView>,
     limit: Option<usize>,
     from: Option<&str>,
-) -> Result<(Vec<RuleGroup>, Option<String>), ApiError> {
+) -> Result<(Vec<GroupView>, Option<String>), ApiError> {
     if let Some(from) = from {
         let message = "invalid group_next_token. Were rule groups changed?";
         let start = groups.iter().position(|group| token(group) == from);
@@ -116,48 +117,42 @@ fn page(
     Ok((groups, next))
 }
 
-fn write_group(json: &mut Json, group: &RuleGroup, with_alerts: bool) {
-    json.raw("{\"name\":").text(&group.name).raw(",\"file\":").text(&group.file).raw(",\"rules\":[");
+fn write_group(json: &mut Json, group: &GroupView, with_alerts: bool) {
+    json.raw("{\"name\":").text(&group.spec.name).raw(",\"file\":").text(&group.spec.file).raw(",\"rules\":[");
     for (i, rule) in group.rules.iter().enumerate() {
         json.raw(if i > 0 { "," } else { "" });
         write_rule(json, rule, with_alerts);
     }
     json.raw("],\"interval\":").float(group.interval.as_secs_f64());
-    json.raw(",\"limit\":").number(group.limit);
+    json.raw(",\"limit\":").number(group.spec.limit);
     json.raw(",\"evaluationTime\":").float(group.evaluation_time.as_secs_f64());
     json.raw(",\"lastEvaluation\":").text(&rfc3339(group.last_evaluation)).raw("}");
 }
 
-fn write_rule(json: &mut Json, rule: &Rule, with_alerts: bool) {
-    json.raw("{\"name\":").text(&rule.name).raw(",\"query\":").text(&rule.query);
-    json.raw(",\"labels\":").labels(&rule.labels);
-    let (health, error) = match &rule.health {
-        RuleHealth::Unknown => ("unknown", None),
-        RuleHealth::Ok => ("ok", None),
-        RuleHealth::Failed(reason) => ("err", Some(reason)),
-    };
-    json.raw(",\"health\":").text(health);
-    if let Some(reason) = error {
+fn write_rule(json: &mut Json, rule: &RuleView, with_alerts: bool) {
+    let spec = &rule.spec;
+    json.raw("{\"name\":").text(&spec.name).raw(",\"query\":").text(&spec.query);
+    json.raw(",\"labels\":").labels(&spec.labels);
+    json.raw(",\"health\":").text(rule.health.as_str());
+    if let Some(reason) = &rule.last_error {
         json.raw(",\"lastError\":").text(reason);
     }
     json.raw(",\"evaluationTime\":").float(rule.evaluation_time.as_secs_f64());
     json.raw(",\"lastEvaluation\":").text(&rfc3339(rule.last_evaluation));
-    if rule.line > 0 {
-        json.raw(",\"line\":").number(rule.line);
-    }
-    match &rule.alerting {
-        None => drop(json.raw(",\"type\":\"recording\"")),
-        Some(alerting) => write_alerting(json, alerting, with_alerts),
+    json.raw(",\"line\":").number(spec.mark.line);
+    match spec.alert() {
+        None => _ = json.raw(",\"type\":\"recording\""),
+        Some(alert) => write_alerting(json, rule, alert, with_alerts),
     }
     json.raw("}");
 }
 
-fn write_alerting(json: &mut Json, rule: &AlertingRule, with_alerts: bool) {
-    let state = rule.alerts.iter().map(|alert| alert.state).max().unwrap_or(AlertState::Inactive);
+fn write_alerting(json: &mut Json, rule: &RuleView, alert: &AlertSpec, with_alerts: bool) {
+    let state = rule.state.unwrap_or(AlertState::Inactive);
     json.raw(",\"type\":\"alerting\",\"state\":").text(&state.to_string());
-    json.raw(",\"duration\":").float(rule.hold.as_secs_f64());
-    json.raw(",\"keepFiringFor\":").float(rule.keep_firing.as_secs_f64());
-    json.raw(",\"annotations\":").labels(&rule.annotations).raw(",\"alerts\":");
+    json.raw(",\"duration\":").float(alert.hold.as_secs_f64());
+    json.raw(",\"keepFiringFor\":").float(alert.keep_firing_for.as_secs_f64());
+    json.raw(",\"annotations\":").labels(&alert.annotations).raw(",\"alerts\":");
     write_alerts(json, rule.alerts.iter().filter(|_| with_alerts));
 }
 
@@ -196,7 +191,6 @@ pub(in crate::http) async fn alerts(State(edge): State<Arc<Edge>>) -> Response {
     let alerts = groups
         .iter()
         .flat_map(|group| &group.rules)
-        .filter_map(|rule| rule.alerting.as_ref())
         .flat_map(|rule| &rule.alerts)
         .filter(|alert| alert.state != AlertState::Inactive);
     success(&Notes::default(), |json| {

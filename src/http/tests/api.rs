@@ -46,6 +46,13 @@ fn answers_follow_the_contract() {
         ("/label/{name}/values", "label/job/values".into(), "/data", serde_json::json!(["app", "node"])),
         ("/label/{name}/values", "label/U__http_2e_status/values".into(), "/data/0", "ok".into()),
         ("/metadata", "metadata".into(), "/data/watchfire_demo/0/type", "gauge".into()),
+        (
+            "/metadata",
+            "metadata?metric=app_requests_total".into(),
+            "/data/app_requests_total/0/help",
+            "Requests.".into(),
+        ),
+        ("/targets/metadata", "targets/metadata?match_target={job=%22app%22}".into(), "/data/0/type", "counter".into()),
         ("/metadata", "metadata?metric=nothing".into(), "/data", serde_json::json!({})),
         ("/rules", "rules".into(), "/data/groups/0/rules/0/state", "firing".into()),
         ("/rules", "rules?type=record".into(), "/data/groups/0/rules/0/type", "recording".into()),

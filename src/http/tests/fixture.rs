@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, ManualClock};
+use crate::collect::scrape::{Health, MetricMetadata, TargetMetadata, TargetView};
 use crate::http::{
-    AlertingRule, Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr,
-    MetricsPage, NoTargets, Parts, Rule, RuleGroup, RuleHealth, Rules, Running, RuntimeFacts, StorageFacts, Target,
-    TargetHealth, Targets, bind,
+    Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
+    Rules, Running, RuntimeFacts, StorageFacts, Targets, bind,
 };
 use crate::live::Hub;
 use crate::model::{
@@ -21,9 +21,12 @@ use crate::model::{
 };
 use crate::profiling::Profiler;
 use crate::promql::Engine;
+use crate::promql::parser::parse;
 use crate::registry::{Latest, RegistryConfig, SeriesTable};
+use crate::rules::{AlertSpec, GroupSpec, GroupView, RuleHealth, RuleKind, RuleSpec, RuleView};
 use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, StorageError};
 use crate::telemetry::OwnMetrics;
+use crate::yaml::Mark;
 
 /// The time of the made-up world.
 pub(in crate::http) const NOW: Timestamp = 1_700_000_000_000;
@@ -164,7 +167,7 @@ impl EventSink for Watched {
 }
 
 impl Rules for Watched {
-    fn groups(&self) -> Vec<RuleGroup> {
+    fn groups(&self) -> Vec<GroupView> {
         let alert = Alert {
             state: AlertState::Firing,
             labels: Labels::from_pairs(&[("alertname", "Down"), ("severity", "page")]),
@@ -177,49 +180,76 @@ impl Rules for Watched {
             valid_until: 0,
             keep_firing_since: 0,
         };
-        let rule = |name: &str, alerting| Rule {
+        let spec = |name: &str, kind| RuleSpec {
             name: name.to_owned(),
+            expr: parse("up == 0").expect("valid"),
             query: "up == 0".to_owned(),
             labels: Labels::from_pairs(&[("severity", "page")]),
+            kind,
+            mark: Mark { line: 4, col: 5 },
+        };
+        let rule = |spec: RuleSpec, alerts: Vec<Alert>| RuleView {
+            spec: Arc::new(spec),
             health: RuleHealth::Ok,
+            last_error: None,
             evaluation_time: Duration::from_millis(1),
             last_evaluation: NOW - 1000,
-            line: 4,
-            alerting,
+            state: alerts.first().map(|alert| alert.state),
+            alerts,
         };
-        let alerting = AlertingRule {
+        let alerting = AlertSpec {
             hold: Duration::from_secs(1),
-            keep_firing: Duration::ZERO,
+            keep_firing_for: Duration::ZERO,
             annotations: Labels::from_pairs(&[("summary", "it is down")]),
-            alerts: vec![alert],
+            label_texts: Vec::new(),
+            annotation_texts: Vec::new(),
         };
-        let group = |name: &str, rules| RuleGroup {
-            name: name.to_owned(),
-            file: "rules/a.yml".to_owned(),
+        let group = |name: &str, rule: RuleView| GroupView {
+            spec: Arc::new(GroupSpec {
+                file: "rules/a.yml".into(),
+                name: name.to_owned(),
+                interval: None,
+                query_offset: None,
+                limit: 0,
+                rules: vec![Arc::clone(&rule.spec)],
+            }),
             interval: Duration::from_secs(1),
-            limit: 0,
+            query_offset: Duration::ZERO,
             evaluation_time: Duration::from_millis(2),
             last_evaluation: NOW - 1000,
-            rules,
+            missed: 0,
+            last_samples: 1,
+            rules: vec![rule],
         };
-        vec![group("alerts", vec![rule("Down", Some(alerting))]), group("records", vec![rule("job:up:sum", None)])]
+        vec![
+            group("alerts", rule(spec("Down", RuleKind::Alerting(Box::new(alerting))), vec![alert])),
+            group("records", rule(spec("job:up:sum", RuleKind::Recording), Vec::new())),
+        ]
     }
 }
 
 impl Targets for Watched {
-    fn targets(&self) -> Vec<Target> {
-        vec![Target {
-            pool: "app".to_owned(),
+    fn targets(&self) -> Vec<TargetView> {
+        vec![TargetView {
+            job: "app".to_owned(),
+            instance: "127.0.0.1:8000".to_owned(),
             url: "http://127.0.0.1:8000/metrics".to_owned(),
-            discovered_labels: Labels::from_pairs(&[("__address__", "127.0.0.1:8000")]),
+            discovered: Labels::from_pairs(&[("__address__", "127.0.0.1:8000")]),
             labels: Labels::from_pairs(&[("job", "app"), ("instance", "127.0.0.1:8000")]),
-            health: TargetHealth::Down,
+            health: Health::Down,
             last_error: "connection refused".to_owned(),
             last_scrape: NOW - 500,
             last_duration: Duration::from_millis(3),
+            last_samples: 0,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
         }]
+    }
+
+    fn metadata(&self) -> Vec<TargetMetadata> {
+        let fact = MetricMetadata { kind: MetricKind::Counter, help: "Requests.".to_owned(), unit: String::new() };
+        let labels = Labels::from_pairs(&[("job", "app")]);
+        vec![TargetMetadata { labels, metrics: vec![("app_requests".to_owned(), fact)] }]
     }
 }
 
@@ -272,7 +302,6 @@ impl World {
             profiler: profiler.clone(),
             counters,
         };
-        assert!(NoTargets.targets().is_empty());
         let edge = Arc::new(Edge::new(config, parts).expect("a good token file"));
         let running = bound.serve(Arc::clone(&edge)).expect("threads");
         let addr = running.addrs()[0];

@@ -21,9 +21,9 @@ fn path_of(route: &RouteFact) -> String {
     route.path.replace("{*path}", "x.js").replace("{file}", "x.svg").replace("{name}", "job").replace("{project}", "p")
 }
 
-/// Routes whose answer takes long or never ends: they are asked only where they are refused.
+/// Routes whose answer takes long (profiles are symbolised) or never ends: they are asked only where they are refused.
 fn is_slow(path: &str) -> bool {
-    ["/live", "/profile", "/flamegraph", "/trace", "/ws/"].iter().any(|slow| path.contains(slow))
+    ["/live", "/profile", "/flamegraph", "/trace", "/ws/", "/heap", "/allocs"].iter().any(|slow| path.contains(slow))
 }
 
 #[test]
