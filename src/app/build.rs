@@ -31,8 +31,8 @@ use crate::storage::{Querier, Ring, StorageError};
 use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
-use super::api::{EventsPort, RulesPort, TargetsPort};
 use super::daemon::DaemonPort;
+use super::events::EventsPort;
 use super::reload::Reloader;
 use super::store::{DirectSink, RingStore};
 use super::tasks::Maintenance;
@@ -115,8 +115,7 @@ impl App {
         let handle = runtime.handle().clone();
         let output = || Arc::new(ground.pipeline.clone());
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
-        let scraper =
-            Arc::new(Scraper::new(client.clone(), clock.clone(), intern(), output(), handle.clone()));
+        let scraper = Arc::new(Scraper::new(client.clone(), clock.clone(), intern(), output(), handle.clone()));
         let models = Arc::new(ModelPoller::new(client, clock.clone(), intern(), output(), handle.clone()));
         let reloader = Arc::new(Reloader {
             config: RwLock::new(settings.config.clone()),
@@ -154,8 +153,8 @@ impl App {
             latest: Arc::clone(&ground.latest),
             metrics: Arc::new(MetricsPage::new(Arc::clone(&ground.latest), Arc::clone(&ground.own))),
             live: Arc::clone(&ground.hub),
-            rules: Arc::new(RulesPort(rules)),
-            targets: Arc::new(TargetsPort(scraper)),
+            rules: Arc::new(rules),
+            targets: scraper,
             events: Arc::new(EventsPort(events)),
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
@@ -304,7 +303,11 @@ impl Ground {
         };
         let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
-        jobs.push(Job { group: "watchfire", interval, collector: Box::new(Up::new(&self.instance, Arc::clone(views))) });
+        jobs.push(Job {
+            group: "watchfire",
+            interval,
+            collector: Box::new(Up::new(&self.instance, Arc::clone(views))),
+        });
         jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
         let intern = Arc::clone(&self.table) as Arc<dyn Intern>;
         let scheduler = Scheduler::new(jobs, intern, Arc::new(self.pipeline.clone()));

@@ -2,11 +2,11 @@
 //!
 //! [`App::start`] binds its addresses before anything else; [`App::run`] returns after a clean stop.
 
-mod api;
 mod banner;
 mod build;
 mod counters;
 mod daemon;
+mod events;
 mod processes;
 mod reload;
 mod settings;
