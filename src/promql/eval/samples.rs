@@ -141,6 +141,12 @@ impl RangeData {
 /// The first index from `from` on whose time is after `bound`: steps forward, doubling.
 pub(super) fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
     let rest = &times[from..];
+    match (rest.first(), rest.last()) {
+        (Some(first), _) if *first > bound => return from,
+        (_, Some(last)) if *last <= bound => return times.len(),
+        (None, _) => return from,
+        _ => {}
+    }
     let mut width = 1;
     while width < rest.len() && rest[width - 1] <= bound {
         width *= 2;
