@@ -31,6 +31,7 @@ impl Budget {
     ///
     /// # Errors
     /// When the time is over or the client has gone.
+    #[inline]
     pub(crate) fn work(&mut self, units: usize) -> Result<(), QueryError> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         if self.until_check > units {
@@ -49,6 +50,18 @@ impl Budget {
             return Err(QueryError::Timeout("expression evaluation".to_owned()));
         }
         Ok(())
+    }
+
+    /// Looks at samples that are in memory for a moment.
+    ///
+    /// # Errors
+    /// As [`Budget::hold`].
+    #[inline]
+    pub(crate) fn touch(&mut self, samples: usize) -> Result<(), QueryError> {
+        let now = self.held + samples;
+        self.peak = self.peak.max(now);
+        self.total += samples as u64;
+        if now > self.max_samples { Err(too_many_samples()) } else { Ok(()) }
     }
 
     /// Takes samples into memory.
