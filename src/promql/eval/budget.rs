@@ -74,6 +74,15 @@ impl Budget {
         if self.held > self.max_samples { Err(too_many_samples()) } else { Ok(()) }
     }
 
+    /// Whether a block of so many cells may be made. Holes take room too, but they are no samples: twice the limit.
+    ///
+    /// # Errors
+    /// As [`Budget::hold`].
+    pub(crate) fn room_for(&self, rows: usize, steps: usize) -> Result<(), QueryError> {
+        let fits = rows.checked_mul(steps).is_some_and(|cells| cells / 2 <= self.max_samples);
+        if fits { Ok(()) } else { Err(too_many_samples()) }
+    }
+
     /// Lets samples go.
     pub(crate) fn release(&mut self, samples: usize) {
         self.held = self.held.saturating_sub(samples);
@@ -112,6 +121,8 @@ mod tests {
         assert!(matches!(budget.work(1), Err(QueryError::Timeout(_))));
         assert!(budget.hold(2).is_ok());
         assert!(matches!(budget.hold(1), Err(QueryError::Execution(_))));
+        assert!(budget.room_for(2, 2).is_ok() && budget.room_for(3, 2).is_err());
+        assert!(budget.room_for(usize::MAX, 2).is_err());
         let token = CancelToken::new();
         token.cancel();
         let mut budget = Budget::new(Stopwatch::start(), Duration::from_secs(9), Some(token), 2);

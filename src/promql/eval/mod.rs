@@ -103,6 +103,7 @@ impl Eval<'_> {
     /// The node's value at every step of the grid.
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         self.budget.work(64)?;
+        self.budget.room_for(1, grid.len)?;
         if node.invariant && grid.len > 1 && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
             let once = self.eval(node, Grid::single(grid.start))?;
             return Ok(repeat(once, grid.len));

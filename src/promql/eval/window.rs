@@ -26,6 +26,7 @@ impl Eval<'_> {
             .ok_or_else(|| QueryError::BadData(format!("{} takes no range", window.func.name)))?;
         let keeps_name = matches!(window.func.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
         let dropped = if keeps_name { series.dropped.clone() } else { Dropped::All };
+        self.budget.room_for(series.labels.len(), grid.len)?;
         let mut block = Block::holes(Arc::clone(&series.labels), dropped, grid.len);
         let mut run = WindowRun { window, apply, args: &args, grid, row: 0, named: None };
         let mut scratch = Scratch::default();
