@@ -7,7 +7,7 @@ use rustc_hash::FxHasher;
 use crate::model::{Labels, METRIC_NAME};
 
 use super::block::{Block, Dropped};
-use super::label_index::LabelIndex;
+use super::label_index::{LabelIndex, ValueIndex};
 
 /// Groups of rows, in order of their first row.
 #[derive(Debug)]
@@ -57,16 +57,20 @@ impl Grouping<'_> {
         labels.filtered(|name| self.keeps(name))
     }
 
-    pub(super) fn groups(self, labels: &[Labels]) -> Groups {
+    pub(super) fn groups<'b>(&'b self, labels: &'b [Labels]) -> Groups {
         if self.names.is_empty() && !self.without {
             let first = if labels.is_empty() { Vec::new() } else { vec![0] };
             return Groups { of_row: vec![0; labels.len()], first };
         }
-        let mut index = LabelIndex::with_capacity(0);
+        let mut by_values = ValueIndex::new(self.names);
+        let mut by_rest = LabelIndex::with_capacity(0);
         let mut first: Vec<usize> = Vec::new();
         let mut of_row = Vec::with_capacity(labels.len());
         for (row, series) in labels.iter().enumerate() {
-            let group = index.group_of(self.hash(series), series, |a, b| self.same(a, b));
+            let group = match self.without {
+                false => by_values.group_of(series),
+                true => by_rest.group_of(self.hash(series), series, |a, b| self.same(a, b)),
+            };
             if group as usize == first.len() {
                 first.push(row);
             }

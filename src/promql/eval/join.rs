@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::model::{Labels, LabelsBuilder, METRIC_NAME, absent, is_absent};
 use crate::promql::annotate;
+use crate::promql::functions::same_histogram;
 use crate::promql::parser::{BinaryOp, Cardinality, Pos};
 use crate::promql::plan::Binary;
 use crate::promql::result::QueryError;
@@ -83,7 +84,7 @@ impl Eval<'_> {
             match (left, right) {
                 (None, None) => Ok(None),
                 (Some(left), Some(right)) if matches!(binary.op, BinaryOp::Eq | BinaryOp::Ne) => {
-                    let holds = (left == right) == (binary.op == BinaryOp::Eq);
+                    let holds = same_histogram(left, right) == (binary.op == BinaryOp::Eq);
                     if binary.return_bool {
                         return Ok(Some((f64::from(u8::from(holds)), true)));
                     }

@@ -1,6 +1,7 @@
 //! Numbers for label sets that count as equal, in order of appearance.
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::model::Labels;
 
@@ -35,6 +36,42 @@ impl<'a> LabelIndex<'a> {
         self.groups.push((labels, *head));
         *head = group;
         group
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+}
+
+/// Groups label sets by the values of a few labels: one pass over a set, no comparison of whole sets.
+#[derive(Debug)]
+pub(super) struct ValueIndex<'a> {
+    names: &'a [String],
+    groups: FxHashMap<SmallVec<[&'a str; 4]>, u32>,
+}
+
+impl<'a> ValueIndex<'a> {
+    pub(super) fn new(names: &'a [String]) -> Self {
+        Self { names, groups: FxHashMap::default() }
+    }
+
+    /// The group of `labels`. A label that is missing counts as empty.
+    pub(super) fn group_of(&mut self, labels: &'a Labels) -> u32 {
+        let mut key: SmallVec<[&'a str; 4]> = SmallVec::from_elem("", self.names.len());
+        let mut missing = self.names.len();
+        for (name, value) in labels.iter() {
+            if missing == 0 {
+                break;
+            }
+            for (slot, wanted) in key.iter_mut().zip(self.names) {
+                if wanted == name {
+                    *slot = value;
+                    missing -= 1;
+                }
+            }
+        }
+        let next = self.groups.len() as u32;
+        *self.groups.entry(key).or_insert(next)
     }
 
     pub(super) fn len(&self) -> usize {

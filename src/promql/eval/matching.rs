@@ -7,7 +7,7 @@ use rustc_hash::FxHasher;
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::parser::VectorMatching;
 
-use super::label_index::LabelIndex;
+use super::label_index::{LabelIndex, ValueIndex};
 
 /// The match group of each row of both sides.
 #[derive(Debug)]
@@ -43,7 +43,13 @@ impl Signature<'_> {
         labels.filtered(|name| self.keeps(name))
     }
 
-    pub(super) fn groups(self, left: &[Labels], right: &[Labels]) -> MatchGroups {
+    pub(super) fn groups<'b>(&'b self, left: &'b [Labels], right: &'b [Labels]) -> MatchGroups {
+        if self.0.on {
+            let mut index = ValueIndex::new(&self.0.labels);
+            let left = left.iter().map(|labels| index.group_of(labels)).collect();
+            let right = right.iter().map(|labels| index.group_of(labels)).collect();
+            return MatchGroups { left, right, count: index.len() };
+        }
         let mut index = LabelIndex::with_capacity(left.len().max(right.len()));
         let mut of = Vec::with_capacity(left.len() + right.len());
         for labels in left.iter().chain(right) {

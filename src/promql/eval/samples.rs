@@ -138,14 +138,41 @@ impl RangeData {
     }
 }
 
-/// The first index from `from` on whose time is after `bound`: steps forward, doubling.
+/// The first index from `from` on whose time is after `bound`. Windows mostly move by a few samples: those are tried
+/// one by one before the rest is searched with doubling steps.
+#[inline]
 pub(super) fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
-    let rest = &times[from..];
-    let mut width = 1;
+    let rest = times.get(from..).unwrap_or(&[]);
+    for (i, ts) in rest.iter().take(8).enumerate() {
+        if *ts > bound {
+            return from + i;
+        }
+    }
+    if rest.last().is_none_or(|last| *last <= bound) { times.len() } else { from + gallop(rest, bound) }
+}
+
+fn gallop(rest: &[Timestamp], bound: Timestamp) -> usize {
+    let mut width = 8;
     while width < rest.len() && rest[width - 1] <= bound {
         width *= 2;
     }
     let low = width / 2;
     let high = width.min(rest.len());
-    from + low + rest[low..high].partition_point(|ts| *ts <= bound)
+    low + rest[low..high].partition_point(|ts| *ts <= bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seek;
+
+    #[test]
+    fn finds_what_a_search_finds() {
+        let times: Vec<i64> = (0..100).map(|i| i * 3).collect();
+        for from in [0, 5, 50, 99, 100] {
+            for bound in [-1, 0, 7, 150, 296, 297, 1_000] {
+                let expected = from + times[from..].partition_point(|ts| *ts <= bound);
+                assert_eq!(seek(&times, from, bound), expected, "from {from}, bound {bound}");
+            }
+        }
+    }
 }

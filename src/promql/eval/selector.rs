@@ -81,7 +81,11 @@ impl Eval<'_> {
             start: selector.reference(grid.start).saturating_sub(back).saturating_add(1),
             end: selector.reference(grid.end()).saturating_add(ahead),
             last_only,
-            max_samples: self.settings.max_samples.saturating_sub(self.budget.held()),
+            // One sample a series is looked at, however many lie in the lookback.
+            max_samples: match last_only {
+                true => usize::MAX,
+                false => self.settings.max_samples.saturating_sub(self.budget.held()),
+            },
         };
         self.querier.select(&request).map_err(|error| match error {
             StorageError::TooManySamples => too_many_samples(),
@@ -92,6 +96,7 @@ impl Eval<'_> {
     fn instant_samples(&mut self, selector: &Selector, pick: Pick, grid: Grid) -> Result<Block, QueryError> {
         let lookback = self.settings.lookback;
         let series = self.select(selector, grid, lookback, 0, grid.len == 1)?;
+        self.budget.room_for(series.len(), grid.len)?;
         let mut block = Block::holes(labels_of(&series), Dropped::None, grid.len);
         for (row, series) in series.iter().enumerate() {
             self.budget.work(grid.len)?;
@@ -120,6 +125,7 @@ impl Eval<'_> {
     fn smoothed_selector(&mut self, selector: &Selector, pos: Pos, grid: Grid) -> Result<Block, QueryError> {
         let lookback = self.settings.lookback;
         let series = self.select(selector, grid, lookback, lookback, false)?;
+        self.budget.room_for(series.len(), grid.len)?;
         let mut block = Block::holes(labels_of(&series), Dropped::None, grid.len);
         for (row, series) in series.iter().enumerate() {
             let samples: Vec<RawSample<'_>> =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{Labels, METRIC_NAME, Timestamp};
 use crate::promql::annotate;
-use crate::promql::functions::{Produced, Sliding, WindowFn, WindowInput, window_fn};
+use crate::promql::functions::{Produced, Sliding, WindowFn, WindowInput, resets_before, window_fn};
 use crate::promql::parser::{FunctionId, RangeMode};
 use crate::promql::plan::{Source, Window};
 use crate::promql::result::QueryError;
@@ -26,6 +26,7 @@ impl Eval<'_> {
             .ok_or_else(|| QueryError::BadData(format!("{} takes no range", window.func.name)))?;
         let keeps_name = matches!(window.func.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
         let dropped = if keeps_name { series.dropped.clone() } else { Dropped::All };
+        self.budget.room_for(series.labels.len(), grid.len)?;
         let mut block = Block::holes(Arc::clone(&series.labels), dropped, grid.len);
         let mut run = WindowRun { window, apply, args: &args, grid, row: 0, named: None };
         let mut scratch = Scratch::default();
@@ -52,46 +53,45 @@ impl Eval<'_> {
         let mut histograms = Slider::default();
         let mut produced_float = false;
         let mut sliding = run.sliding(samples);
+        let falls = run.falls(samples);
+        let mut input = WindowInput {
+            samples: *samples,
+            start: 0,
+            end: 0,
+            ts: 0,
+            range,
+            mode: source.mode(),
+            args: [f64::NAN; 2],
+            labels,
+            falls: &[],
+            pos: source.pos(),
+            first_arg: run.window.first_arg,
+        };
         for step in 0..run.grid.len {
-            let ts = run.grid.at(step);
-            let end = source.reference(ts);
-            let start = end.saturating_sub(range);
-            let (lo, hi) = floats.advance(samples.times, start - back, end + ahead);
-            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, start - back, end + ahead);
+            input.ts = run.grid.at(step);
+            input.end = source.reference(input.ts);
+            input.start = input.end.saturating_sub(range);
+            let (lo, hi) = floats.advance(samples.times, input.start - back, input.end + ahead);
+            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, input.start - back, input.end + ahead);
             let size = (hi - lo) + (h_hi - h_lo);
             if size == 0 {
                 continue;
             }
             self.budget.work(size)?;
-            self.budget.read(size as u64);
-            let first_arg = arg(run.args, 0, step);
-            if let Some(value) = sliding.as_mut().and_then(|state| state.window(samples.values, lo, hi, first_arg)) {
+            self.budget.touch(size)?;
+            input.args = [arg(run.args, 0, step), arg(run.args, 1, step)];
+            let slid = sliding.as_mut().and_then(|state| state.window(samples.values, lo, hi, input.args[0]));
+            if let Some(value) = slid {
                 block.cells[run.row * run.grid.len + step] = value;
                 continue;
             }
-            let input = WindowInput {
-                samples: Samples {
-                    times: &samples.times[lo..hi],
-                    values: &samples.values[lo..hi],
-                    starts: samples.starts.get(lo..hi).unwrap_or(&[]),
-                    histogram_times: &samples.histogram_times[h_lo..h_hi],
-                    histograms: &samples.histograms[h_lo..h_hi],
-                },
-                start,
-                end,
-                ts,
-                range,
-                mode: source.mode(),
-                args: [first_arg, arg(run.args, 1, step)],
-                labels,
-                falls: sliding.as_ref().map_or(&[], |state| state.falls(lo, hi)),
-                pos: source.pos(),
-                first_arg: run.window.first_arg,
-            };
-            self.budget.hold(size)?;
-            let produced = (run.apply)(&input, &mut self.notes);
-            self.budget.release(size);
-            match produced? {
+            input.falls = falls.get(lo..hi).unwrap_or(&[]);
+            input.samples.times = &samples.times[lo..hi];
+            input.samples.values = &samples.values[lo..hi];
+            input.samples.starts = samples.starts.get(lo..hi).unwrap_or(&[]);
+            input.samples.histogram_times = &samples.histogram_times[h_lo..h_hi];
+            input.samples.histograms = &samples.histograms[h_lo..h_hi];
+            match (run.apply)(&input, &mut self.notes)? {
                 Produced::Nothing => {}
                 Produced::Float(value) => {
                     block.cells[run.row * run.grid.len + step] = value;
@@ -136,10 +136,19 @@ struct WindowRun<'a> {
 impl WindowRun<'_> {
     /// A running state, when windows overlap enough to pay for it.
     fn sliding(&self, samples: &Samples<'_>) -> Option<Sliding> {
+        if self.overlaps(samples) { Sliding::of(self.window.func.id, samples.values) } else { None }
+    }
+
+    /// For `rate` and `increase`: how many resets lie before each sample.
+    fn falls(&self, samples: &Samples<'_>) -> Vec<u32> {
+        let counter = matches!(self.window.func.id, FunctionId::Rate | FunctionId::Increase);
+        if counter && self.overlaps(samples) { resets_before(samples.values) } else { Vec::new() }
+    }
+
+    fn overlaps(&self, samples: &Samples<'_>) -> bool {
         let source = &self.window.source;
-        let overlapping = self.grid.len > 2 && source.range() >= 2 * self.grid.step;
         let plain = source.mode() == RangeMode::Plain && samples.histograms.is_empty() && samples.starts.is_empty();
-        if overlapping && plain { Sliding::of(self.window.func.id, samples.values) } else { None }
+        plain && self.grid.len > 2 && source.range() >= 2 * self.grid.step
     }
 }
 

@@ -22,8 +22,8 @@ pub(crate) enum Sliding {
     Stdvar(TwoStacks<Moments>),
     Best(Deque),
     Quantile(Sorted),
-    /// How many events lie before each sample: for counts, and for `rate` to know that there was none.
-    Events(Vec<u32>, bool),
+    /// How many events lie before each sample.
+    Events(Vec<u32>),
 }
 
 impl Sliding {
@@ -38,11 +38,10 @@ impl Sliding {
             FunctionId::MinOverTime => Self::Best(Deque::new(false)),
             FunctionId::MaxOverTime => Self::Best(Deque::new(true)),
             FunctionId::QuantileOverTime => Self::Quantile(Sorted::default()),
-            FunctionId::Resets => Self::Events(events(values, |before, now| now < before), true),
-            FunctionId::Rate | FunctionId::Increase => Self::Events(events(values, |before, now| now < before), false),
+            FunctionId::Resets => Self::Events(resets_before(values)),
             FunctionId::Changes => {
                 let differ = |before: f64, now: f64| before != now && !(before.is_nan() && now.is_nan());
-                Self::Events(events(values, differ), true)
+                Self::Events(events(values, differ))
             }
             _ => return None,
         })
@@ -66,18 +65,14 @@ impl Sliding {
                 // Anything else deserves its warning.
                 return (0.0..=1.0).contains(&arg).then(|| quantile_of_sorted(arg, sorted));
             }
-            Self::Events(before, true) => f64::from(before[hi - 1] - before[lo]),
-            Self::Events(_, false) => return None,
+            Self::Events(before) => f64::from(before[hi - 1] - before[lo]),
         })
     }
+}
 
-    /// For `rate` and `increase`: how many resets lie before each sample of the window.
-    pub(crate) fn falls(&self, lo: usize, hi: usize) -> &[u32] {
-        match self {
-            Self::Events(before, false) => before.get(lo..hi).unwrap_or(&[]),
-            _ => &[],
-        }
-    }
+/// How many counter resets lie before each sample.
+pub(crate) fn resets_before(values: &[f64]) -> Vec<u32> {
+    events(values, |before, now| now < before)
 }
 
 fn events(values: &[f64], happens: impl Fn(f64, f64) -> bool) -> Vec<u32> {
