@@ -91,6 +91,8 @@ pub struct RingCounters {
     pub too_far_ahead: AtomicU64,
     /// Samples of references that the series table does not know, dropped.
     pub unknown_series: AtomicU64,
+    /// Samples refused because their group, or memory for irregular samples, is full.
+    pub over_limit: AtomicU64,
     /// Commits of rows.
     pub commits: AtomicU64,
     /// Commits that failed.
