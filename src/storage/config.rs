@@ -120,6 +120,8 @@ pub struct RingStats {
     pub segment_samples: u64,
     /// Bytes of sealed segments.
     pub segment_bytes: u64,
+    /// Bytes of the pages that they take, their share of the series tables included.
+    pub segment_page_bytes: u64,
     /// Bytes that the file takes on disk (allocated blocks), 0 in memory.
     pub disk_bytes: u64,
     /// Oldest sample.

@@ -214,7 +214,7 @@ fn the_file_stays_within_its_size() {
     bench.open();
     let mut random = Random::new(5);
     let mut largest = 0;
-    for window in 0..120i64 {
+    for window in 0..80i64 {
         for tick in 0..10 {
             let ts = window * 10_000 + tick * 1000;
             let samples: Vec<(u64, f64)> = (0..800).map(|i| (i, random.unit())).collect();
