@@ -238,9 +238,10 @@ fn node_bench() {
     let (took, slice) = setup.maintain();
     let stats = setup.ring.stats();
     println!(
-        "node data × 20: {} samples, {:.4} bytes/sample in {} segments, file {:.1} MB, seal {:.1} ns/sample, longest slice {:?}",
+        "node data × 20: {} samples, {:.4} bytes/sample ({:.4} with pages and series table) in {} segments, file {:.1} MB, seal {:.1} ns/sample, longest slice {:?}",
         stats.segment_samples,
         stats.segment_bytes as f64 / stats.segment_samples as f64,
+        stats.segment_page_bytes as f64 / stats.segment_samples as f64,
         stats.segments,
         stats.disk_bytes as f64 / 1e6,
         per(seal + took, stats.segment_samples as usize),

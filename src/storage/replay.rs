@@ -44,6 +44,7 @@ pub(crate) fn replay(store: &Store, head: &mut Head, counters: &RingCounters) ->
         }
     })?;
     counters.damaged.fetch_add(damaged, Relaxed);
+    head.series.release_unused();
     Ok(replay.rows)
 }
 

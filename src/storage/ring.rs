@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::model::{Batch, Intern, Irregular, Matcher, Timestamp};
 
 use super::cache::ColumnCache;
-use super::catalog::{Catalog, millis};
+use super::catalog::{Catalog, cost, millis};
 use super::config::{Config, Durability, RingCounters, RingStats, StateTable};
 use super::head::{Head, Limits};
 use super::querier::ExemplarSeries;
@@ -278,6 +278,7 @@ impl Ring {
             segments: segments.len(),
             segment_samples: segments.iter().map(|s| s.samples).sum(),
             segment_bytes: segments.iter().map(|s| s.stream_len).sum(),
+            segment_page_bytes: segments.iter().map(|s| cost(s)).sum(),
             disk_bytes: self.store.disk_bytes(),
             oldest,
             newest: segments.iter().map(|s| s.max_ts).chain(newest).max(),

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
-use super::catalog::{coming_cost, millis};
+use super::catalog::{cost, millis};
 use super::ring::Ring;
 use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
 use super::store::SealChange;
@@ -127,7 +127,7 @@ fn write(ring: &Ring, plan: Plan, finished: &Finished, now: Timestamp) -> Result
     // Two windows of rows are in the file at times.
     let reserve = 2 * ring.row_bytes_peak.fetch_max(rows, Relaxed).max(rows);
     let oldest = now.saturating_sub(millis(ring.config.retention_time));
-    let retire = inner.catalog.due(coming_cost(&meta), reserve, ring.config.retention_size_bytes, oldest);
+    let retire = inner.catalog.due(cost(&meta), reserve, ring.config.retention_size_bytes, oldest);
     drop(inner);
     let change = SealChange {
         meta: &meta,

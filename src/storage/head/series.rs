@@ -126,6 +126,11 @@ impl SeriesTable {
         sids.sort_by_cached_key(|sid| self.get(*sid).map_or(0, |s| s.order));
     }
 
+    /// Forgets every series that nothing holds.
+    pub(crate) fn release_unused(&mut self) {
+        (0..self.entries.len() as u32).for_each(|sid| self.release_if_unused(Sid(sid)));
+    }
+
     /// The series that satisfy all matchers, sorted by labels.
     pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<Sid> {
         // A matcher that no empty value satisfies names its series through the index; others only filter.

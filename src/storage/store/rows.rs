@@ -6,11 +6,9 @@ use crate::model::Timestamp;
 use crate::storage::bytes::{check_crc, put_u32, seal_crc};
 use crate::storage::head::Record;
 use crate::storage::schema::RECORD_VERSION;
+use crate::storage::segment::piece_ranges;
 
 use super::{ROWS, Result, STATE, Store, Writer};
-
-/// Bytes of a row record in one value; longer ones are continued under the next number.
-const ROW_PIECE: usize = (64 << 10) - 200;
 
 /// One record of rows, whole and checked.
 pub(crate) struct StoredRecord {
@@ -35,11 +33,13 @@ impl Store {
             let mut rows = txn.open_table(ROWS)?;
             for record in records {
                 let bytes = encode_record(record, run);
-                let mut pieces = bytes.chunks(ROW_PIECE).peekable();
-                while let Some(piece) = pieces.next() {
+                // In pieces, as segments are: a record just above a page's size would take two.
+                for range in piece_ranges(bytes.len()) {
+                    let more = range.end < bytes.len();
+                    let piece = bytes.get(range).unwrap_or_default();
                     let mut value = rows.insert_reserve((record.window, number), piece.len() + 1)?;
                     let value = value.as_mut();
-                    value[0] = u8::from(pieces.peek().is_some());
+                    value[0] = u8::from(more);
                     value[1..].copy_from_slice(piece);
                     number += 1;
                 }
