@@ -89,9 +89,9 @@ impl EventSink for EventsPort {
     fn push(&self, body: &[u8], now: Timestamp) -> Result<EventReceipt, EventError> {
         let report = self.0.ingest(body, now);
         Ok(EventReceipt {
-            accepted: report.accepted,
-            rejected_total: report.rejected_total,
-            rejected: report.rejected.into_iter().map(|line| (line.line, line.error)).collect(),
+            accepted: report.accepted as u64,
+            rejected_total: report.rejected_total as u64,
+            rejected: report.rejected.into_iter().map(|line| (line.line as u64, line.error)).collect(),
         })
     }
 }

@@ -9,36 +9,34 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::collect::demo::Demo;
+use crate::collect::demo::demo;
 use crate::collect::gpu::Gpus;
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
-use crate::collect::worker::Workers;
+use crate::collect::worker::{Workers, WorkersHandle};
 use crate::collect::{Job, Scheduler, SchedulerHandle};
 use crate::config::CollectorFamily;
 use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
-use crate::ingest::Events;
+use crate::ingest::{Events, EventsConfig};
 use crate::live::Hub;
-use crate::model::Intern;
+use crate::model::{Intern, Output};
 use crate::net::{ClientConfig, HttpClient};
 use crate::pipeline::{Pipeline, SourceClock};
 use crate::profiling::{Profiler, RuntimeHandle};
 use crate::promql::{Engine, EngineConfig};
 use crate::registry::{Latest, RegistryConfig, SeriesTable};
-use crate::rules::{NoNotifications, RuleDeps, RuleManager, WaitForSources};
+use crate::rules::{EngineQueries, NoNotifications, RuleDeps, RuleManager, WaitForSources};
 use crate::storage::{Querier, Ring, StorageError};
 use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
 use super::api::{EventsPort, RulesPort, TargetsPort};
 use super::daemon::DaemonPort;
-use super::queries::EngineQueries;
 use super::reload::Reloader;
-use super::sink::CollectSink;
 use super::store::{DirectSink, RingStore};
 use super::tasks::Maintenance;
-use super::up::{OwnFeed, Up, Views};
+use super::up::{EventFeed, OwnFeed, Up, Views};
 use super::{banner, counters};
 
 /// Threads for rule evaluation and name look-ups.
@@ -113,7 +111,7 @@ impl App {
         let maintenance = Maintenance::start(Arc::clone(&ground.ring), clock.clone())?;
         let engine = Arc::new(Engine::new(EngineConfig::default()));
         let rules = ground.start_rules(&engine);
-        let client = HttpClient::new(ClientConfig::default());
+        let client = HttpClient::new(&ClientConfig::default());
         let handle = runtime.handle().clone();
         let output = || Arc::new(ground.pipeline.clone());
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
@@ -131,9 +129,10 @@ impl App {
             clock: clock.clone(),
             runtime: handle.clone(),
         });
-        let events = Arc::new(Events::new(intern()));
+        let events_group = ground.pipeline.register_group("events");
+        let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
         let views = Views::default();
-        let scheduler = ground.start_collectors(&settings, &views, &events)?;
+        let (scheduler, processes) = ground.start_collectors(&settings, &views, &events)?;
         runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
         ground.own.config_loaded(true, clock.now());
         let (quit, _) = watch::channel(false);
@@ -162,6 +161,7 @@ impl App {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),
                 views,
+                processes,
                 started_at: clock.now(),
                 quit: quit.clone(),
             }),
@@ -271,7 +271,7 @@ impl Ground {
     fn start_rules(&self, engine: &Arc<Engine>) -> RuleManager {
         let querier = Arc::clone(&self.ring) as Arc<dyn Querier>;
         let deps = RuleDeps {
-            queries: Arc::new(EngineQueries { engine: Arc::clone(engine), querier: Arc::clone(&querier) }),
+            queries: Arc::new(EngineQueries::new(Arc::clone(engine), Arc::clone(&querier))),
             querier,
             intern: Arc::clone(&self.table) as Arc<dyn Intern>,
             sink: Arc::new(DirectSink { ring: Arc::clone(&self.ring), pipeline: self.pipeline.clone() }),
@@ -293,32 +293,30 @@ impl Ground {
         settings: &Settings,
         views: &Views,
         events: &Arc<Events>,
-    ) -> Result<SchedulerHandle, StartError> {
+    ) -> Result<(SchedulerHandle, Option<WorkersHandle>), StartError> {
         let interval = settings.config.global.scrape_interval;
-        let mut jobs = match settings.demo {
-            Some(seed) => vec![Job { group: "node", interval, collector: Box::new(Demo::new(seed)) }],
+        let (mut jobs, processes) = match settings.demo {
+            Some(seed) => {
+                let demo = demo(seed, self.clock.now(), interval);
+                (demo.jobs, Some(demo.workers))
+            }
             None => machine_jobs(settings),
         };
         let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(Up::new(&self.instance, Arc::clone(views))) });
-        jobs.push(Job { group: "events", interval, collector: Box::new(events.collector()) });
-        let mut sink = CollectSink::new(self.pipeline.clone());
-        // The sources must be known before the sink is shared; names do not depend on it.
-        let named = Scheduler::source_names(&jobs);
-        named.iter().for_each(|(name, interval_ms)| sink.register(name, *interval_ms));
+        jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
         let intern = Arc::clone(&self.table) as Arc<dyn Intern>;
-        let scheduler = Scheduler::new(jobs, intern, Arc::new(sink), self.pipeline.group_ids());
+        let scheduler = Scheduler::new(jobs, intern, Arc::new(self.pipeline.clone()));
         let handle = scheduler.spawn(self.clock.clone())?;
-        let shared = handle.viewer();
         // Set once, here; a second start has views of its own.
-        let _ = OnceLock::set(views, Box::new(move || shared.views()));
-        Ok(handle)
+        let _ = OnceLock::set(views, Box::new(handle.viewer()));
+        Ok((handle, processes))
     }
 }
 
-/// The collectors of a real machine.
-fn machine_jobs(settings: &Settings) -> Vec<Job> {
+/// The collectors of a real machine, and the processes that one of them sees.
+fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
     let section = &settings.config.collectors;
     let interval = settings.config.global.scrape_interval;
     let own_interval = |name: &str| section.intervals.get(name).copied().unwrap_or(interval);
@@ -344,5 +342,5 @@ fn machine_jobs(settings: &Settings) -> Vec<Job> {
         let gpus = Gpus::new(processes.clone());
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
-    jobs
+    (jobs, processes)
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::collect::worker::WorkersHandle;
 use crate::collect::{CollectorView, Outcome};
 use crate::http::{Daemon, RuntimeFacts, StorageFacts};
 use crate::model::{Timestamp, format_duration};
@@ -19,6 +20,7 @@ pub(super) struct DaemonPort {
     pub(super) reloader: Arc<Reloader>,
     pub(super) ring: Arc<Ring>,
     pub(super) views: Views,
+    pub(super) processes: Option<WorkersHandle>,
     pub(super) started_at: Timestamp,
     pub(super) quit: watch::Sender<bool>,
 }
@@ -84,6 +86,11 @@ impl Daemon for DaemonPort {
             "storage": self.reloader.settings.storage_dir().display().to_string(),
             "url": self.reloader.url,
         })
+    }
+
+    fn processes(&self) -> serde_json::Value {
+        let processes = self.processes.as_ref().map(|handle| handle.processes()).unwrap_or_default();
+        super::processes_json(&processes)
     }
 
     fn collectors(&self) -> serde_json::Value {

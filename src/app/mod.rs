@@ -7,14 +7,14 @@ mod banner;
 mod build;
 mod counters;
 mod daemon;
-mod queries;
+mod processes;
 mod reload;
 mod settings;
-mod sink;
 mod store;
 mod tasks;
 mod up;
 
-pub use banner::banner;
+pub use banner::{banner, detected};
 pub use build::{App, StartError};
+pub use processes::processes_json;
 pub use settings::Settings;

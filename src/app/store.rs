@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Batch, GroupId, Irregular};
+use crate::model::{Batch, GroupId, Irregular, Output};
 use crate::pipeline::{Pipeline, Store};
 use crate::rules::RuleSink;
 use crate::storage::{Ring, StorageError};

@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::collect::{CollectError, Collector, CollectorView, Outcome, Reading};
+use crate::ingest::Events;
 use crate::model::{Batch, Family, Intern, MetricKind, Origin, SeriesKey, SeriesRef, Timestamp};
 use crate::telemetry::{OwnMetrics, RingFeed};
 
@@ -69,6 +70,20 @@ impl Collector for Up {
             let refs = self.refs(job, intern);
             out.floats.extend(refs.into_iter().zip(values).filter_map(|(series, value)| Some((series?, value))));
         }
+        Ok(Reading::Complete)
+    }
+}
+
+/// Brings the sums of pushed events into a tick.
+pub(super) struct EventFeed(pub(super) Arc<Events>);
+
+impl Collector for EventFeed {
+    fn name(&self) -> &'static str {
+        "events"
+    }
+
+    fn collect(&mut self, now: Timestamp, _: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+        out.floats.extend(self.0.tick(now).floats);
         Ok(Reading::Complete)
     }
 }

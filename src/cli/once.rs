@@ -1,20 +1,21 @@
 //! `watchfire once`: reads this machine and prints it; no port, no state.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use serde_json::{Map, Value, json};
 
+use crate::app::processes_json;
 use crate::clock::Clock;
 use crate::collect::gpu::Gpus;
 use crate::collect::system::{SystemConfig, Usage, collectors};
 use crate::collect::worker::{WorkerConfig, Workers};
-use crate::collect::{BatchSink, Job, Scheduler};
+use crate::collect::{Job, Scheduler};
 use crate::exposition::Format;
 use crate::http::MetricsPage;
-use crate::model::{Batch, Intern, Timestamp};
+use crate::model::{Batch, GroupId, Intern, Irregular, Output, SourceId, Timestamp};
 use crate::registry::{Latest, RegistryConfig, SeriesTable};
 use crate::telemetry::OwnMetrics;
 
@@ -24,14 +25,31 @@ use super::args::OnceArgs;
 /// Between the two readings that percentages need.
 const BETWEEN: Duration = Duration::from_millis(250);
 
-struct IntoLatest(Arc<Latest>);
+/// Readings go nowhere but to the latest values.
+struct IntoLatest(Arc<Latest>, AtomicU32);
 
-impl BatchSink for IntoLatest {
+impl Output for IntoLatest {
+    fn register_group(&self, _: &str) -> GroupId {
+        GroupId(self.1.fetch_add(1, Ordering::Relaxed))
+    }
+
     fn push(&self, batch: Batch) {
         self.0.update(&batch);
     }
 
-    fn done(&self, _: &str, _: Timestamp) {}
+    fn push_irregular(&self, _: Irregular) {}
+
+    fn end_group(&self, group: GroupId, _: Timestamp) {
+        self.0.end_group(group);
+    }
+
+    fn register_source(&self, _: Duration, _: Duration) -> SourceId {
+        SourceId(0)
+    }
+
+    fn unregister_source(&self, _: SourceId) {}
+
+    fn done(&self, _: SourceId, _: Timestamp) {}
 }
 
 pub(super) fn run(args: &OnceArgs) -> Outcome {
@@ -47,7 +65,7 @@ pub(super) fn run(args: &OnceArgs) -> Outcome {
     jobs.push(Job { group: "gpu", interval, collector: Box::new(Gpus::new(Some(processes.clone()))) });
     jobs.iter_mut().for_each(|job| job.interval = interval);
     let intern = Arc::clone(&table) as Arc<dyn Intern>;
-    let mut scheduler = Scheduler::new(jobs, intern, Arc::new(IntoLatest(Arc::clone(&latest))), &AtomicU32::new(0));
+    let mut scheduler = Scheduler::new(jobs, intern, Arc::new(IntoLatest(Arc::clone(&latest), AtomicU32::new(0))));
     scheduler.tick(Clock::System.now());
     pause(BETWEEN);
     let now = Clock::System.now();
@@ -57,7 +75,7 @@ pub(super) fn run(args: &OnceArgs) -> Outcome {
         let body = MetricsPage::new(latest, own).body(Format::OpenMetrics, false, now);
         print!("{}", String::from_utf8_lossy(&body));
     } else {
-        println!("{}", snapshot(&latest, &processes.processes(now), now));
+        println!("{}", snapshot(&latest, &processes.processes(), now));
     }
     Outcome::Ok
 }
@@ -78,7 +96,7 @@ fn snapshot(latest: &Latest, processes: &[crate::collect::worker::ProcessView], 
             .series
             .iter()
             .filter_map(|series| {
-                let value = values.get(series.slot).copied().filter(|value| !crate::model::is_absent(*value))?;
+                let value = values.get(series.slot as usize).copied().filter(|value| !crate::model::is_absent(*value))?;
                 let labels: Map<String, Value> =
                     series.labels.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
                 Some(json!({"name": &*series.name, "labels": labels, "value": value}))
@@ -88,15 +106,5 @@ fn snapshot(latest: &Latest, processes: &[crate::collect::worker::ProcessView], 
             families.insert(family.family.name.to_string(), json!({"type": family.family.kind.as_str(), "series": series}));
         }
     }
-    let processes: Vec<Value> = processes
-        .iter()
-        .map(|process| {
-            json!({
-                "pid": process.pid, "parent": process.parent, "name": process.name, "state": process.state.to_string(),
-                "cpu_percent": process.cpu_percent, "rss_bytes": process.rss_bytes, "threads": process.threads,
-                "open_fds": process.open_fds, "start_time": process.start_time, "group": process.group,
-            })
-        })
-        .collect();
-    json!({"timestamp_ms": now, "families": families, "processes": processes})
+    json!({"timestamp_ms": now, "families": families, "processes": processes_json(processes)})
 }

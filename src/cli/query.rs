@@ -49,7 +49,7 @@ pub(super) fn run(command: QueryCommand) -> Outcome {
 
 fn explain(expr: &str) -> Outcome {
     let engine = Engine::new(EngineConfig::default());
-    match engine.parse(expr).and_then(|parsed| engine.explain(&parsed)) {
+    match engine.parse(expr).and_then(|parsed| engine.explain(&parsed, Clock::System.now())) {
         Ok(plan) => {
             println!("{plan}");
             Outcome::Ok
@@ -67,7 +67,7 @@ fn ask(url: &str, token_file: Option<&Path>) -> Result<Value, String> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let answer = runtime
-        .block_on(HttpClient::new(ClientConfig::default()).send(request))
+        .block_on(HttpClient::new(&ClientConfig::default()).send(request))
         .map_err(|error| format!("{error}: is watchfire running there? (--url)"))?;
     let json: Value = serde_json::from_slice(&answer.body)
         .map_err(|_| format!("{url} answered {} and no JSON", answer.status))?;

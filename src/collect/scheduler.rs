@@ -327,6 +327,12 @@ impl SchedulerHandle {
         self.views.lock().clone()
     }
 
+    /// Gives the views at any time, also when the scheduler has gone.
+    pub fn viewer(&self) -> impl Fn() -> Vec<CollectorView> + Send + Sync + 'static {
+        let views = Arc::clone(&self.views);
+        move || views.lock().clone()
+    }
+
     /// Whether the thread still runs; it ends only when it is stopped.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())

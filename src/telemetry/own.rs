@@ -93,6 +93,11 @@ impl OwnMetrics {
         }
     }
 
+    /// Whether the last (re)load worked, and when one last did.
+    pub fn last_reload(&self) -> (bool, Timestamp) {
+        (self.shared.reload_ok.load(Ordering::Relaxed), self.shared.reload_at.load(Ordering::Relaxed))
+    }
+
     /// The metrics as OpenMetrics text, without the closing `# EOF`.
     pub fn encode(&self) -> String {
         let mut out = String::new();
