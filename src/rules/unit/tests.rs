@@ -58,3 +58,19 @@ fn each_shipped_alert_fires_in_a_test() {
         }
     }
 }
+
+/// Prometheus itself agrees: files are valid, and their tests pass there too.
+#[test]
+fn promtool_agrees() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = |folder: &str| {
+        let entries = std::fs::read_dir(root.join(folder)).expect("the folder").flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    for (args, files) in [(["check", "rules"], files("rules")), (["test", "rules"], files("tests/rules"))] {
+        match std::process::Command::new("promtool").args(args).args(files).output() {
+            Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => println!("SKIPPED: promtool cannot be run: {error}"),
+        }
+    }
+}
