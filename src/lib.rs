@@ -2,8 +2,11 @@
 //!
 //! The rooms and what each may use stand in `ARCHITECTURE.md`; `tests/it/architecture.rs` enforces the table.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod collect;
+pub mod config;
 pub mod exposition;
 pub mod http;
 pub mod ingest;

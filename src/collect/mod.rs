@@ -1,5 +1,33 @@
 //! Collectors and their scheduler: what is read from this machine and from the targets that it knows.
+//!
+//! A [`Collector`] reads one source and writes numbers; the [`Scheduler`] calls it on its slots and hands the batch to
+//! an [`Output`](crate::model::Output). Every own family stands once in [`catalogue`].
 
+pub mod catalogue;
 mod collector;
+pub mod demo;
+mod emit;
+pub mod gpu;
+pub mod llm;
+pub(crate) mod proc_pid;
+mod scheduler;
+pub mod scrape;
+pub mod system;
+#[cfg(test)]
+mod testing;
+pub mod worker;
 
 pub use collector::{CollectError, Collector, Reading};
+pub use scheduler::{CollectorView, Job, Outcome, Scheduler, SchedulerHandle};
+
+/// The names that configuration may use: every collector of this machine, `worker` and `gpu`.
+pub fn collector_names() -> Vec<&'static str> {
+    let usage = std::sync::Arc::default();
+    let mut names: Vec<&'static str> = system::collectors(&system::SystemConfig::default(), &usage)
+        .iter()
+        .map(|job| job.collector.name())
+        .chain(["worker", "gpu"])
+        .collect();
+    names.sort_unstable();
+    names
+}

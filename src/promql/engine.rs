@@ -12,7 +12,7 @@ use crate::storage::Querier;
 use super::cache::{TickCache, WrittenNames};
 use super::eval::{self, Budget, Settings};
 use super::gate::Gate;
-use super::parser::Expr;
+use super::parser::{self, Expr};
 use super::plan::{Plan, QueryTimes};
 use super::result::{QueryError, QueryResult};
 
@@ -40,6 +40,13 @@ impl Default for EngineConfig {
             max_concurrent: limits::MAX_CONCURRENT_QUERIES,
             default_subquery_step: Duration::from_secs(60),
         }
+    }
+}
+
+impl EngineConfig {
+    /// What Prometheus' test scripts assume: 10,000 samples a query, everything else as always.
+    pub fn for_scripts() -> Self {
+        Self { max_samples: 10_000, ..Self::default() }
     }
 }
 
@@ -103,6 +110,14 @@ impl Engine {
     /// The engine's bounds.
     pub fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// [`QueryError::BadData`] with line, column and what was expected.
+    pub fn parse(&self, text: &str) -> Result<Expr, QueryError> {
+        Ok(parser::parse(text)?)
     }
 
     /// Evaluates at one time. Matrices (`x[5m]`) and strings are results too.

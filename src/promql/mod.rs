@@ -14,6 +14,10 @@ mod functions;
 mod gate;
 mod plan;
 mod result;
+mod script_engine;
+
+#[cfg(test)]
+mod tests;
 
 pub use cache::{TickCache, WrittenNames, shareable};
 pub use engine::{CancelToken, Engine, EngineConfig, QueryOptions};

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::yaml::{YamlError, YamlErrors};
 
 use super::lint::{DuplicateRule, duplicate_rules};
+use super::shipped::{SHIPPED, ShippedFile};
 use super::spec::RuleFile;
 
 /// What checking found.
@@ -39,12 +40,18 @@ pub struct FileCounts {
 
 /// Checks rule files.
 pub fn check_files<P: AsRef<Path>>(files: &[P]) -> CheckReport {
-    CheckReport { files: files.iter().map(|path| check_file(path.as_ref())).collect() }
+    let check = |path: &P| report(path.as_ref().display().to_string(), RuleFile::load(path.as_ref()));
+    CheckReport { files: files.iter().map(check).collect() }
 }
 
-fn check_file(path: &Path) -> FileReport {
-    let file = path.display().to_string();
-    match RuleFile::load(path) {
+/// Checks the rule files that the binary carries.
+pub fn check_shipped() -> CheckReport {
+    let read = |file: &ShippedFile| report(file.display_name(), RuleFile::parse(&file.display_name(), file.text));
+    CheckReport { files: SHIPPED.iter().map(read).collect() }
+}
+
+fn report(file: String, read: Result<RuleFile, YamlErrors>) -> FileReport {
+    match read {
         Ok(rules) => FileReport {
             file,
             outcome: Ok(FileCounts { groups: rules.groups.len(), rules: rules.rule_count() }),

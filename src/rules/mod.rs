@@ -51,7 +51,7 @@ mod shipped_tests;
 mod test_table;
 
 pub use alerting::{ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, AlertStates, AlertTiming, Found, StepError};
-pub use check::{CheckReport, FileCounts, FileReport, check_files};
+pub use check::{CheckReport, FileCounts, FileReport, check_files, check_shipped};
 pub use config::RulesConfig;
 pub use counters::RuleCounters;
 pub use doors::{Earlier, NoNotifications, Notice, NotifySink, RuleQueries, RuleSink, TickQueries, Written};

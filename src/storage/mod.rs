@@ -1,7 +1,33 @@
 //! The ring: head, write-ahead rows, sealed segments, retention. The only room that names redb.
+//!
+//! A tick goes into the head (columns in memory) and into a write-ahead row; rows become durable once a second. A window
+//! that is over is sealed: its columns are compressed into one segment, in the transaction that drops its rows and the
+//! oldest segments. Queries read the head, and segments for what the head no longer has.
 
+mod bytes;
+mod cache;
+mod catalog;
+mod codec;
+mod config;
 mod error;
+#[cfg(test)]
+mod faults;
+mod head;
 mod querier;
+mod replay;
+mod ring;
+mod rows;
+mod schema;
+mod seal;
+mod segment;
+mod select;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
+pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTable};
 pub use error::StorageError;
 pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries};
+pub use ring::{Ring, StatePair};

@@ -1,1 +1,15 @@
-//! The integration tests: one binary.
+//! The integration tests: one binary, so that everything is linked once.
+#![allow(clippy::disallowed_methods, reason = "tests of real processes wait on the machine's clock, with a limit")]
+
+mod architecture;
+mod bad_input;
+mod browser;
+mod exposition;
+mod history;
+mod llama;
+mod node_exporter;
+mod pprof;
+mod prometheus;
+mod rules;
+mod scripts;
+mod support;

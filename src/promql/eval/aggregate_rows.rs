@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::is_absent;
+use crate::model::{Labels, is_absent};
 use crate::promql::annotate;
 use crate::promql::parser::{AggregateOp, Pos};
 use crate::promql::plan::Aggregate;
@@ -88,16 +88,17 @@ fn check_param(op: AggregateOp, param: &[f64]) -> Result<(), QueryError> {
 fn choose(op: AggregateOp, block: &Block, groups: &Groups, param: &[f64]) -> Vec<Vec<usize>> {
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.len()];
     let mut chosen = Vec::with_capacity(param.len());
+    let order = by_labels(&block.labels);
     for (step, k) in param.iter().enumerate() {
         let k = if *k < 1.0 { 0 } else { (*k as usize).min(block.rows()) };
         members.iter_mut().for_each(Vec::clear);
-        for (row, group) in groups.of_row.iter().enumerate() {
+        for row in order.iter().copied() {
             let present = match op {
                 AggregateOp::LimitK => block.has(row, step),
                 _ => !is_absent(block.row(row)[step]),
             };
             if present {
-                members[*group as usize].push(row);
+                members[groups.of_row[row] as usize].push(row);
             }
         }
         let value = |row: &usize| block.row(*row)[step];
@@ -113,14 +114,26 @@ fn choose(op: AggregateOp, block: &Block, groups: &Groups, param: &[f64]) -> Vec
     chosen
 }
 
+/// Rows in the order of their labels, so that a choice among equals does not depend on who else is there.
+fn by_labels(labels: &[Labels]) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..labels.len()).collect();
+    if !labels.is_sorted() {
+        rows.sort_by(|a, b| labels[*a].cmp(&labels[*b]));
+    }
+    rows
+}
+
 /// Keeps the best `k`, in order; of equals those that come first.
 fn best(rows: &mut Vec<usize>, k: usize, order: impl Fn(&usize, &usize) -> std::cmp::Ordering) {
-    let full = |a: &usize, b: &usize| order(a, b).then(a.cmp(b));
-    if k > 0 && k < rows.len() {
-        rows.select_nth_unstable_by(k - 1, full);
+    // A stable sort of everything is dear for large groups: a first pass finds the value that is just good enough.
+    if k > 0 && k * 4 < rows.len() {
+        let mut values = rows.clone();
+        let (_, last, _) = values.select_nth_unstable_by(k - 1, &order);
+        let last = *last;
+        rows.retain(|row| order(row, &last).is_le());
     }
+    rows.sort_by(&order);
     rows.truncate(k);
-    rows.sort_by(full);
 }
 
 /// Larger first, NaN last.

@@ -10,7 +10,8 @@ use crate::promql::plan::{Kind, Plan, Source};
 use crate::promql::result::{QueryError, QueryValue, Sample, Series};
 
 use super::extend::Ends;
-use super::window::{Samples, Scratch, reach};
+use super::samples::{Samples, Scratch};
+use super::window::reach;
 use super::{Block, Dropped, Eval, Grid, Out, merge_rows, same_labelset, unshare, unsupported, without_metadata};
 
 impl Eval<'_> {

@@ -30,8 +30,8 @@ impl Eval<'_> {
         let base = self.eval_vector(&info.base, grid)?;
         let names: Vec<&Matcher> = info.matchers.iter().filter(|m| m.name == METRIC_NAME).collect();
         let data: Vec<&Matcher> = info.matchers.iter().filter(|m| m.name != METRIC_NAME).collect();
-        let is_info =
-            |labels: &Labels| !names.is_empty() && names.iter().all(|matcher| matcher.matches(labels.metric_name()));
+        let named = names.iter().any(|matcher| is_positive(matcher));
+        let is_info = |labels: &Labels| named && names.iter().all(|matcher| matcher.matches(labels.metric_name()));
         let Some(selector) = info_selector(info, &names, &base, is_info)? else {
             return self.enrich(&base, &[], &data, is_info, grid);
         };
@@ -137,6 +137,10 @@ impl<'a> Speakers<'a> {
     }
 }
 
+fn is_positive(matcher: &Matcher) -> bool {
+    matches!(matcher.op, MatchOp::Equal | MatchOp::Regex)
+}
+
 /// The selector of info series that may describe a base series; `None` when no base series can be described.
 fn info_selector(
     info: &Info,
@@ -162,6 +166,10 @@ fn info_selector(
     }
     if names.is_empty() {
         matchers.push(Matcher::equal(METRIC_NAME, "target_info"));
+    } else if !names.iter().any(|matcher| is_positive(matcher)) {
+        // Exclusions alone leave all that is called like an info metric.
+        let any = Matcher::new(MatchOp::Regex, METRIC_NAME, ".+_info");
+        matchers.push(any.map_err(|error| QueryError::Execution(error.to_string()))?);
     }
     matchers.extend(info.matchers.iter().cloned());
     Ok(Some(Selector { matchers, offset: info.offset, at: info.at, mode: RangeMode::Plain }))

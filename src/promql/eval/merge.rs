@@ -8,23 +8,22 @@ use rustc_hash::FxHashMap;
 use crate::model::{Labels, is_absent};
 use crate::promql::result::QueryError;
 
-use super::block::{Block, Dropped};
+use super::block::Block;
 
 /// The error of Prometheus for two samples of one series at one time.
 pub(crate) fn same_labelset() -> QueryError {
     QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
 }
 
-/// Merges rows with equal labels.
+/// Merges rows with equal labels. Rows that keep their name and rows that lose it at the end stay apart: at each step
+/// the sample that is there decides.
 ///
 /// # Errors
 /// When two of them have a sample at the same step.
 pub(crate) fn merge_rows(block: Block) -> Result<Block, QueryError> {
-    let Some((targets, firsts)) = duplicates(&block.labels) else { return Ok(block) };
-    let mut dropped = vec![false; firsts.len()];
+    let Some((targets, firsts)) = duplicates(&block) else { return Ok(block) };
     let mut merged = block.pick(&firsts);
     for (row, target) in targets.iter().enumerate() {
-        dropped[*target] |= block.dropped.get(row);
         if firsts[*target] == row {
             continue;
         }
@@ -44,18 +43,18 @@ pub(crate) fn merge_rows(block: Block) -> Result<Block, QueryError> {
             }
         }
     }
-    merged.dropped = Dropped::from_rows(dropped);
     Ok(merged)
 }
 
-/// For each row the merged row it belongs to, and the first row of each; `None` when all labels differ.
-fn duplicates(labels: &[Labels]) -> Option<(Vec<usize>, Vec<usize>)> {
-    let mut first_of: FxHashMap<&Labels, usize> = FxHashMap::default();
-    first_of.reserve(labels.len());
-    let mut firsts = Vec::with_capacity(labels.len());
-    let mut targets = Vec::with_capacity(labels.len());
-    for (row, labels) in labels.iter().enumerate() {
-        let target = match first_of.entry(labels) {
+/// For each row the merged row it belongs to, and the first row of each; `None` when all rows differ.
+fn duplicates(block: &Block) -> Option<(Vec<usize>, Vec<usize>)> {
+    let rows = block.rows();
+    let mut first_of: FxHashMap<(&Labels, bool), usize> = FxHashMap::default();
+    first_of.reserve(rows);
+    let mut firsts = Vec::with_capacity(rows);
+    let mut targets = Vec::with_capacity(rows);
+    for (row, labels) in block.labels.iter().enumerate() {
+        let target = match first_of.entry((labels, block.dropped.get(row))) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
                 firsts.push(row);
@@ -64,5 +63,5 @@ fn duplicates(labels: &[Labels]) -> Option<(Vec<usize>, Vec<usize>)> {
         };
         targets.push(target);
     }
-    (firsts.len() < labels.len()).then_some((targets, firsts))
+    (firsts.len() < rows).then_some((targets, firsts))
 }

@@ -16,9 +16,11 @@ mod grid;
 mod grouping;
 mod info;
 mod join;
+mod label_index;
 mod matching;
 mod merge;
 mod range_source;
+mod samples;
 mod selector;
 mod series_hash;
 mod set_ops;
@@ -41,7 +43,7 @@ pub(crate) use budget::Budget;
 pub(crate) use extend::Ends;
 pub(crate) use grid::Grid;
 pub(crate) use merge::{merge_rows, same_labelset};
-pub(crate) use window::Samples;
+pub(crate) use samples::Samples;
 
 /// What does not change during a query.
 #[derive(Debug, Clone, Copy)]

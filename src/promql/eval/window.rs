@@ -2,106 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::model::{Histogram, Labels, METRIC_NAME, Timestamp, is_stale};
+use crate::model::{Labels, METRIC_NAME, Timestamp};
 use crate::promql::annotate;
-use crate::promql::functions::{Produced, WindowFn, WindowInput, window_fn};
+use crate::promql::functions::{Produced, Sliding, WindowFn, WindowInput, window_fn};
 use crate::promql::parser::{FunctionId, RangeMode};
 use crate::promql::plan::{Source, Window};
 use crate::promql::result::QueryError;
-use crate::storage::{Column, SelectedSeries};
 
 use super::block::Dropped;
-use super::selector::{RawValue, raw_samples};
+use super::samples::{RangeData, RangeSeries, Samples, Scratch, seek};
 use super::{Block, Eval, Grid};
-
-/// Samples of one series in time order, without holes and stale markers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Samples<'a> {
-    pub(crate) times: &'a [Timestamp],
-    pub(crate) values: &'a [f64],
-    /// Start timestamps parallel to `times`, or empty when none is known.
-    pub(crate) starts: &'a [Timestamp],
-    pub(crate) histogram_times: &'a [Timestamp],
-    pub(crate) histograms: &'a [Arc<Histogram>],
-}
-
-/// Room for samples that must be copied out of their runs.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    pub(crate) times: Vec<Timestamp>,
-    pub(crate) values: Vec<f64>,
-    pub(crate) starts: Vec<Timestamp>,
-    pub(crate) histogram_times: Vec<Timestamp>,
-    pub(crate) histograms: Vec<Arc<Histogram>>,
-}
-
-impl Scratch {
-    fn clear(&mut self) {
-        self.times.clear();
-        self.values.clear();
-        self.starts.clear();
-        self.histogram_times.clear();
-        self.histograms.clear();
-    }
-
-    pub(crate) fn samples(&self) -> Samples<'_> {
-        Samples {
-            times: &self.times,
-            values: &self.values,
-            starts: &self.starts,
-            histogram_times: &self.histogram_times,
-            histograms: &self.histograms,
-        }
-    }
-
-    fn load(&mut self, series: &SelectedSeries) {
-        self.clear();
-        let known_starts = series.runs.iter().any(|run| run.start_times.is_some());
-        for sample in series.runs.iter().flat_map(raw_samples).filter(|sample| !sample.value.is_stale()) {
-            match sample.value {
-                RawValue::Float(value) => {
-                    self.times.push(sample.ts);
-                    self.values.push(value);
-                    if known_starts {
-                        self.starts.push(sample.start);
-                    }
-                }
-                RawValue::Histogram(histogram) => {
-                    self.histogram_times.push(sample.ts);
-                    self.histograms.push(Arc::clone(histogram));
-                }
-            }
-        }
-    }
-}
-
-/// The samples of a series: straight from storage when they lie in one run without holes, else copied to `scratch`.
-pub(crate) fn samples_of<'a>(series: &'a SelectedSeries, scratch: &'a mut Scratch) -> Samples<'a> {
-    if let [run] = series.runs.as_slice()
-        && let Column::Floats(column) = &run.values
-        && let (Some(times), Some(values)) = (run.times.get(run.from..run.to), column.get(run.from..run.to))
-        && !values.iter().any(|value| value.is_nan())
-    {
-        let starts = run.start_times.as_ref().and_then(|starts| starts.get(run.from..run.to)).unwrap_or(&[]);
-        return Samples { times, values, starts, histogram_times: &[], histograms: &[] };
-    }
-    scratch.load(series);
-    scratch.samples()
-}
-
-/// The series of a range, and what happens to their names.
-pub(super) struct RangeSeries {
-    pub(super) labels: Arc<Vec<Labels>>,
-    pub(super) dropped: Dropped,
-    pub(super) data: RangeData,
-}
-
-/// Where the samples lie.
-pub(super) enum RangeData {
-    Stored(Vec<SelectedSeries>),
-    /// A subquery's block; times are those of its grid.
-    Computed(Arc<Block>, Vec<Timestamp>),
-}
 
 impl Eval<'_> {
     /// `func(range, …)` at every step.
@@ -141,6 +51,7 @@ impl Eval<'_> {
         let mut floats = Slider::default();
         let mut histograms = Slider::default();
         let mut produced_float = false;
+        let mut sliding = run.sliding(samples);
         for step in 0..run.grid.len {
             let ts = run.grid.at(step);
             let end = source.reference(ts);
@@ -153,6 +64,11 @@ impl Eval<'_> {
             }
             self.budget.work(size)?;
             self.budget.read(size as u64);
+            let first_arg = arg(run.args, 0, step);
+            if let Some(value) = sliding.as_mut().and_then(|state| state.window(samples.values, lo, hi, first_arg)) {
+                block.cells[run.row * run.grid.len + step] = value;
+                continue;
+            }
             let input = WindowInput {
                 samples: Samples {
                     times: &samples.times[lo..hi],
@@ -166,8 +82,9 @@ impl Eval<'_> {
                 ts,
                 range,
                 mode: source.mode(),
-                args: [arg(run.args, 0, step), arg(run.args, 1, step)],
+                args: [first_arg, arg(run.args, 1, step)],
                 labels,
+                falls: sliding.as_ref().map_or(&[], |state| state.falls(lo, hi)),
                 pos: source.pos(),
                 first_arg: run.window.first_arg,
             };
@@ -216,6 +133,16 @@ struct WindowRun<'a> {
     named: Option<String>,
 }
 
+impl WindowRun<'_> {
+    /// A running state, when windows overlap enough to pay for it.
+    fn sliding(&self, samples: &Samples<'_>) -> Option<Sliding> {
+        let source = &self.window.source;
+        let overlapping = self.grid.len > 2 && source.range() >= 2 * self.grid.step;
+        let plain = source.mode() == RangeMode::Plain && samples.histograms.is_empty() && samples.starts.is_empty();
+        if overlapping && plain { Sliding::of(self.window.func.id, samples.values) } else { None }
+    }
+}
+
 fn arg(args: &[Vec<f64>], index: usize, step: usize) -> f64 {
     args.get(index).and_then(|values| values.get(step)).copied().unwrap_or(f64::NAN)
 }
@@ -241,39 +168,6 @@ impl Slider {
         self.hi = seek(times, self.hi, end);
         self.lo = seek(times, self.lo, start);
         (self.lo, self.hi.max(self.lo))
-    }
-}
-
-/// The first index from `from` on whose time is after `bound`: steps forward, doubling.
-fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
-    let rest = &times[from..];
-    let mut width = 1;
-    while width < rest.len() && rest[width - 1] <= bound {
-        width *= 2;
-    }
-    let low = width / 2;
-    let high = width.min(rest.len());
-    from + low + rest[low..high].partition_point(|ts| *ts <= bound)
-}
-
-impl RangeData {
-    pub(super) fn row<'a>(&'a self, row: usize, scratch: &'a mut Scratch) -> Samples<'a> {
-        match self {
-            Self::Stored(series) => samples_of(&series[row], scratch),
-            Self::Computed(block, times) => {
-                scratch.clear();
-                for (step, (ts, cell)) in times.iter().zip(block.row(row)).enumerate() {
-                    if let Some(histogram) = block.histogram(row, step) {
-                        scratch.histogram_times.push(*ts);
-                        scratch.histograms.push(Arc::clone(histogram));
-                    } else if !crate::model::is_absent(*cell) && !is_stale(*cell) {
-                        scratch.times.push(*ts);
-                        scratch.values.push(*cell);
-                    }
-                }
-                scratch.samples()
-            }
-        }
     }
 }
 

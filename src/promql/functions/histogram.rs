@@ -165,7 +165,8 @@ mod tests {
     fn quantiles_of_buckets() {
         let inf = f64::INFINITY;
         let good: &[(f64, f64)] = &[(0.1, 50.0), (0.2, 70.0), (1.0, 110.0), (inf, 120.0)];
-        let cases: &[(f64, &[(f64, f64)], f64)] = &[
+        type Case<'a> = (f64, &'a [(f64, f64)], f64);
+        let cases: &[Case<'_>] = &[
             (0.2, good, 0.048),
             (0.5, good, 0.15),
             (1.0, good, 1.0),

@@ -9,6 +9,7 @@ mod math;
 mod over_time;
 mod rate;
 mod regression;
+mod sliding;
 mod sort;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) use histogram::{Bucket, bucket_fraction, bucket_quantile};
 pub(crate) use kahan::{KahanSum, Mean};
 pub(crate) use labels::{Expansion, is_valid_label_name, join};
 pub(crate) use math::{clamp, math_fn, quantile_of, round};
+pub(crate) use sliding::Sliding;
 pub(crate) use sort::natural_order;
 
 /// One window of one series, with all that a function may ask for.
@@ -42,6 +44,8 @@ pub(crate) struct WindowInput<'a> {
     /// The scalar arguments; NaN where there are none.
     pub(crate) args: [f64; 2],
     pub(crate) labels: &'a Labels,
+    /// For each sample how many resets lie before it, or empty when nobody has counted.
+    pub(crate) falls: &'a [u32],
     /// Where the range stands.
     pub(crate) pos: Pos,
     /// Where the first argument stands.

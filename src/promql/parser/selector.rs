@@ -206,14 +206,13 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// What follows `@`: a time in seconds, `start()` or `end()`.
+    /// What follows `@`: a time in seconds (also written as a duration), `start()` or `end()`.
     fn at_time(&mut self, pos: Pos) -> Parsed<AtModifier> {
         const CONTEXT: &str = "@";
         const EXPECTED: &str = "timestamp";
         let preprocessor = match self.peek() {
             Kind::Start => AtModifier::Start,
             Kind::End => AtModifier::End,
-            Kind::Duration => return self.unexpected(CONTEXT, EXPECTED),
             _ => {
                 let seconds = self.signed_number(CONTEXT, EXPECTED)?;
                 let ms = (seconds * 1000.0).round();

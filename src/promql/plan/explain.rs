@@ -98,7 +98,7 @@ fn write_line(node: &Node, out: &mut String) {
 
 fn describe_source(source: &Source) -> String {
     match source {
-        Source::Selector { selector, range, .. } => format!("{}[{range}ms]", describe(selector)),
+        Source::Selector { selector, range, .. } => describe_with(selector, &format!("[{range}ms]")),
         Source::Subquery { range, step, offset, at, .. } => {
             format!("[{range}ms:{step}ms]{}", times(*offset, *at))
         }
@@ -106,12 +106,16 @@ fn describe_source(source: &Source) -> String {
 }
 
 fn describe(selector: &Selector) -> String {
+    describe_with(selector, "")
+}
+
+fn describe_with(selector: &Selector, range: &str) -> String {
     let mode = match selector.mode {
         RangeMode::Plain => "",
         RangeMode::Anchored => " anchored",
         RangeMode::Smoothed => " smoothed",
     };
-    format!("{{{}}}{mode}{}", list(&selector.matchers), times(selector.offset, selector.at))
+    format!("{{{}}}{range}{mode}{}", list(&selector.matchers), times(selector.offset, selector.at))
 }
 
 fn times(offset: i64, at: Option<i64>) -> String {

@@ -1,0 +1,141 @@
+//! Encoding `/metrics` and parsing pages: ns a series, MB/s.
+//!
+//! `cargo bench --bench exposition`
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchfire::clock::Stopwatch;
+use watchfire::exposition::{Format, Meta, Page, PageFamily, PageSeries, SampleLine, Sink, gzip, parse, parse_series};
+use watchfire::model::{Batch, Family, GroupId, Intern, MetricKind, Origin, SeriesKey};
+use watchfire::registry::{Latest, Layout, RegistryConfig, SeriesTable};
+
+/// How long each figure is measured.
+const MEASURE: Duration = Duration::from_millis(500);
+
+struct Setup {
+    latest: Latest,
+    batch: Batch,
+    layout: Layout,
+}
+
+/// Series like a node's: 20 a family, two labels, a third counters, whole and broken numbers.
+fn setup(count: usize) -> Setup {
+    let table = Arc::new(SeriesTable::new(RegistryConfig::default()));
+    let mut batch = Batch::new(GroupId(0), 1_763_000_000_000);
+    for index in 0..count {
+        let (family, member) = (index / 20, (index % 20).to_string());
+        let counter = family % 3 == 0;
+        let base = format!("node_bench_{family}_seconds");
+        let name = if counter { format!("{base}_total") } else { base.clone() };
+        let kind = if counter { MetricKind::Counter } else { MetricKind::Gauge };
+        let help = "Seconds that the CPUs spent in each mode.".into();
+        let family = Family { name: base.into(), kind, unit: "seconds".into(), help };
+        let labels = [("cpu", member.as_str()), ("mode", "iowait")];
+        let key = SeriesKey { family: &family, name: &name, labels: &labels, origin: Origin::Own { job: "node" } };
+        let series = table.intern(key).expect("room");
+        batch.floats.push((series, if index % 2 == 0 { index as f64 } else { index as f64 * 1.337 }));
+    }
+    let latest = Latest::new(table);
+    latest.update(&batch);
+    let layout = latest.layout();
+    Setup { latest, batch, layout }
+}
+
+fn page(format: Format, layout: &Layout) -> Page {
+    let families: Vec<PageFamily<'_>> = layout
+        .families
+        .iter()
+        .map(|family| PageFamily {
+            family: &family.family,
+            series: family
+                .series
+                .iter()
+                .map(|one| PageSeries { name: &one.name, labels: &one.labels, slot: one.slot })
+                .collect(),
+        })
+        .collect();
+    let mut page = Page::new(format);
+    page.rebuild(layout.generation, &families);
+    page
+}
+
+/// Mean time of one call.
+fn time(mut work: impl FnMut()) -> Duration {
+    work();
+    let (timer, mut rounds) = (Stopwatch::start(), 0u32);
+    while timer.elapsed() < MEASURE {
+        work();
+        rounds += 1;
+    }
+    timer.elapsed() / rounds.max(1)
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn per_series(what: &str, count: usize, took: Duration) {
+    println!(
+        "{what:<44} {count:>7} series {:>9.1} ns/series {:>9.1} us",
+        took.as_nanos() as f64 / count as f64,
+        took.as_nanos() as f64 / 1e3
+    );
+}
+
+/// What a scraper does with a page whose series it knows: compares each line with the one before.
+#[derive(Default)]
+struct Known {
+    series: Vec<Box<str>>,
+    at: usize,
+    sum: f64,
+}
+
+impl<'a> Sink<'a> for Known {
+    fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        match self.series.get(self.at) {
+            Some(known) if **known == *sample.series => {}
+            _ => {
+                parse_series(sample.series)?;
+                self.series.push(sample.series.into());
+            }
+        }
+        self.at += 1;
+        self.sum += sample.value;
+        Ok(())
+    }
+
+    fn meta(&mut self, _: &'a str, _: Meta<'a>) {}
+}
+
+fn main() {
+    for count in [500, 10_000] {
+        let setup = setup(count);
+        per_series("registry: take a tick over", count, time(|| setup.latest.update(black_box(&setup.batch))));
+        let mut values = Vec::new();
+        for format in [Format::OpenMetrics, Format::Text] {
+            let page = page(format, &setup.layout);
+            let mut out = Vec::new();
+            let took = time(|| {
+                out.clear();
+                setup.latest.read(&mut values);
+                page.render(&values, "", &mut out);
+                black_box(&out);
+            });
+            per_series(&format!("encode {format:?} ({} bytes)", out.len()), count, took);
+            per_series("gzip of that", count, time(|| drop(black_box(gzip(&out)))));
+            let text = String::from_utf8(out).expect("text");
+            let mut known = Known::default();
+            let took = time(|| {
+                known.at = 0;
+                let samples = parse(black_box(&text), format, &mut known).expect("our own page");
+                assert_eq!(samples, count);
+            });
+            let speed = text.len() as f64 / took.as_secs_f64() / 1e6;
+            per_series(&format!("parse {format:?}, known series, {speed:.0} MB/s"), count, took);
+        }
+        per_series(
+            "layout and format anew",
+            count,
+            time(|| drop(black_box(page(Format::OpenMetrics, &setup.latest.layout())))),
+        );
+    }
+}

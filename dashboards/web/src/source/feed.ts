@@ -1,0 +1,14 @@
+/** A way in which samples reach the page. */
+export interface Feed {
+  start(): void;
+  stop(): void;
+}
+
+export interface FeedEvents {
+  /** Samples came. */
+  alive(): void;
+  /** The feed does not work and will not recover by itself. */
+  failed(reason: string): void;
+  /** History has a hole that the ring can fill. */
+  resync(): void;
+}

@@ -1,0 +1,24 @@
+import { sections } from '../data/panels';
+import { AlertList } from './alertlist';
+import { Footer } from './footer';
+import { Header } from './header';
+import { Section } from './section';
+import { spoken } from './state';
+import { Tiles } from './tiles';
+
+export function App() {
+  const [first, ...rest] = sections;
+  return (
+    <>
+      <Header />
+      <main id="top">
+        <Tiles />
+        {first && <Section def={first} />}
+        <AlertList />
+        {rest.map((def) => <Section key={def.id} def={def} />)}
+      </main>
+      <Footer />
+      <div class="sr-only" role="status">{spoken.value}</div>
+    </>
+  );
+}

@@ -1,0 +1,29 @@
+import { signal } from '@preact/signals';
+import type { Span } from '../chart/chart';
+import { Engine } from '../data/engine';
+import { SourceControl } from '../source/source';
+
+export const engine = new Engine();
+export const source = new SourceControl(engine);
+
+/** Seconds that the charts show, as the person chose. */
+export const width = signal(600);
+/** What a chart shows while there is less history than that: the lines should be seen to move. */
+const YOUNG_WIDTHS_S = [60, 120, 300];
+
+/** Counts seconds: what depends on the passing of time alone looks at it. */
+export const clock = signal(0);
+window.setInterval(() => {
+  if (!document.hidden) clock.value += 1;
+}, 1_000);
+
+export const span: Span = {
+  now: () => engine.now / 1000,
+  width: () => {
+    const have = engine.now / 1000 - engine.oldest;
+    return Math.min(width.value, YOUNG_WIDTHS_S.find((s) => s >= have) ?? width.value);
+  },
+};
+
+/** What the one live region of the page says to a screen reader. */
+export const spoken = signal('');

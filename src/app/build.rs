@@ -1,0 +1,349 @@
+//! Start and end of the whole: bind, open, collect, evaluate, serve; then the same backwards.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::collect::demo::demo;
+use crate::collect::gpu::Gpus;
+use crate::collect::llm::ModelPoller;
+use crate::collect::scrape::Scraper;
+use crate::collect::system::{SystemConfig, Usage, collectors};
+use crate::collect::worker::{Workers, WorkersHandle};
+use crate::collect::{Job, Scheduler, SchedulerHandle};
+use crate::config::CollectorFamily;
+use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
+use crate::ingest::{Events, EventsConfig};
+use crate::live::Hub;
+use crate::model::{Intern, Output};
+use crate::net::{ClientConfig, HttpClient};
+use crate::pipeline::{Pipeline, SourceClock};
+use crate::profiling::{Profiler, RuntimeHandle};
+use crate::promql::{Engine, EngineConfig};
+use crate::registry::{Latest, RegistryConfig, SeriesTable};
+use crate::rules::{EngineQueries, NoNotifications, RuleDeps, RuleManager, WaitForSources};
+use crate::storage::{Querier, Ring, StorageError};
+use crate::telemetry::{Logging, OwnMetrics, RingFeed};
+
+use super::Settings;
+use super::daemon::DaemonPort;
+use super::events::EventsPort;
+use super::reload::Reloader;
+use super::store::{DirectSink, RingStore};
+use super::tasks::Maintenance;
+use super::up::{EventFeed, OwnFeed, Up, Views};
+use super::{banner, counters};
+
+/// Threads for rule evaluation and name look-ups.
+const BLOCKING_THREADS: usize = 4;
+/// How long answers under way may take when we stop.
+const HTTP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Why a start failed: one sentence each.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Addresses, token file, authentication.
+    #[error(transparent)]
+    Http(#[from] http::HttpError),
+    /// The bearer token.
+    #[error(transparent)]
+    Token(#[from] http::TokenError),
+    /// The history.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The rule files.
+    #[error("{0}")]
+    Rules(String),
+    /// The system gives no thread or runtime.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+/// A running watchfire.
+pub struct App {
+    runtime: tokio::runtime::Runtime,
+    settings: Arc<Settings>,
+    reloader: Arc<Reloader>,
+    quit: watch::Sender<bool>,
+    server: Running,
+    scheduler: SchedulerHandle,
+    maintenance: Maintenance,
+    pipeline: Pipeline,
+    ring: Arc<Ring>,
+    url: String,
+}
+
+/// The rooms that everything else is built on.
+struct Ground {
+    clock: Clock,
+    table: Arc<SeriesTable>,
+    latest: Arc<Latest>,
+    hub: Arc<Hub>,
+    ring: Arc<Ring>,
+    pipeline: Pipeline,
+    own: Arc<OwnMetrics>,
+    instance: String,
+}
+
+impl App {
+    /// Binds, opens the history and starts everything.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing keeps running then.
+    pub fn start(settings: Settings, logging: Logging) -> Result<Self, StartError> {
+        let clock = Clock::System;
+        let bound = http::bind(&settings.http)?;
+        let settings = Arc::new(settings);
+        let (instance, url) = names(&settings, &bound);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("watchfire-main")
+            .enable_all()
+            .build()?;
+        let _inside = runtime.enter();
+        let ground = Ground::open(&settings, clock.clone(), instance)?;
+        let maintenance = Maintenance::start(Arc::clone(&ground.ring), clock.clone())?;
+        let engine = Arc::new(Engine::new(EngineConfig::default()));
+        let rules = ground.start_rules(&engine);
+        let client = HttpClient::new(&ClientConfig::default());
+        let handle = runtime.handle().clone();
+        let output = || Arc::new(ground.pipeline.clone());
+        let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
+        let scraper = Arc::new(Scraper::new(client.clone(), clock.clone(), intern(), output(), handle.clone()));
+        let models = Arc::new(ModelPoller::new(client, clock.clone(), intern(), output(), handle.clone()));
+        let reloader = Arc::new(Reloader {
+            config: RwLock::new(settings.config.clone()),
+            settings: Arc::clone(&settings),
+            url: url.clone(),
+            rules: rules.clone(),
+            scraper: Arc::clone(&scraper),
+            models,
+            own: Arc::clone(&ground.own),
+            clock: clock.clone(),
+            runtime: handle.clone(),
+        });
+        let events_group = ground.pipeline.register_group("events");
+        let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
+        let views = Views::default();
+        let (scheduler, processes) = ground.start_collectors(&settings, &views, &events)?;
+        runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
+        ground.own.config_loaded(true, clock.now());
+        let (quit, _) = watch::channel(false);
+        let http_counters = Arc::<HttpCounters>::default();
+        for source in [
+            counters::storage(Arc::clone(&ground.ring)),
+            counters::flow(ground.pipeline.clone(), Arc::clone(&ground.hub)),
+            counters::rules(rules.clone()),
+            counters::collectors(Arc::clone(&views)),
+            Arc::clone(&http_counters) as _,
+        ] {
+            ground.own.register(source);
+        }
+        let parts = Parts {
+            clock: clock.clone(),
+            engine,
+            querier: Arc::clone(&ground.ring) as Arc<dyn Querier>,
+            table: Arc::clone(&ground.table),
+            latest: Arc::clone(&ground.latest),
+            metrics: Arc::new(MetricsPage::new(Arc::clone(&ground.latest), Arc::clone(&ground.own))),
+            live: Arc::clone(&ground.hub),
+            rules: Arc::new(rules),
+            targets: scraper,
+            events: Arc::new(EventsPort(events)),
+            daemon: Arc::new(DaemonPort {
+                reloader: Arc::clone(&reloader),
+                ring: Arc::clone(&ground.ring),
+                views,
+                processes,
+                started_at: clock.now(),
+                quit: quit.clone(),
+            }),
+            profiler: Profiler::new(clock, logging.spans),
+            counters: http_counters,
+        };
+        let edge = Arc::new(Edge::new(settings.http.clone(), parts)?);
+        edge.add_runtime(RuntimeHandle { name: "main", handle });
+        let server = bound.serve(edge)?;
+        let Ground { pipeline, ring, .. } = ground;
+        drop(_inside);
+        Ok(Self { runtime, settings, reloader, quit, server, scheduler, maintenance, pipeline, ring, url })
+    }
+
+    /// The start banner.
+    pub fn banner(&self) -> String {
+        let groups = self.reloader.rules.groups();
+        let rules = groups.iter().map(|group| group.rules.len()).sum();
+        banner(&self.settings, &self.url, groups.len(), rules)
+    }
+
+    /// Runs until SIGTERM, SIGINT or `/-/quit`; SIGHUP reloads. A second signal ends the process at once.
+    ///
+    /// # Errors
+    /// When signals cannot be received.
+    pub fn run(self) -> std::io::Result<()> {
+        let mut quit = self.quit.subscribe();
+        let reloader = Arc::clone(&self.reloader);
+        self.runtime.block_on(async move {
+            let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let mut hup = signal(SignalKind::hangup())?;
+            loop {
+                tokio::select! {
+                    _ = term.recv() => break,
+                    _ = int.recv() => break,
+                    _ = quit.wait_for(|quit| *quit) => break,
+                    _ = hup.recv() => {
+                        let reloader = Arc::clone(&reloader);
+                        // Its outcome is logged and counted where it happens.
+                        let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+                    }
+                }
+            }
+            std::io::Result::Ok(())
+        })?;
+        tracing::info!("stopping");
+        self.runtime.spawn(async {
+            let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+                return;
+            };
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            std::process::exit(130);
+        });
+        self.drain();
+        Ok(())
+    }
+
+    /// Ends in the order of the data's way: no more requests, no more measurements, no more rules, then the last commit.
+    fn drain(self) {
+        self.server.shutdown(HTTP_PATIENCE);
+        self.scheduler.stop();
+        self.runtime.block_on(async {
+            self.reloader.scraper.shutdown().await;
+            self.reloader.models.shutdown().await;
+            self.reloader.rules.shutdown().await;
+        });
+        self.pipeline.shutdown();
+        self.maintenance.stop();
+        if let Err(error) = self.ring.shutdown() {
+            tracing::error!(%error, "the last samples could not be written");
+        }
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+/// The ring's `instance` label, and the URL for people.
+fn names(settings: &Settings, bound: &Bound) -> (String, String) {
+    let addr = bound.addrs().first().copied();
+    let instance = addr.map_or_else(String::new, |addr| match addr.ip().is_unspecified() {
+        true => format!("localhost:{}", addr.port()),
+        false => addr.to_string(),
+    });
+    let url = format!("http://{instance}{}", settings.http.route_prefix);
+    (instance, url)
+}
+
+impl Ground {
+    fn open(settings: &Settings, clock: Clock, instance: String) -> Result<Self, StartError> {
+        let registry = RegistryConfig { instance: instance.clone(), ..RegistryConfig::default() };
+        let table = Arc::new(SeriesTable::new(registry));
+        let intern = Arc::clone(&table) as Arc<dyn Intern>;
+        let ring = Arc::new(match settings.demo {
+            // The demo never stands beside real data.
+            Some(_) => Ring::in_memory(settings.ring(), clock.clone(), intern)?,
+            None => Ring::open(settings.ring(), clock.clone(), intern)?,
+        });
+        let latest = Arc::new(Latest::new(Arc::clone(&table)));
+        let hub = Arc::new(Hub::new());
+        let sources = Arc::new(SourceClock::new(clock.clone()));
+        let store = Box::new(RingStore(Arc::clone(&ring)));
+        let pipeline = Pipeline::start(Arc::clone(&table), Arc::clone(&latest), Arc::clone(&hub), sources, store)?;
+        let own = Arc::new(OwnMetrics::new(settings.demo.is_some()));
+        Ok(Self { clock, table, latest, hub, ring, pipeline, own, instance })
+    }
+
+    /// Rules wait for the sources of the pipeline's clock, and write to the head directly.
+    fn start_rules(&self, engine: &Arc<Engine>) -> RuleManager {
+        let querier = Arc::clone(&self.ring) as Arc<dyn Querier>;
+        let deps = RuleDeps {
+            queries: Arc::new(EngineQueries::new(Arc::clone(engine), Arc::clone(&querier))),
+            querier,
+            intern: Arc::clone(&self.table) as Arc<dyn Intern>,
+            sink: Arc::new(DirectSink { ring: Arc::clone(&self.ring), pipeline: self.pipeline.clone() }),
+            notify: Arc::new(NoNotifications),
+            clock: self.clock.clone(),
+        };
+        // The task ends with its last handle, at shutdown.
+        let sources = Arc::clone(self.pipeline.sources());
+        let wait: WaitForSources = Arc::new(move |slot, deadline| {
+            let sources = Arc::clone(&sources);
+            Box::pin(async move { sources.wait_until_due(slot, deadline).await })
+        });
+        let (manager, _task) = RuleManager::start(deps, Some(wait));
+        manager
+    }
+
+    fn start_collectors(
+        &self,
+        settings: &Settings,
+        views: &Views,
+        events: &Arc<Events>,
+    ) -> Result<(SchedulerHandle, Option<WorkersHandle>), StartError> {
+        let interval = settings.config.global.scrape_interval;
+        let (mut jobs, processes) = match settings.demo {
+            Some(seed) => {
+                let demo = demo(seed, self.clock.now(), interval);
+                (demo.jobs, Some(demo.workers))
+            }
+            None => machine_jobs(settings),
+        };
+        let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
+        jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
+        jobs.push(Job {
+            group: "watchfire",
+            interval,
+            collector: Box::new(Up::new(&self.instance, Arc::clone(views))),
+        });
+        jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
+        let intern = Arc::clone(&self.table) as Arc<dyn Intern>;
+        let scheduler = Scheduler::new(jobs, intern, Arc::new(self.pipeline.clone()));
+        let handle = scheduler.spawn(self.clock.clone())?;
+        // Set once, here; a second start has views of its own.
+        let _ = OnceLock::set(views, Box::new(handle.viewer()));
+        Ok((handle, processes))
+    }
+}
+
+/// The collectors of a real machine, and the processes that one of them sees.
+fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
+    let section = &settings.config.collectors;
+    let interval = settings.config.global.scrape_interval;
+    let own_interval = |name: &str| section.intervals.get(name).copied().unwrap_or(interval);
+    let usage = Arc::<Usage>::default();
+    let mut system = SystemConfig {
+        roots: settings.roots.clone(),
+        interval,
+        intervals: BTreeMap::clone(&section.intervals),
+        disabled: section.disabled.clone(),
+        ..SystemConfig::default()
+    };
+    if !section.has(CollectorFamily::System) {
+        system.disabled = crate::collect::collector_names().into_iter().map(str::to_owned).collect();
+    }
+    let mut jobs = collectors(&system, &usage);
+    let mut processes = None;
+    if section.has(CollectorFamily::Workers) {
+        let workers = Workers::new(&settings.roots, &settings.config.workers);
+        processes = Some(workers.handle());
+        jobs.push(Job { group: "worker", interval: own_interval("worker"), collector: Box::new(workers) });
+    }
+    if section.has(CollectorFamily::Gpu) {
+        let gpus = Gpus::new(processes.clone());
+        jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
+    }
+    (jobs, processes)
+}

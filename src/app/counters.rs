@@ -1,0 +1,147 @@
+//! Counters of the rooms as the daemon's own metrics: every name once, read from atomics at each scrape.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::collect::{CollectorView, Outcome};
+use crate::live::Hub;
+use crate::model::{FamilyDesc, MetricKind};
+use crate::pipeline::Pipeline;
+use crate::rules::RuleManager;
+use crate::storage::Ring;
+use crate::telemetry::{OwnSource, Readings};
+
+use super::up::Views;
+
+macro_rules! families {
+    ($($id:ident $name:literal $kind:ident $unit:literal $help:literal [$($label:literal),*];)*) => {
+        $(static $id: FamilyDesc = FamilyDesc {
+            name: $name, kind: MetricKind::$kind, unit: $unit, help: $help, labels: &[$($label),*], max_series: 64,
+        };)*
+    };
+}
+
+families! {
+    STORAGE_SAMPLES "watchfire_storage_samples_appended_total" Counter "" "Samples that the ring took." [];
+    STORAGE_DUPLICATES "watchfire_storage_duplicate_samples_total" Counter "" "Samples whose time was taken by another value of the same series." [];
+    STORAGE_OUT_OF_ORDER "watchfire_storage_out_of_order_samples_total" Counter "" "Samples that came after their group had moved on; they are kept." [];
+    STORAGE_TOO_OLD "watchfire_storage_too_old_samples_total" Counter "" "Samples older than the retention time, dropped." [];
+    STORAGE_AHEAD "watchfire_storage_too_far_ahead_samples_total" Counter "" "Samples too far ahead of the clock, dropped." [];
+    STORAGE_COMMITS "watchfire_storage_commits_total" Counter "" "Commits of write-ahead rows." [];
+    STORAGE_COMMIT_ERRORS "watchfire_storage_commit_errors_total" Counter "" "Commits that failed." [];
+    STORAGE_ROWS_LOST "watchfire_storage_rows_lost_total" Counter "" "Rows that were given up while the disk was full." [];
+    STORAGE_SEALED "watchfire_storage_segments_sealed_total" Counter "" "Segments written." [];
+    STORAGE_RETIRED "watchfire_storage_segments_retired_total" Counter "" "Segments that retention took." [];
+    STORAGE_DAMAGED "watchfire_storage_damaged_records_total" Counter "" "Damaged records that were skipped." [];
+    STORAGE_DEGRADED "watchfire_storage_degraded" Gauge "" "Whether the disk failed and samples are kept in memory only." [];
+    STORAGE_SERIES "watchfire_storage_head_series" Gauge "" "Series with samples in memory." [];
+    STORAGE_HEAD_BYTES "watchfire_storage_head_bytes" Gauge "bytes" "Approximate size of the samples in memory." [];
+    STORAGE_SEGMENTS "watchfire_storage_segments" Gauge "" "Sealed segments." [];
+    STORAGE_DISK_BYTES "watchfire_storage_disk_bytes" Gauge "bytes" "What the ring's file takes on disk." [];
+    PIPELINE_BATCHES "watchfire_pipeline_batches_total" Counter "" "Ticks that went through the pipeline." [];
+    PIPELINE_SAMPLES "watchfire_pipeline_samples_total" Counter "" "Samples that went through the pipeline." [];
+    PIPELINE_STALE "watchfire_pipeline_stale_markers_total" Counter "" "Stale markers written for series that ended." [];
+    PIPELINE_DROPPED_BATCHES "watchfire_pipeline_dropped_batches_total" Counter "" "Ticks dropped because storage was too slow." [];
+    PIPELINE_DROPPED "watchfire_pipeline_dropped_samples_total" Counter "" "Samples dropped because storage was too slow." [];
+    PIPELINE_QUEUED "watchfire_pipeline_queued_batches" Gauge "" "Ticks that wait for storage." [];
+    REGISTRY_CREATED "watchfire_registry_series_created_total" Counter "" "Series that got a reference." [];
+    REGISTRY_RELEASED "watchfire_registry_series_released_total" Counter "" "Series that were given back." [];
+    REGISTRY_REFUSED "watchfire_registry_series_refused_total" Counter "" "Series that a cardinality limit refused." ["limit"];
+    LIVE_SUBSCRIBERS "watchfire_live_subscribers" Gauge "" "Pages and streams that follow live data." [];
+    LIVE_LAGGED "watchfire_live_lagged_batches_total" Counter "" "Ticks that slow subscribers missed." [];
+    RULE_EVALUATIONS "watchfire_rule_evaluations_total" Counter "" "Rules evaluated." [];
+    RULE_FAILURES "watchfire_rule_evaluation_failures_total" Counter "" "Rules whose evaluation failed." [];
+    RULE_ITERATIONS "watchfire_rule_group_iterations_total" Counter "" "Slots of rule groups, missed ones included." [];
+    RULE_MISSED "watchfire_rule_group_iterations_missed_total" Counter "" "Slots of rule groups that passed without an evaluation." [];
+    RULE_SECONDS "watchfire_rule_evaluation_seconds_total" Counter "seconds" "Time spent on evaluating rules." [];
+    RULE_ALERTS "watchfire_rule_alerts" Gauge "" "Alerts by state." ["alertstate"];
+    COLLECTOR_SUCCESS "watchfire_collector_success" Gauge "" "Whether the last tick of the collector read something." ["collector"];
+    COLLECTOR_SECONDS "watchfire_collector_duration_seconds" Gauge "seconds" "How long the last tick of the collector took." ["collector"];
+    COLLECTOR_MISSED "watchfire_collector_missed_ticks_total" Counter "" "Slots of the collector that passed without a tick." ["collector"];
+}
+
+fn value(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}
+
+/// The ring.
+pub(super) fn storage(ring: Arc<Ring>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        let (counters, stats) = (ring.counters(), ring.stats());
+        out.add(&STORAGE_SAMPLES, value(&counters.samples));
+        out.add(&STORAGE_DUPLICATES, value(&counters.duplicates));
+        out.add(&STORAGE_OUT_OF_ORDER, value(&counters.out_of_order));
+        out.add(&STORAGE_TOO_OLD, value(&counters.too_old));
+        out.add(&STORAGE_AHEAD, value(&counters.too_far_ahead));
+        out.add(&STORAGE_COMMITS, value(&counters.commits));
+        out.add(&STORAGE_COMMIT_ERRORS, value(&counters.commit_errors));
+        out.add(&STORAGE_ROWS_LOST, value(&counters.rows_lost));
+        out.add(&STORAGE_SEALED, value(&counters.sealed));
+        out.add(&STORAGE_RETIRED, value(&counters.retired));
+        out.add(&STORAGE_DAMAGED, value(&counters.damaged));
+        out.add(&STORAGE_DEGRADED, f64::from(u8::from(stats.degraded)));
+        out.add(&STORAGE_SERIES, stats.head_series as f64);
+        out.add(&STORAGE_HEAD_BYTES, stats.head_bytes as f64);
+        out.add(&STORAGE_SEGMENTS, stats.segments as f64);
+        out.add(&STORAGE_DISK_BYTES, stats.disk_bytes as f64);
+    })
+}
+
+/// Pipeline, registry and live hub.
+pub(super) fn flow(pipeline: Pipeline, hub: Arc<Hub>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        let counters = pipeline.counters();
+        out.add(&PIPELINE_BATCHES, value(&counters.batches));
+        out.add(&PIPELINE_SAMPLES, value(&counters.samples));
+        out.add(&PIPELINE_STALE, value(&counters.stale_markers));
+        out.add(&PIPELINE_DROPPED_BATCHES, value(&counters.dropped_batches));
+        out.add(&PIPELINE_DROPPED, value(&counters.dropped_samples));
+        out.add(&PIPELINE_QUEUED, value(&counters.queued));
+        let registry = pipeline.table().counters();
+        out.add(&REGISTRY_CREATED, value(&registry.created));
+        out.add(&REGISTRY_RELEASED, value(&registry.released));
+        out.add_with(&REGISTRY_REFUSED, &["total"], value(&registry.refused_total_limit));
+        out.add_with(&REGISTRY_REFUSED, &["family"], value(&registry.refused_family_limit));
+        let live = hub.counters();
+        out.add(&LIVE_SUBSCRIBERS, live.subscribers.load(Ordering::Relaxed) as f64);
+        out.add(&LIVE_LAGGED, value(&live.lagged));
+    })
+}
+
+/// Rules.
+pub(super) fn rules(manager: RuleManager) -> Arc<dyn OwnSource> {
+    use crate::model::AlertState::{Firing, Pending};
+    Arc::new(move |out: &mut Readings| {
+        let counters = manager.counters();
+        out.add(&RULE_EVALUATIONS, value(&counters.evaluations));
+        out.add(&RULE_FAILURES, value(&counters.evaluation_failures));
+        out.add(&RULE_ITERATIONS, value(&counters.iterations));
+        out.add(&RULE_MISSED, value(&counters.iterations_missed));
+        out.add(&RULE_SECONDS, value(&counters.evaluation_ns) / 1e9);
+        let alerts = manager.alerts();
+        for state in [Pending, Firing] {
+            let count = alerts.iter().filter(|view| view.alert.state == state).count();
+            out.add_with(&RULE_ALERTS, &[&state.to_string()], count as f64);
+        }
+    })
+}
+
+/// Collectors.
+pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        for CollectorView { name, outcome, duration, missed, .. } in
+            views.get().map(|views| views()).unwrap_or_default()
+        {
+            let success = match outcome {
+                Outcome::Pending => continue,
+                Outcome::Complete | Outcome::Degraded(_) => 1.0,
+                // Not on this machine: neither well nor ill.
+                Outcome::Unavailable(_) => continue,
+                Outcome::Failed(_) => 0.0,
+            };
+            out.add_with(&COLLECTOR_SUCCESS, &[name], success);
+            out.add_with(&COLLECTOR_SECONDS, &[name], duration.as_secs_f64());
+            out.add_with(&COLLECTOR_MISSED, &[name], missed as f64);
+        }
+    })
+}

@@ -1,0 +1,119 @@
+//! The daemon as a whole, as the HTTP edge sees it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::collect::worker::WorkersHandle;
+use crate::collect::{CollectorView, Outcome};
+use crate::http::{Daemon, RuntimeFacts, StorageFacts};
+use crate::model::{Timestamp, format_duration};
+use crate::storage::Ring;
+
+use super::reload::Reloader;
+use super::up::Views;
+
+/// Health, reload and facts.
+pub(super) struct DaemonPort {
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) ring: Arc<Ring>,
+    pub(super) views: Views,
+    pub(super) processes: Option<WorkersHandle>,
+    pub(super) started_at: Timestamp,
+    pub(super) quit: watch::Sender<bool>,
+}
+
+impl Daemon for DaemonPort {
+    fn ready(&self) -> Result<(), String> {
+        if self.ring.stats().degraded {
+            return Err("storage failed: samples are kept in memory only until the disk takes them again".to_owned());
+        }
+        Ok(())
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.reloader.reload()
+    }
+
+    fn quit(&self) {
+        self.quit.send_replace(true);
+    }
+
+    fn config_yaml(&self) -> String {
+        self.reloader.config.read().to_yaml()
+    }
+
+    fn flags(&self) -> Vec<(String, String)> {
+        self.reloader.settings.flags.clone()
+    }
+
+    fn runtime(&self) -> RuntimeFacts {
+        let config = self.reloader.config.read();
+        let ring = &config.storage.ring;
+        let (reload_ok, config_at) = self.reloader.own.last_reload();
+        RuntimeFacts {
+            started_at: self.started_at,
+            reload_ok,
+            config_at,
+            retention: format!("{} or {}MB", format_duration(ring.retention_time), ring.retention_size_bytes >> 20),
+        }
+    }
+
+    fn storage(&self) -> StorageFacts {
+        let stats = self.ring.stats();
+        StorageFacts {
+            min_time: stats.oldest,
+            max_time: stats.newest,
+            segments: stats.segments as u64,
+            corruptions: self.ring.counters().damaged.load(Ordering::Relaxed),
+            replay_total: stats.replayed_rows,
+            replay_done: stats.replayed_rows,
+        }
+    }
+
+    fn doctor(&self) -> serde_json::Value {
+        let found = super::banner::detected(&self.reloader.settings);
+        json!({
+            "detected": found.iter().map(|item| json!({
+                "what": item.what, "present": item.present, "detail": item.detail,
+            })).collect::<Vec<_>>(),
+            "storage": self.reloader.settings.storage_dir().display().to_string(),
+            "url": self.reloader.url,
+        })
+    }
+
+    fn processes(&self) -> serde_json::Value {
+        let processes = self.processes.as_ref().map(|handle| handle.processes()).unwrap_or_default();
+        super::processes_json(&processes)
+    }
+
+    fn collectors(&self) -> serde_json::Value {
+        let views = self.views.get().map(|views| views()).unwrap_or_default();
+        views.iter().map(collector).collect()
+    }
+}
+
+fn collector(view: &CollectorView) -> serde_json::Value {
+    let (outcome, reason) = match &view.outcome {
+        Outcome::Pending => ("pending", None),
+        Outcome::Complete => ("complete", None),
+        Outcome::Degraded(reason) => ("degraded", Some(reason)),
+        Outcome::Unavailable(reason) => ("unavailable", Some(reason)),
+        Outcome::Failed(reason) => ("failed", Some(reason)),
+    };
+    json!({
+        "name": view.name,
+        "source": &*view.source,
+        "interval_ms": view.interval_ms,
+        "last_slot_ms": view.last_slot,
+        "duration_seconds": view.duration.as_secs_f64(),
+        "outcome": outcome,
+        "reason": reason,
+        "samples": view.samples,
+        "ticks": view.ticks,
+        "failures": view.failures,
+        "missed": view.missed,
+    })
+}

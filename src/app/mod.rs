@@ -1,0 +1,20 @@
+//! Build → run → drain: puts the rooms together, answers signals, ends in order.
+//!
+//! [`App::start`] binds its addresses before anything else; [`App::run`] returns after a clean stop.
+
+mod banner;
+mod build;
+mod counters;
+mod daemon;
+mod events;
+mod processes;
+mod reload;
+mod settings;
+mod store;
+mod tasks;
+mod up;
+
+pub use banner::{banner, detected};
+pub use build::{App, StartError};
+pub use processes::processes_json;
+pub use settings::Settings;

@@ -1,0 +1,106 @@
+//! What the ring keeps beside the collectors' own series: `up` and `scrape_*` of each own job, as if Prometheus had
+//! scraped it, and the daemon's own metrics.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::collect::{CollectError, Collector, CollectorView, Outcome, Reading};
+use crate::ingest::Events;
+use crate::model::{Batch, Family, Intern, MetricKind, Origin, SeriesKey, SeriesRef, Timestamp};
+use crate::telemetry::{OwnMetrics, RingFeed};
+
+/// Gives the collectors' views; set once the scheduler exists.
+pub(super) type Views = Arc<OnceLock<Box<dyn Fn() -> Vec<CollectorView> + Send + Sync>>>;
+
+const SERIES: [(&str, &str); 3] = [
+    ("up", "Whether the collectors of the job succeeded."),
+    ("scrape_duration_seconds", "How long the collectors of the job took."),
+    ("scrape_samples_scraped", "Samples that the collectors of the job gave."),
+];
+
+/// `up`, `scrape_duration_seconds` and `scrape_samples_scraped` of each own job.
+pub(super) struct Up {
+    pub(super) instance: String,
+    pub(super) views: Views,
+    pub(super) jobs: Vec<(String, [Option<SeriesRef>; 3])>,
+}
+
+impl Up {
+    pub(super) fn new(instance: &str, views: Views) -> Self {
+        Self { instance: instance.to_owned(), views, jobs: Vec::new() }
+    }
+
+    fn refs(&mut self, job: &str, intern: &dyn Intern) -> [Option<SeriesRef>; 3] {
+        if let Some((_, refs)) = self.jobs.iter().find(|(known, _)| known == job) {
+            return *refs;
+        }
+        let labels = [("job", job), ("instance", self.instance.as_str())];
+        let refs = SERIES.map(|(name, help)| {
+            let family = Family { name: name.into(), kind: MetricKind::Gauge, unit: "".into(), help: help.into() };
+            intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Foreign })
+        });
+        self.jobs.push((job.to_owned(), refs));
+        refs
+    }
+}
+
+/// Job of a source: `node@5s` belongs to `node`.
+fn job_of(view: &CollectorView) -> &str {
+    view.source.split('@').next().unwrap_or(&view.source)
+}
+
+impl Collector for Up {
+    fn name(&self) -> &'static str {
+        "up"
+    }
+
+    fn collect(&mut self, _: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+        let views = self.views.get().map(|views| views()).unwrap_or_default();
+        let mut jobs: Vec<&str> = views.iter().map(job_of).collect();
+        jobs.sort_unstable();
+        jobs.dedup();
+        for job in jobs {
+            let mine = || views.iter().filter(|view| job_of(view) == job && view.outcome != Outcome::Pending);
+            if mine().next().is_none() {
+                continue;
+            }
+            let is_up = mine().any(|view| !matches!(view.outcome, Outcome::Failed(_)));
+            let seconds: f64 = mine().map(|view| view.duration.as_secs_f64()).sum();
+            let samples: usize = mine().map(|view| view.samples).sum();
+            let values = [f64::from(u8::from(is_up)), seconds, samples as f64];
+            let refs = self.refs(job, intern);
+            out.floats.extend(refs.into_iter().zip(values).filter_map(|(series, value)| Some((series?, value))));
+        }
+        Ok(Reading::Complete)
+    }
+}
+
+/// Brings the sums of pushed events into a tick.
+pub(super) struct EventFeed(pub(super) Arc<Events>);
+
+impl Collector for EventFeed {
+    fn name(&self) -> &'static str {
+        "events"
+    }
+
+    fn collect(&mut self, now: Timestamp, _: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+        out.floats.extend(self.0.tick(now).floats);
+        Ok(Reading::Complete)
+    }
+}
+
+/// Brings the daemon's own metrics into the ring.
+pub(super) struct OwnFeed {
+    pub(super) own: Arc<OwnMetrics>,
+    pub(super) feed: RingFeed,
+}
+
+impl Collector for OwnFeed {
+    fn name(&self) -> &'static str {
+        "own"
+    }
+
+    fn collect(&mut self, _: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+        self.feed.append(&self.own, intern, out);
+        Ok(Reading::Complete)
+    }
+}

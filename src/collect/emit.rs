@@ -1,0 +1,233 @@
+//! How a collector writes samples: a slot per series that is interned once, and tables of slots per device.
+
+use crate::model::{Batch, Family, FamilyDesc, Intern, Origin, SeriesKey, SeriesRef};
+
+/// Most labels that an own family carries (`node_os_info` has twelve).
+const MAX_LABELS: usize = 16;
+
+/// Ticks that a device may be away before its series are given back: a flapping interface keeps its references.
+const TICKS_BEFORE_RELEASE: u32 = 60;
+
+/// One series of a collector: not interned yet, known, or refused by a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Slot {
+    #[default]
+    New,
+    Known(SeriesRef),
+    Refused,
+}
+
+impl Slot {
+    fn reference(self) -> Option<SeriesRef> {
+        match self {
+            Self::Known(series) => Some(series),
+            Self::New | Self::Refused => None,
+        }
+    }
+}
+
+/// Where one collector's samples of one tick go.
+pub(crate) struct Emit<'a> {
+    job: &'a str,
+    intern: &'a dyn Intern,
+    batch: &'a mut Batch,
+}
+
+impl<'a> Emit<'a> {
+    pub(crate) fn new(job: &'a str, intern: &'a dyn Intern, batch: &'a mut Batch) -> Self {
+        Self { job, intern, batch }
+    }
+
+    /// Appends a sample. `labels` are values in the order of `desc.labels`; they are read the first time only.
+    #[inline]
+    pub(crate) fn put(&mut self, slot: &mut Slot, desc: &FamilyDesc, labels: &[&str], value: f64) {
+        if *slot == Slot::New {
+            *slot = self.intern_desc(desc, labels);
+        }
+        self.push(*slot, value);
+    }
+
+    /// Appends a part of a classic histogram: `suffix` is `_bucket`, `_sum` or `_count`, `labels` are all pairs.
+    pub(crate) fn put_part(
+        &mut self,
+        slot: &mut Slot,
+        desc: &FamilyDesc,
+        suffix: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) {
+        if *slot == Slot::New {
+            let (family, name) = (desc.family(), format!("{}{suffix}", desc.name));
+            let key = SeriesKey { family: &family, name: &name, labels, origin: Origin::Own { job: self.job } };
+            *slot = self.intern.intern(key).map_or(Slot::Refused, Slot::Known);
+        }
+        self.push(*slot, value);
+    }
+
+    /// As [`Emit::put`], for a reading that may be missing: then nothing is written.
+    #[inline]
+    pub(crate) fn put_opt(&mut self, slot: &mut Slot, desc: &FamilyDesc, labels: &[&str], value: Option<f64>) {
+        if let Some(value) = value {
+            self.put(slot, desc, labels, value);
+        }
+    }
+
+    /// Appends a sample of a family that the kernel named and that no catalogue can list.
+    pub(crate) fn put_family(&mut self, slot: &mut Slot, family: impl FnOnce() -> Family, value: f64) {
+        if *slot == Slot::New {
+            let family = family();
+            let key =
+                SeriesKey { family: &family, name: &family.name, labels: &[], origin: Origin::Own { job: self.job } };
+            *slot = self.intern.intern(key).map_or(Slot::Refused, Slot::Known);
+        }
+        self.push(*slot, value);
+    }
+
+    #[inline]
+    fn push(&mut self, slot: Slot, value: f64) {
+        if let Slot::Known(series) = slot {
+            self.batch.floats.push((series, value));
+        }
+    }
+
+    fn intern_desc(&self, desc: &FamilyDesc, values: &[&str]) -> Slot {
+        debug_assert_eq!(desc.labels.len(), values.len(), "labels of {}", desc.name);
+        let family = desc.family();
+        let mut pairs = [("", ""); MAX_LABELS];
+        let mut count = 0;
+        for (pair, (name, value)) in pairs.iter_mut().zip(desc.labels.iter().zip(values)) {
+            *pair = (name, value);
+            count += 1;
+        }
+        let labels = pairs.get(..count).unwrap_or_default();
+        let key = SeriesKey { family: &family, name: desc.name, labels, origin: Origin::Own { job: self.job } };
+        self.intern.intern(key).map_or(Slot::Refused, Slot::Known)
+    }
+
+    /// Gives back the series of slots that will not be written again.
+    pub(crate) fn release(&self, slots: &[Slot]) {
+        let refs: Vec<SeriesRef> = slots.iter().filter_map(|slot| slot.reference()).collect();
+        if !refs.is_empty() {
+            self.intern.release(&refs);
+        }
+    }
+}
+
+/// What a table keeps of one device, mount or sensor.
+#[derive(Debug)]
+pub(crate) struct Row<T> {
+    key: Vec<u8>,
+    absent_ticks: u32,
+    seen: bool,
+    /// One slot per family.
+    pub(crate) slots: Vec<Slot>,
+    /// What the collector remembers beside the slots.
+    pub(crate) state: T,
+}
+
+/// Rows in the order in which the source lists them: a steady tick compares each name once and allocates nothing.
+#[derive(Debug)]
+pub(crate) struct Table<T = ()> {
+    rows: Vec<Row<T>>,
+    width: usize,
+    limit: usize,
+    cursor: usize,
+}
+
+impl<T> Table<T> {
+    /// A table with `width` slots a row and at most `limit` rows.
+    pub(crate) fn new(width: usize, limit: usize) -> Self {
+        Self { rows: Vec::new(), width, limit, cursor: 0 }
+    }
+
+    /// The row of `key`; `state` makes what is remembered when it is new. `None` when the table is full.
+    pub(crate) fn row(&mut self, key: &[u8], state: impl FnOnce() -> T) -> Option<&mut Row<T>> {
+        let index = self.position(key).or_else(|| self.insert(key, state))?;
+        self.cursor = index + 1;
+        let row = self.rows.get_mut(index)?;
+        row.seen = true;
+        Some(row)
+    }
+
+    fn position(&self, key: &[u8]) -> Option<usize> {
+        if self.rows.get(self.cursor).is_some_and(|row| row.key == key) {
+            return Some(self.cursor);
+        }
+        self.rows.iter().position(|row| row.key == key)
+    }
+
+    fn insert(&mut self, key: &[u8], state: impl FnOnce() -> T) -> Option<usize> {
+        if self.rows.len() >= self.limit {
+            return None;
+        }
+        let index = self.cursor.min(self.rows.len());
+        let slots = vec![Slot::New; self.width];
+        self.rows.insert(index, Row { key: key.to_vec(), absent_ticks: 0, seen: false, slots, state: state() });
+        Some(index)
+    }
+
+    /// Ends a tick: rows that were not asked for age, and leave with their series after a grace.
+    pub(crate) fn end_tick(&mut self, emit: &Emit<'_>) {
+        self.cursor = 0;
+        self.rows.retain_mut(|row| {
+            row.absent_ticks = if row.seen { 0 } else { row.absent_ticks + 1 };
+            row.seen = false;
+            let keep = row.absent_ticks <= TICKS_BEFORE_RELEASE;
+            if !keep {
+                emit.release(&row.slots);
+            }
+            keep
+        });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Emit, Slot, TICKS_BEFORE_RELEASE, Table};
+    use crate::collect::testing::Interner;
+    use crate::model::{Batch, FamilyDesc, GroupId, MetricKind};
+
+    const DESC: FamilyDesc =
+        FamilyDesc { name: "x_total", kind: MetricKind::Counter, unit: "", help: "h", labels: &["d"], max_series: 9 };
+
+    fn tick(table: &mut Table, intern: &Interner, names: &[&str]) -> Batch {
+        let mut batch = Batch::new(GroupId(0), 0);
+        let mut emit = Emit::new("node", intern, &mut batch);
+        for name in names {
+            if let Some(row) = table.row(name.as_bytes(), || ()) {
+                emit.put(&mut row.slots[0], &DESC, &[name], 1.0);
+            }
+        }
+        table.end_tick(&emit);
+        batch
+    }
+
+    #[test]
+    fn a_device_keeps_its_series_and_gives_it_back_late() {
+        let intern = Interner::default();
+        let mut table = Table::new(1, 3);
+        let first = tick(&mut table, &intern, &["a", "b"]);
+        assert_eq!(first, tick(&mut table, &intern, &["a", "b"]));
+        let swapped = tick(&mut table, &intern, &["c", "b", "a"]);
+        assert_eq!(swapped.floats[2], first.floats[0]);
+        assert_eq!(tick(&mut table, &intern, &["a", "b", "c", "d"]).len(), 3, "a full table refuses a fourth row");
+        for _ in 0..=TICKS_BEFORE_RELEASE {
+            tick(&mut table, &intern, &["b"]);
+        }
+        assert_eq!(table.len(), 1);
+        assert_eq!(intern.released(), 2);
+    }
+
+    #[test]
+    fn a_refused_series_is_left_out() {
+        let intern = Interner::refusing();
+        let mut table = Table::new(1, 3);
+        assert!(tick(&mut table, &intern, &["a"]).is_empty());
+        assert_eq!(table.rows[0].slots[0], Slot::Refused);
+    }
+}

@@ -1,0 +1,363 @@
+//! Runs collectors on their slots: at times that are multiples of their interval, on one thread.
+//!
+//! Collectors of one group and interval share a batch. A slot that passed while the thread was busy is counted as
+//! missed, never caught up. A collector that fails or panics costs its own samples only.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::catalogue::gauge;
+use super::emit::{Emit, Slot};
+use super::{CollectError, Collector, Reading};
+use crate::clock::{Clock, Stopwatch};
+use crate::model::{Batch, FamilyDesc, GroupId, Intern, Output, SourceId, Timestamp, format_duration};
+
+/// A step back of the clock by this many intervals starts the slots anew; a smaller one waits until time is there again.
+const STEP_BACK_INTERVALS: i64 = 10;
+
+/// The group whose collectors get node_exporter's own two families.
+const NODE: &str = "node";
+
+pub(super) static FAMILIES: [FamilyDesc; 2] = [
+    gauge(
+        "node_scrape_collector_duration_seconds",
+        "seconds",
+        "node_exporter: Duration of a collector scrape.",
+        &["collector"],
+        64,
+    ),
+    gauge("node_scrape_collector_success", "", "node_exporter: Whether a collector succeeded.", &["collector"], 64),
+];
+
+/// A collector and when it runs.
+pub struct Job {
+    /// The group it shares its batch with, if the interval is the same too: `node`, `worker`, `gpu`, `watchfire`.
+    pub group: &'static str,
+    /// Time between two slots, at least a millisecond.
+    pub interval: Duration,
+    /// What runs.
+    pub collector: Box<dyn Collector>,
+}
+
+/// How the last tick of a collector ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Outcome {
+    /// It has not run yet.
+    #[default]
+    Pending,
+    /// Everything was read.
+    Complete,
+    /// Something was missing, and why.
+    Degraded(String),
+    /// The source is not on this machine, and what would be needed.
+    Unavailable(String),
+    /// Nothing was read, and why.
+    Failed(String),
+}
+
+/// What is known about one collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorView {
+    /// Its name.
+    pub name: &'static str,
+    /// The source that it belongs to: its group, with the interval when that is not a second.
+    pub source: Arc<str>,
+    /// Milliseconds between its slots.
+    pub interval_ms: i64,
+    /// Its last slot.
+    pub last_slot: Option<Timestamp>,
+    /// How long the last tick took.
+    pub duration: Duration,
+    /// How the last tick ended.
+    pub outcome: Outcome,
+    /// The last reason that was not "complete", with its slot.
+    pub last_trouble: Option<(Timestamp, String)>,
+    /// Samples of the last tick.
+    pub samples: usize,
+    /// Ticks that ran.
+    pub ticks: u64,
+    /// Ticks that failed.
+    pub failures: u64,
+    /// Slots that passed without a tick because the thread was busy or asleep.
+    pub missed: u64,
+}
+
+/// Collectors that share a batch.
+struct Unit {
+    source: Arc<str>,
+    is_node: bool,
+    interval_ms: i64,
+    group: GroupId,
+    id: SourceId,
+    entries: Vec<Entry>,
+    last_slot: Option<Timestamp>,
+    samples: usize,
+}
+
+struct Entry {
+    collector: Box<dyn Collector>,
+    view: usize,
+    duration_slot: Slot,
+    success_slot: Slot,
+}
+
+/// The collectors and their slots.
+pub struct Scheduler {
+    units: Vec<Unit>,
+    intern: Arc<dyn Intern>,
+    output: Arc<dyn Output>,
+    views: Arc<Mutex<Vec<CollectorView>>>,
+    /// The shortest interval: what the first tick, which runs everything, is aligned to.
+    base_ms: i64,
+}
+
+impl Scheduler {
+    /// Sorts the jobs into groups and registers those, and the sources that rules wait for, with `output`.
+    pub fn new(jobs: Vec<Job>, intern: Arc<dyn Intern>, output: Arc<dyn Output>) -> Self {
+        let mut units: Vec<Unit> = Vec::new();
+        let mut views = Vec::new();
+        for job in jobs {
+            let interval_ms = i64::try_from(job.interval.as_millis()).unwrap_or(i64::MAX).max(1);
+            let source = source_name(job.group, interval_ms);
+            let index = units.iter().position(|unit| *unit.source == *source).unwrap_or_else(|| {
+                units.push(Unit::new(job.group, source, interval_ms, &*output));
+                units.len() - 1
+            });
+            let Some(unit) = units.get_mut(index) else { continue };
+            views.push(CollectorView::new(job.collector.name(), &unit.source, interval_ms));
+            unit.entries.push(Entry {
+                collector: job.collector,
+                view: views.len() - 1,
+                duration_slot: Slot::New,
+                success_slot: Slot::New,
+            });
+        }
+        let base_ms = units.iter().map(|unit| unit.interval_ms).min().unwrap_or(1000);
+        Self { units, intern, output, views: Arc::new(Mutex::new(views)), base_ms }
+    }
+
+    /// What is known about the collectors, now.
+    pub fn views(&self) -> Vec<CollectorView> {
+        self.views.lock().clone()
+    }
+
+    /// Runs whatever is due at `now`; the first call runs everything. Returns how many batches were pushed.
+    pub fn tick(&mut self, now: Timestamp) -> usize {
+        let mut pushed = 0;
+        for unit in &mut self.units {
+            let slot = now.div_euclid(unit.interval_ms) * unit.interval_ms;
+            let (ts, missed) = match unit.last_slot {
+                None => (now.div_euclid(self.base_ms) * self.base_ms, 0),
+                Some(last) if slot > last => (slot, (slot - last) / unit.interval_ms - 1),
+                Some(last) if slot < last - STEP_BACK_INTERVALS * unit.interval_ms => (slot, 0),
+                Some(_) => continue,
+            };
+            unit.last_slot = Some(slot);
+            let batch = unit.run(ts, u64::try_from(missed).unwrap_or(0), &*self.intern, &self.views);
+            self.output.push(batch);
+            self.output.done(unit.id, ts);
+            pushed += 1;
+        }
+        pushed
+    }
+
+    /// When the next slot is: the earliest of all units.
+    pub fn next_slot(&self, now: Timestamp) -> Timestamp {
+        let next = |unit: &Unit| unit.last_slot.map_or(now, |last| last.saturating_add(unit.interval_ms));
+        self.units.iter().map(next).min().unwrap_or_else(|| now.saturating_add(self.base_ms))
+    }
+
+    /// Starts the thread that ticks until the handle stops it.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn(mut self, clock: Clock) -> std::io::Result<SchedulerHandle> {
+        let views = Arc::clone(&self.views);
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let signal = Arc::clone(&stop);
+        let run = move || {
+            let (stopped, wake) = &*signal;
+            let mut stopped = stopped.lock();
+            while !*stopped {
+                let now = clock.now();
+                let wait_ms = self.next_slot(now).saturating_sub(now);
+                if wait_ms <= 0 {
+                    parking_lot::MutexGuard::unlocked(&mut stopped, || self.tick(now));
+                    continue;
+                }
+                // A clock that was set back must not let us sleep through it.
+                let wait_ms = u64::try_from(wait_ms.min(self.base_ms.max(1000))).unwrap_or(1000);
+                wake.wait_for(&mut stopped, Duration::from_millis(wait_ms));
+                let now = clock.now();
+                parking_lot::MutexGuard::unlocked(&mut stopped, || self.tick(now));
+            }
+        };
+        let thread = std::thread::Builder::new().name("collect".into()).spawn(run)?;
+        Ok(SchedulerHandle { views, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Scheduler {
+    /// Nobody has to wait for it any more.
+    fn drop(&mut self) {
+        self.units.iter().for_each(|unit| self.output.unregister_source(unit.id));
+    }
+}
+
+/// The name of a unit: its group, with the interval behind it when that is not a second.
+fn source_name(group: &str, interval_ms: i64) -> String {
+    match interval_ms {
+        1000 => group.to_owned(),
+        ms => format!("{group}@{}", format_duration(Duration::from_millis(ms.unsigned_abs()))),
+    }
+}
+
+impl CollectorView {
+    fn new(name: &'static str, source: &Arc<str>, interval_ms: i64) -> Self {
+        Self {
+            name,
+            source: Arc::clone(source),
+            interval_ms,
+            last_slot: None,
+            duration: Duration::ZERO,
+            outcome: Outcome::Pending,
+            last_trouble: None,
+            samples: 0,
+            ticks: 0,
+            failures: 0,
+            missed: 0,
+        }
+    }
+
+    fn update(&mut self, slot: Timestamp, duration: Duration, samples: usize, missed: u64, outcome: Outcome) {
+        self.last_slot = Some(slot);
+        self.duration = duration;
+        self.samples = samples;
+        self.ticks += 1;
+        self.missed += missed;
+        match &outcome {
+            Outcome::Pending | Outcome::Complete => {}
+            Outcome::Degraded(reason) | Outcome::Unavailable(reason) => {
+                self.last_trouble = Some((slot, reason.clone()))
+            }
+            Outcome::Failed(reason) => {
+                self.failures += 1;
+                self.last_trouble = Some((slot, reason.clone()));
+            }
+        }
+        self.outcome = outcome;
+    }
+}
+
+impl Unit {
+    fn new(group: &str, source: String, interval_ms: i64, output: &dyn Output) -> Self {
+        let interval = Duration::from_millis(interval_ms.unsigned_abs());
+        Self {
+            is_node: group == NODE,
+            interval_ms,
+            group: output.register_group(&source),
+            id: output.register_source(interval, Duration::ZERO),
+            source: source.into(),
+            entries: Vec::new(),
+            last_slot: None,
+            samples: 0,
+        }
+    }
+
+    fn run(&mut self, ts: Timestamp, missed: u64, intern: &dyn Intern, views: &Mutex<Vec<CollectorView>>) -> Batch {
+        let mut batch = Batch::new(self.group, ts);
+        batch.floats.reserve(self.samples);
+        for entry in &mut self.entries {
+            let (before, watch) = (batch.len(), Stopwatch::start());
+            let collect = || entry.collector.collect(ts, intern, &mut batch);
+            let result = catch_unwind(AssertUnwindSafe(collect));
+            let (duration, samples) = (watch.elapsed(), batch.len().saturating_sub(before));
+            let outcome = outcome(result);
+            if self.is_node {
+                entry.observe(duration, &outcome, intern, &mut batch);
+            }
+            if let Some(view) = views.lock().get_mut(entry.view) {
+                view.update(ts, duration, samples, missed, outcome);
+            }
+        }
+        self.samples = batch.len();
+        batch
+    }
+}
+
+impl Entry {
+    fn observe(&mut self, duration: Duration, outcome: &Outcome, intern: &dyn Intern, batch: &mut Batch) {
+        let success = matches!(outcome, Outcome::Complete | Outcome::Degraded(_));
+        let name = self.collector.name();
+        let mut emit = Emit::new(NODE, intern, batch);
+        let [duration_desc, success_desc] = &FAMILIES;
+        emit.put(&mut self.duration_slot, duration_desc, &[name], duration.as_secs_f64());
+        emit.put(&mut self.success_slot, success_desc, &[name], if success { 1.0 } else { 0.0 });
+    }
+}
+
+fn outcome(result: std::thread::Result<Result<Reading, CollectError>>) -> Outcome {
+    match result {
+        Ok(Ok(Reading::Complete)) => Outcome::Complete,
+        Ok(Ok(Reading::Degraded(reason))) => Outcome::Degraded(reason),
+        Ok(Ok(Reading::Unavailable(reason))) => Outcome::Unavailable(reason),
+        Ok(Err(error)) => Outcome::Failed(error.reason),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Outcome::Failed(format!("panic: {}", text.unwrap_or_else(|| "without a message".to_owned())))
+        }
+    }
+}
+
+/// The running scheduler. Dropping it stops the thread and waits for the tick that runs.
+pub struct SchedulerHandle {
+    views: Arc<Mutex<Vec<CollectorView>>>,
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SchedulerHandle {
+    /// What is known about the collectors, now.
+    pub fn views(&self) -> Vec<CollectorView> {
+        self.views.lock().clone()
+    }
+
+    /// Gives the views at any time, also when the scheduler has gone.
+    pub fn viewer(&self) -> impl Fn() -> Vec<CollectorView> + Send + Sync + 'static {
+        let views = Arc::clone(&self.views);
+        move || views.lock().clone()
+    }
+
+    /// Whether the thread still runs; it ends only when it is stopped.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Stops the thread and waits for the tick that runs.
+    pub fn stop(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic inside a collector is caught; one outside has been reported by the hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for SchedulerHandle {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{Job, Outcome, Scheduler};
+use crate::clock::Clock;
+use crate::collect::testing::{Interner, Kept, page};
+use crate::collect::{CollectError, Collector, Reading};
+use crate::model::{Batch, Intern, SeriesRef, Timestamp};
+
+/// A collector that does as it is told.
+struct Told(&'static str, fn() -> Result<Reading, CollectError>);
+
+impl Collector for Told {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn collect(&mut self, now: Timestamp, _: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+        out.floats.push((SeriesRef(0), now as f64));
+        (self.1)()
+    }
+}
+
+fn job(group: &'static str, ms: u64, name: &'static str, result: fn() -> Result<Reading, CollectError>) -> Job {
+    Job { group, interval: Duration::from_millis(ms), collector: Box::new(Told(name, result)) }
+}
+
+fn scheduler(jobs: Vec<Job>) -> (Scheduler, Arc<Kept>, Arc<Interner>) {
+    let (output, intern) = (Arc::new(Kept::default()), Arc::new(Interner::default()));
+    (Scheduler::new(jobs, intern.clone(), output.clone()), output, intern)
+}
+
+#[test]
+fn slots_are_multiples_and_late_ones_are_missed() {
+    let ok = || Ok(Reading::Complete);
+    let (mut scheduler, sink, _) =
+        scheduler(vec![job("a", 1000, "x", ok), job("a", 5000, "y", ok), job("a", 1000, "z", ok)]);
+    for (now, expected) in [
+        (6_400, "a 6000, a@5s 6000"),
+        (6_900, ""),
+        (7_003, "a 7000"),
+        (11_999, "a 11000, a@5s 10000"),
+        (11_500, ""),
+        (14_999, "a 14000"),
+        (15_000, "a 15000, a@5s 15000"),
+        (14_000, ""),
+        (2_000, "a 2000"),
+    ] {
+        scheduler.tick(now);
+        assert_eq!(std::mem::take(&mut *sink.done.lock()).join(", "), expected, "at {now}");
+    }
+    assert_eq!(scheduler.next_slot(2_000), 3_000);
+    let views = scheduler.views();
+    let missed: Vec<(&str, u64, u64)> = views.iter().map(|view| (view.name, view.ticks, view.missed)).collect();
+    assert_eq!(missed, [("x", 6, 5), ("y", 3, 0), ("z", 6, 5)]);
+    let groups: Vec<u32> = sink.batches.lock().iter().take(2).map(|batch| batch.group.0).collect();
+    assert_eq!(groups, [0, 1]);
+}
+
+#[test]
+fn one_collector_cannot_stop_another() {
+    let fail = || Err(CollectError { collector: "b", reason: "broken".into() });
+    let (mut scheduler, sink, intern) = scheduler(vec![
+        job("node", 1000, "a", || panic!("on purpose")),
+        job("node", 1000, "b", fail),
+        job("node", 1000, "c", || Ok(Reading::Degraded("half".into()))),
+        job("node", 1000, "d", || Ok(Reading::Unavailable("none".into()))),
+    ]);
+    scheduler.tick(1_000);
+    let outcomes: Vec<Outcome> = scheduler.views().into_iter().map(|view| view.outcome).collect();
+    let failed = |text: &str| Outcome::Failed(text.into());
+    let expected = [
+        failed("panic: on purpose"),
+        failed("broken"),
+        Outcome::Degraded("half".into()),
+        Outcome::Unavailable("none".into()),
+    ];
+    assert_eq!(outcomes, expected);
+    let page = page(&intern, &sink.batches.lock()[0]);
+    let success = |name: &str| page[&format!(r#"node_scrape_collector_success{{collector="{name}"}}"#)];
+    assert_eq!(["a", "b", "c", "d"].map(success), [0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(scheduler.views()[1].failures, 1);
+}
+
+#[test]
+fn the_thread_ticks_and_stops() {
+    static TICKS: AtomicU32 = AtomicU32::new(0);
+    let count = || {
+        TICKS.fetch_add(1, Ordering::SeqCst);
+        Ok(Reading::Complete)
+    };
+    let (scheduler, sink, _) = scheduler(vec![job("a", 10, "x", count)]);
+    let handle = scheduler.spawn(Clock::System).unwrap();
+    let mut batches = sink.batches.lock();
+    while batches.len() < 3 {
+        assert!(!sink.pushed.wait_for(&mut batches, Duration::from_secs(20)).timed_out(), "no tick in 20 s");
+    }
+    drop(batches);
+    assert!(handle.is_running());
+    handle.stop();
+    let (after, batches) = (TICKS.load(Ordering::SeqCst), sink.batches.lock().clone());
+    assert_eq!(batches.len(), after as usize);
+    assert!(batches.windows(2).all(|pair| pair[0].ts < pair[1].ts && pair[1].ts % 10 == 0));
+}

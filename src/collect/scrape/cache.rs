@@ -1,0 +1,173 @@
+//! Which series a target has, by the bytes of its lines.
+
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::exposition::parse_series;
+use crate::model::{Family, Intern, Labels, LabelsBuilder, METRIC_NAME, Origin, SeriesKey, SeriesRef, Timestamp};
+
+/// Scrapes after which a series that is gone leaves the cache and the series table.
+const KEEP_SCRAPES: u64 = 128;
+/// Entries that a cache may have beyond twice its page before gone ones leave at once: a page whose labels change each time.
+const SLACK: usize = 1_000;
+/// Scrapes between two attempts to find a place for a series that the table refused, and between two searches for gone ones.
+const RETRY_SCRAPES: u64 = 64;
+
+pub(super) struct Entry {
+    raw: Arc<str>,
+    /// `None` when the table refused it, or another spelling of the same series came first.
+    pub(super) series: Option<SeriesRef>,
+    seen: u64,
+    /// The last timestamp that the page itself stated.
+    pub(super) stated: Option<Timestamp>,
+    pub(super) exemplar: u64,
+}
+
+/// The series of one target.
+#[derive(Default)]
+pub(super) struct SeriesCache {
+    by_raw: FxHashMap<Arc<str>, u32>,
+    entries: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    refs: FxHashSet<SeriesRef>,
+    /// Entries in the order of the last page: a page seldom changes its order.
+    last: Vec<u32>,
+    order: Vec<u32>,
+    scrape: u64,
+    added: usize,
+}
+
+/// What the cache found for a line.
+pub(super) enum Found<'c> {
+    /// The line's series, with a reference or refused.
+    Series(&'c mut Entry),
+    /// The series stood on an earlier line of this page.
+    Duplicate,
+}
+
+impl SeriesCache {
+    /// Starts a page.
+    pub(super) fn begin(&mut self) {
+        self.scrape += 1;
+        self.added = 0;
+        self.order.clear();
+    }
+
+    /// Ends a page that was read whole: gone series are released in the end. Returns how many series were new.
+    pub(super) fn finish(&mut self, intern: &dyn Intern) -> usize {
+        std::mem::swap(&mut self.last, &mut self.order);
+        let crowded = self.by_raw.len() > 2 * self.last.len() + SLACK;
+        if crowded || self.scrape.is_multiple_of(RETRY_SCRAPES) {
+            self.release_gone(if crowded { 1 } else { KEEP_SCRAPES }, intern);
+        }
+        self.added
+    }
+
+    /// The entry of a line. `target` are the labels that the series gets from its target.
+    pub(super) fn find(
+        &mut self,
+        raw: &str,
+        target: &Labels,
+        honor_labels: bool,
+        intern: &dyn Intern,
+    ) -> Result<Found<'_>, String> {
+        let expected = self.last.get(self.order.len()).copied();
+        let is_expected =
+            |index: &u32| matches!(self.entries.get(*index as usize), Some(Some(entry)) if *entry.raw == *raw);
+        let index = match expected.filter(is_expected) {
+            Some(index) => index,
+            None => match self.by_raw.get(raw) {
+                Some(index) => *index,
+                None => self.add(raw, target, honor_labels, intern)?,
+            },
+        };
+        self.order.push(index);
+        let scrape = self.scrape;
+        let Some(Some(entry)) = self.entries.get_mut(index as usize) else { return Ok(Found::Duplicate) };
+        if entry.seen == scrape {
+            return Ok(Found::Duplicate);
+        }
+        entry.seen = scrape;
+        if entry.series.is_none() && scrape.is_multiple_of(RETRY_SCRAPES) {
+            entry.series = intern_series(raw, target, honor_labels, intern)?.filter(|series| self.refs.insert(*series));
+        }
+        Ok(Found::Series(entry))
+    }
+
+    /// Gives all series back; the target has ended.
+    pub(super) fn release_all(&mut self, intern: &dyn Intern) {
+        let refs: Vec<SeriesRef> = self.refs.drain().collect();
+        intern.release(&refs);
+        *self = Self::default();
+    }
+
+    fn add(&mut self, raw: &str, target: &Labels, honor_labels: bool, intern: &dyn Intern) -> Result<u32, String> {
+        let series = intern_series(raw, target, honor_labels, intern)?.filter(|series| self.refs.insert(*series));
+        let raw: Arc<str> = raw.into();
+        let entry = Entry { raw: Arc::clone(&raw), series, seen: 0, stated: None, exemplar: 0 };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.entries[index as usize] = Some(entry);
+                index
+            }
+            None => {
+                self.entries.push(Some(entry));
+                (self.entries.len() - 1) as u32
+            }
+        };
+        self.by_raw.insert(raw, index);
+        self.added += 1;
+        Ok(index)
+    }
+
+    fn release_gone(&mut self, keep: u64, intern: &dyn Intern) {
+        let mut gone = Vec::new();
+        for (index, place) in self.entries.iter_mut().enumerate() {
+            let Some(entry) = place.take_if(|entry| entry.seen + keep < self.scrape) else { continue };
+            self.by_raw.remove(&entry.raw);
+            self.free.push(index as u32);
+            gone.extend(entry.series);
+        }
+        for series in &gone {
+            self.refs.remove(series);
+        }
+        if !gone.is_empty() {
+            intern.release(&gone);
+        }
+    }
+}
+
+/// Reads the labels of a line and interns the series as the target's.
+fn intern_series(
+    raw: &str,
+    target: &Labels,
+    honor_labels: bool,
+    intern: &dyn Intern,
+) -> Result<Option<SeriesRef>, String> {
+    let parsed = parse_series(raw)?;
+    let mut labels = LabelsBuilder::new();
+    for (name, value) in &parsed.labels {
+        if name == METRIC_NAME {
+            return Err("expected no label __name__ on a sample".to_owned());
+        }
+        labels.put(name, value);
+    }
+    for (name, value) in target.iter() {
+        let scraped = labels.get(name);
+        if scraped.is_empty() {
+            labels.put(name, value);
+        } else if !honor_labels {
+            let (mut aside, scraped) = (format!("exported_{name}"), scraped.to_owned());
+            while !labels.get(&aside).is_empty() || target.contains(&aside) {
+                aside.insert_str(0, "exported_");
+            }
+            labels.put(&aside, &scraped);
+            labels.put(name, value);
+        }
+    }
+    let labels = labels.build();
+    let pairs: Vec<(&str, &str)> = labels.iter().collect();
+    let family = Family::default();
+    Ok(intern.intern(SeriesKey { family: &family, name: &parsed.name, labels: &pairs, origin: Origin::Foreign }))
+}

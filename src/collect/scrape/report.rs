@@ -1,0 +1,54 @@
+//! `up` and the `scrape_*` series of a target.
+
+use crate::model::{Batch, Family, Intern, Labels, Origin, SeriesKey, SeriesRef};
+
+/// The names, in the order of the numbers below.
+const NAMES: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
+
+/// What one scrape reports about itself.
+pub(super) struct Outcome {
+    pub(super) up: bool,
+    pub(super) seconds: f64,
+    pub(super) scraped: usize,
+    pub(super) kept: usize,
+    pub(super) added: usize,
+}
+
+/// The references of a target's report series.
+pub(super) struct Report([Option<SeriesRef>; NAMES.len()]);
+
+impl Report {
+    pub(super) fn new(target: &Labels, intern: &dyn Intern) -> Self {
+        let labels: Vec<(&str, &str)> = target.iter().collect();
+        let family = Family::default();
+        Self(
+            NAMES.map(|name| {
+                intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Foreign })
+            }),
+        )
+    }
+
+    pub(super) fn append(&self, outcome: &Outcome, batch: &mut Batch) {
+        let numbers = [
+            f64::from(u8::from(outcome.up)),
+            outcome.seconds,
+            outcome.scraped as f64,
+            outcome.kept as f64,
+            outcome.added as f64,
+        ];
+        batch
+            .floats
+            .extend(self.0.iter().zip(numbers).filter_map(|(series, number)| series.map(|series| (series, number))));
+    }
+
+    pub(super) fn release(&self, intern: &dyn Intern) {
+        let refs: Vec<SeriesRef> = self.0.iter().flatten().copied().collect();
+        intern.release(&refs);
+    }
+}

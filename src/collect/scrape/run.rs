@@ -1,0 +1,201 @@
+//! The task of one target.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::cache::SeriesCache;
+use super::counters::ScrapeCounters;
+use super::metadata::MetadataStore;
+use super::report::{Outcome, Report};
+use super::sink::PageSink;
+use super::slots::Slots;
+use super::target::Target;
+use super::view::{Health, TargetView};
+use crate::clock::{Clock, Stopwatch};
+use crate::exposition::{Format, parse};
+use crate::model::{Batch, GroupId, Intern, Irregular, Output, Timestamp};
+use crate::net::{HttpClient, HttpRequest, HttpResponse};
+
+/// Both formats, OpenMetrics first, as Prometheus asks.
+const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+
+/// What all targets share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) client: HttpClient,
+    pub(super) clock: Clock,
+    pub(super) intern: Arc<dyn Intern>,
+    pub(super) output: Arc<dyn Output>,
+    pub(super) counters: Arc<ScrapeCounters>,
+}
+
+/// What the API reads of a target.
+pub(super) struct Status {
+    pub(super) view: Mutex<TargetView>,
+    pub(super) metadata: Mutex<MetadataStore>,
+}
+
+/// How a page was taken.
+struct Taken {
+    samples: usize,
+    kept: usize,
+    added: usize,
+}
+
+/// A target with everything that its scrapes keep.
+pub(super) struct Scrape {
+    shared: Shared,
+    target: Target,
+    status: Arc<Status>,
+    group: GroupId,
+    report: Report,
+    cache: SeriesCache,
+    batch: Batch,
+    irregular: Vec<Irregular>,
+}
+
+impl Scrape {
+    pub(super) fn new(shared: Shared, target: Target) -> Self {
+        let view = TargetView {
+            job: target.job.job_name.clone(),
+            instance: target.labels.get("instance").to_owned(),
+            labels: target.labels.clone(),
+            discovered: target.discovered.clone(),
+            url: target.url.clone(),
+            health: Health::Unknown,
+            last_error: String::new(),
+            last_scrape: 0,
+            last_duration: Duration::ZERO,
+            last_samples: 0,
+            interval: target.job.interval,
+            timeout: target.job.timeout,
+        };
+        let group = shared.output.register_group(&format!("{} {}", view.job, view.instance));
+        let report = Report::new(&target.labels, &*shared.intern);
+        let status = Arc::new(Status { view: Mutex::new(view), metadata: Mutex::default() });
+        let batch = Batch::new(group, 0);
+        Self { shared, target, status, group, report, cache: SeriesCache::default(), batch, irregular: Vec::new() }
+    }
+
+    pub(super) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// Scrapes at every slot until told to stop, then ends the target's series.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let offset = self.target.offset();
+        let source = self.shared.output.register_source(self.target.job.interval, offset);
+        let mut slots = Slots::new(self.shared.clock.clone(), self.target.job.interval, offset);
+        while let Some(slot) = slots.wait(&mut stop).await {
+            tokio::select! {
+                () = self.scrape(slot) => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+            self.shared.output.done(source, slot);
+            self.shared.counters.missed.fetch_add(slots.advance(), Ordering::Relaxed);
+        }
+        self.shared.output.unregister_source(source);
+        self.shared.output.end_group(self.group, self.shared.clock.now());
+        self.cache.release_all(&*self.shared.intern);
+        self.report.release(&*self.shared.intern);
+    }
+
+    /// Scrapes once, as of `slot`. A failure ends the series of the page (they are missing from the batch) and says `up` 0.
+    pub(super) async fn scrape(&mut self, slot: Timestamp) {
+        let timer = Stopwatch::start();
+        let result = match self.shared.client.send(self.request()).await {
+            Ok(response) => self.take(&response, slot),
+            Err(error) => Err(error.to_string()),
+        };
+        let duration = timer.elapsed();
+        let counters = &self.shared.counters;
+        counters.scrapes.fetch_add(1, Ordering::Relaxed);
+        let (up, taken, error) = match result {
+            Ok(taken) => (true, taken, String::new()),
+            Err(error) => {
+                counters.failures.fetch_add(1, Ordering::Relaxed);
+                self.batch = Batch::new(self.group, slot);
+                self.irregular.clear();
+                (false, Taken { samples: 0, kept: 0, added: 0 }, error)
+            }
+        };
+        counters.samples.fetch_add(taken.kept as u64, Ordering::Relaxed);
+        let outcome = Outcome {
+            up,
+            seconds: duration.as_secs_f64(),
+            scraped: taken.samples,
+            kept: taken.kept,
+            added: taken.added,
+        };
+        {
+            let mut view = self.status.view.lock();
+            view.health = if up { Health::Up } else { Health::Down };
+            view.last_error = error;
+            view.last_scrape = slot;
+            view.last_duration = duration;
+            view.last_samples = taken.samples;
+        }
+        let mut next = Batch::new(self.group, slot);
+        next.floats.reserve(self.batch.floats.len() + 5);
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        self.report.append(&outcome, &mut batch);
+        self.shared.output.push(batch);
+        for item in self.irregular.drain(..) {
+            self.shared.output.push_irregular(item);
+        }
+    }
+
+    fn request(&self) -> HttpRequest {
+        let job = &self.target.job;
+        let timeout = HeaderValue::from_str(&job.timeout.as_secs_f64().to_string());
+        let mut request = HttpRequest::get(self.target.url.as_str())
+            .timeout(job.timeout)
+            .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        request.max_body = job.body_size_limit;
+        if let Ok(timeout) = timeout {
+            request = request.header(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), timeout);
+        }
+        if let Some(Ok(mut token)) = job.bearer_token.as_ref().map(|t| HeaderValue::from_str(&format!("Bearer {t}"))) {
+            token.set_sensitive(true);
+            request = request.header(AUTHORIZATION, token);
+        }
+        request
+    }
+
+    fn take(&mut self, response: &HttpResponse, slot: Timestamp) -> Result<Taken, String> {
+        if !response.status.is_success() {
+            return Err(format!("server returned HTTP status {}", response.status));
+        }
+        let text = std::str::from_utf8(&response.body).map_err(|error| format!("the page is not UTF-8: {error}"))?;
+        self.shared.counters.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+        self.batch.ts = slot;
+        self.batch.floats.clear();
+        self.cache.begin();
+        let mut metadata = self.status.metadata.lock();
+        let mut sink = PageSink {
+            target: &self.target,
+            cache: &mut self.cache,
+            metadata: &mut metadata,
+            intern: &*self.shared.intern,
+            batch: &mut self.batch,
+            irregular: &mut self.irregular,
+            samples: 0,
+            duplicates: 0,
+            refused: 0,
+        };
+        let result = parse(text, Format::of_content_type(response.content_type()), &mut sink);
+        let (samples, duplicates, refused) = (sink.samples, sink.duplicates, sink.refused);
+        drop(metadata);
+        result.map_err(|error| error.to_string())?;
+        let added = self.cache.finish(&*self.shared.intern);
+        self.shared.counters.duplicates.fetch_add(duplicates, Ordering::Relaxed);
+        self.shared.counters.refused.fetch_add(refused, Ordering::Relaxed);
+        let lost = usize::try_from(duplicates + refused).unwrap_or(0);
+        Ok(Taken { samples, kept: samples.saturating_sub(lost), added })
+    }
+}

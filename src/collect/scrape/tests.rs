@@ -1,0 +1,227 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::fake::{Recorder, serve, set};
+use super::run::{Scrape, Shared};
+use super::target::Target;
+use super::{Health, ScrapeConfig, Scraper, StaticTarget};
+use crate::clock::Clock;
+use crate::model::MetricKind;
+use crate::net::HttpClient;
+
+const REPORT: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
+
+fn job(address: &str) -> ScrapeConfig {
+    let target = StaticTarget { address: address.to_owned(), labels: vec![("zone".to_owned(), "a".to_owned())] };
+    ScrapeConfig { job_name: "app".to_owned(), targets: vec![target], ..ScrapeConfig::default() }
+}
+
+fn scrape(recorder: &Arc<Recorder>, job: &ScrapeConfig) -> Scrape {
+    let shared = Shared {
+        client: HttpClient::default(),
+        clock: Clock::System,
+        intern: Arc::clone(recorder) as _,
+        output: Arc::clone(recorder) as _,
+        counters: Arc::default(),
+    };
+    Scrape::new(shared, Target::all(std::slice::from_ref(job)).remove(0))
+}
+
+/// One scrape of a page; instance and zone are cut from the lines.
+async fn once(change: impl FnOnce(&mut ScrapeConfig), kind: &str, page: &str) -> (Vec<String>, Vec<String>, String) {
+    let (address, pages) = serve().await;
+    set(&pages, "/metrics", 200, kind, page);
+    let mut job = job(&address.to_string());
+    change(&mut job);
+    let recorder = Arc::new(Recorder::default());
+    let mut scrape = scrape(&recorder, &job);
+    scrape.scrape(5_000).await;
+    let cut = |lines: Vec<String>| {
+        let tail = format!("instance=\"{address}\", job=\"app\"");
+        lines.into_iter().map(|line| line.replace(&tail, "T").replace(", zone=\"a\"", "")).collect::<Vec<_>>()
+    };
+    let error = scrape.status().view.lock().last_error.clone();
+    (cut(recorder.last(&REPORT)), cut(recorder.irregular_lines()), error)
+}
+
+#[tokio::test]
+async fn pages_become_samples() {
+    let cases: &[(&str, &str, &[&str], &[&str])] = &[
+        ("text/plain", "a 1\nb{x=\"1\"} 2", &["a{T} 1", "b{T, x=\"1\"} 2"], &[]),
+        ("text/plain", "a{job=\"mine\"} 1", &["a{exported_job=\"mine\", T} 1"], &[]),
+        (
+            "text/plain",
+            "a{job=\"x\",exported_job=\"y\"} 1",
+            &["a{exported_exported_job=\"x\", exported_job=\"y\", T} 1"],
+            &[],
+        ),
+        ("text/plain", "a 1\na 2\na{} 3", &["a{T} 1"], &[]),
+        ("text/plain", "a 1 1500\nb 2", &["b{T} 2"], &["a{T} 1 @1500"]),
+        (
+            "application/openmetrics-text; version=1.0.0",
+            "# TYPE a counter\na_total 1 1.5\na_created 3\n# EOF",
+            &[],
+            &["a_total{T} 1 @1500"],
+        ),
+        ("", "a 1", &["a{T} 1"], &[]),
+    ];
+    for (kind, page, floats, irregular) in cases {
+        let (found, found_irregular, error) = once(|_| {}, kind, page).await;
+        assert_eq!((found, found_irregular, error.as_str()), (strings(floats), strings(irregular), ""), "{page}");
+    }
+    let (found, _, _) = once(|job| job.honor_labels = true, "", "a{job=\"mine\"} 1").await;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("job=\"mine\"") && !found[0].contains("exported"), "{found:?}");
+    let (found, irregular, _) = once(|job| job.honor_timestamps = false, "", "a 1 1500").await;
+    assert_eq!((found, irregular.len()), (strings(&["a{T} 1"]), 0));
+}
+
+fn strings(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_bad_page_fails_the_scrape() {
+    type Change = fn(&mut ScrapeConfig);
+    let cases: &[(Change, &str, &str)] = &[
+        (|_| {}, "a 1\nb x", "line 2: expected a value after the series, found \"x\""),
+        (|_| {}, "a{b=\"1\" 1", "line 1: expected }"),
+        (|job| job.sample_limit = 1, "a 1\nb 1", "line 2: expected at most 1 samples (sample_limit)"),
+        (|job| job.body_size_limit = 5, "a 1\nb 1", "larger than 5 bytes"),
+        (|job| job.metrics_path = "/other".to_owned(), "a 1", "server returned HTTP status 404 Not Found"),
+    ];
+    for (change, page, expected) in cases {
+        let (floats, irregular, error) = once(change, "text/plain", page).await;
+        assert!(error.contains(expected), "{page}: {error}");
+        assert_eq!((floats.len(), irregular.len()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_steady_page_interns_nothing_and_a_failure_ends_its_series() {
+    let (address, pages) = serve().await;
+    let recorder = Arc::new(Recorder::default());
+    let mut scrape = scrape(&recorder, &job(&address.to_string()));
+    let page = "# HELP a Some \\\\ help.\n# TYPE a counter\na{x=\"1\"} 1\na{x=\"2\"} 2\n";
+    set(&pages, "/metrics", 200, "text/plain", page);
+    scrape.scrape(1_000).await;
+    let interned = recorder.interned.load(Ordering::Relaxed);
+    assert_eq!(report(&recorder), [1.0, 2.0, 2.0, 2.0]);
+    // Another order and one line less are no new series.
+    set(&pages, "/metrics", 200, "text/plain", "a{x=\"2\"} 2\na{x=\"1\"} 1\n");
+    scrape.scrape(2_000).await;
+    set(&pages, "/metrics", 200, "text/plain", "a{x=\"2\"} 2\n");
+    scrape.scrape(3_000).await;
+    assert_eq!(recorder.interned.load(Ordering::Relaxed), interned);
+    assert_eq!(report(&recorder), [1.0, 1.0, 1.0, 0.0]);
+    set(&pages, "/metrics", 500, "text/plain", "");
+    scrape.scrape(4_000).await;
+    assert_eq!(report(&recorder), [0.0, 0.0, 0.0, 0.0]);
+    let status = scrape.status();
+    let view = status.view.lock().clone();
+    assert_eq!((view.health, view.last_scrape, view.instance), (Health::Down, 4_000, address.to_string()));
+    let metadata = status.metadata.lock().list();
+    assert_eq!(metadata.len(), 1);
+    assert_eq!((metadata[0].0.as_str(), metadata[0].1.kind), ("a", MetricKind::Counter));
+    assert_eq!(metadata[0].1.help, "Some \\ help.");
+}
+
+/// `up`, scraped, kept and added of the newest batch.
+fn report(recorder: &Recorder) -> [f64; 4] {
+    let lines = recorder.last(&[]);
+    ["up{", "scrape_samples_scraped{", "scrape_samples_post", "scrape_series_added{"].map(|name| {
+        let line = lines.iter().find(|line| line.starts_with(name)).expect("reported");
+        line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
+    })
+}
+
+#[tokio::test]
+async fn gone_series_leave_the_cache() {
+    let (address, pages) = serve().await;
+    let recorder = Arc::new(Recorder::default());
+    let mut scrape = scrape(&recorder, &job(&address.to_string()));
+    for round in 0..400i64 {
+        set(&pages, "/metrics", 200, "text/plain", &format!("a{{round=\"{round}\"}} 1\n"));
+        scrape.scrape(round).await;
+    }
+    assert!(recorder.living() < 260, "{} series live", recorder.living());
+    // A page that is new each time may not pile up until the next regular search.
+    for round in 0..8i64 {
+        let page: String = (0..500).map(|index| format!("b{{round=\"{round}-{index}\"}} 1\n")).collect();
+        set(&pages, "/metrics", 200, "text/plain", &page);
+        scrape.scrape(1_000 + round).await;
+    }
+    assert!(recorder.living() < 3_000, "{} series live", recorder.living());
+}
+
+/// Waits for batches until `what` is true.
+async fn wait_for(recorder: &Recorder, scraper: &Scraper, what: impl Fn(&Scraper) -> bool) {
+    let wait = async {
+        loop {
+            let pushed = recorder.pushed.notified();
+            if what(scraper) {
+                return;
+            }
+            pushed.await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(10), wait).await;
+    assert!(in_time.is_ok(), "{:?}", scraper.views());
+}
+
+#[tokio::test]
+async fn reload_keeps_what_stays_and_ends_what_goes() {
+    let (address, pages) = serve().await;
+    set(&pages, "/metrics", 200, "text/plain", "a 1\n");
+    set(&pages, "/metrics?x=%26&x=b", 200, "text/plain", "b 1\n");
+    let recorder = Arc::new(Recorder::default());
+    let runtime = tokio::runtime::Handle::current();
+    let (intern, output) = (Arc::clone(&recorder) as _, Arc::clone(&recorder) as _);
+    let scraper = Scraper::new(HttpClient::default(), Clock::System, intern, output, runtime);
+    let interval = Duration::from_millis(100);
+    let first = ScrapeConfig { interval, timeout: interval, ..job(&address.to_string()) };
+    let params = vec![("x".to_owned(), vec!["&".to_owned(), "b".to_owned()])];
+    let second = ScrapeConfig { job_name: "other".to_owned(), params, ..first.clone() };
+    scraper.reload(vec![first.clone(), second.clone()]).await;
+    wait_for(&recorder, &scraper, |scraper| scraper.views().iter().all(|view| view.health == Health::Up)).await;
+    let views = scraper.views();
+    assert_eq!(views.iter().map(|view| view.job.as_str()).collect::<Vec<_>>(), ["app", "other"]);
+    assert_eq!(views[1].discovered.get("__param_x"), "&");
+    scraper.reload(vec![second.clone()]).await;
+    assert_eq!(recorder.ended.lock().len(), 1);
+    assert_eq!(scraper.views().len(), 1);
+    assert_eq!(scraper.views()[0].health, Health::Up, "what stays keeps its state");
+    scraper.shutdown().await;
+    assert_eq!(recorder.ended.lock().len(), 2);
+    assert_eq!(recorder.living(), 0);
+    let batches = recorder.batches.lock();
+    let slots: Vec<i64> = batches.iter().filter(|batch| batch.group.0 == 0).map(|batch| batch.ts).collect();
+    assert!(slots.windows(2).all(|pair| (pair[1] - pair[0]) % 100 == 0 && pair[1] > pair[0]), "{slots:?}");
+}
+
+#[test]
+fn configurations_are_checked_all_at_once() {
+    let good = ScrapeConfig { job_name: "a".to_owned(), ..ScrapeConfig::default() };
+    let bad = ScrapeConfig {
+        job_name: "a".to_owned(),
+        interval: Duration::from_millis(10),
+        timeout: Duration::from_secs(2),
+        scheme: "https".to_owned(),
+        metrics_path: "metrics".to_owned(),
+        targets: vec![StaticTarget {
+            address: "http://x/".to_owned(),
+            labels: vec![("a-b".to_owned(), String::new())],
+        }],
+        ..ScrapeConfig::default()
+    };
+    assert_eq!(ScrapeConfig::validate(std::slice::from_ref(&good)), []);
+    let problems = ScrapeConfig::validate(&[good, bad]);
+    assert_eq!(problems.len(), 7, "{problems:#?}");
+}

@@ -1,0 +1,198 @@
+//! Properties of network interfaces, from `/sys/class/net`. Slow to change, so read on a slower slot than the rest.
+
+use std::path::{Path, PathBuf};
+
+use regex::bytes::Regex;
+
+use super::bytes::{hex, label, signed, words};
+use super::netdev::MAX_INTERFACES;
+use super::report::{Trouble, unread};
+use super::roots::Roots;
+use super::source::read_once;
+use crate::collect::catalogue::{counter, gauge};
+use crate::collect::emit::{Emit, Slot, Table};
+use crate::collect::{CollectError, Collector, Reading};
+use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
+
+const DEVICE: &[&str] = &["device"];
+const MAX: u32 = MAX_INTERFACES as u32;
+
+macro_rules! property {
+    ($kind:ident $name:literal $unit:literal) => {
+        $kind(concat!("node_network_", $name), $unit, concat!("Network device property: ", $name), DEVICE, MAX)
+    };
+}
+
+/// The first two come from several files, the others from one each.
+pub(super) static FAMILIES: [FamilyDesc; 19] = [
+    gauge("node_network_up", "", "Value is 1 if operstate is 'up', 0 otherwise.", DEVICE, MAX),
+    gauge(
+        "node_network_info",
+        "",
+        "Non-numeric data from /sys/class/net/<iface>, value is always 1.",
+        &["device", "address", "broadcast", "duplex", "operstate", "ifalias"],
+        MAX,
+    ),
+    property!(gauge "address_assign_type" ""),
+    property!(gauge "carrier" ""),
+    property!(counter "carrier_changes_total" ""),
+    property!(counter "carrier_up_changes_total" ""),
+    property!(counter "carrier_down_changes_total" ""),
+    property!(gauge "device_id" ""),
+    property!(gauge "dormant" ""),
+    property!(gauge "flags" ""),
+    property!(gauge "iface_id" ""),
+    property!(gauge "iface_link" ""),
+    property!(gauge "iface_link_mode" ""),
+    property!(gauge "mtu_bytes" "bytes"),
+    property!(gauge "name_assign_type" ""),
+    property!(gauge "net_dev_group" ""),
+    property!(gauge "speed_bytes" "bytes"),
+    property!(gauge "transmit_queue_length" ""),
+    property!(gauge "protocol_type" ""),
+];
+
+/// Files of the families from the third on.
+const FILES: [&str; 17] = [
+    "addr_assign_type",
+    "carrier",
+    "carrier_changes",
+    "carrier_up_count",
+    "carrier_down_count",
+    "dev_id",
+    "dormant",
+    "flags",
+    "ifindex",
+    "iflink",
+    "link_mode",
+    "mtu",
+    "name_assign_type",
+    "netdev_group",
+    "speed",
+    "tx_queue_len",
+    "type",
+];
+const INFO: [&str; 5] = ["address", "broadcast", "duplex", "operstate", "ifalias"];
+const OPERSTATE: usize = 3;
+
+/// The collector.
+pub(super) struct NetClass {
+    root: PathBuf,
+    exclude: Option<Regex>,
+    buffer: Vec<u8>,
+    /// What `node_network_info` said last: its series ends when a label changes.
+    interfaces: Table<[Vec<u8>; 5]>,
+}
+
+impl NetClass {
+    pub(super) fn new(roots: &Roots, exclude: Option<Regex>) -> Self {
+        let interfaces = Table::new(FAMILIES.len(), MAX_INTERFACES);
+        Self { root: roots.sys.join("class/net"), exclude, buffer: Vec::new(), interfaces }
+    }
+
+    fn interface(&mut self, name: &[u8], folder: &Path, emit: &mut Emit<'_>) -> bool {
+        let Some(row) = self.interfaces.row(name, Default::default) else { return false };
+        let device = label(name);
+        let [up, info, numbers @ ..] = row.slots.as_mut_slice() else { return false };
+        let [up_desc, info_desc, number_descs @ ..] = &FAMILIES;
+        let mut changed = *info == Slot::New;
+        for (known, file) in row.state.iter_mut().zip(INFO) {
+            let value = read_once(&folder.join(file), &mut self.buffer).unwrap_or_default().trim_ascii();
+            if known.as_slice() != value {
+                known.clear();
+                known.extend_from_slice(value);
+                changed = true;
+            }
+        }
+        if changed {
+            emit.release(&[std::mem::take(info)]);
+        }
+        let [address, broadcast, duplex, operstate, ifalias] = row.state.each_ref().map(|value| label(value));
+        emit.put(info, info_desc, &[&device, &address, &broadcast, &duplex, &operstate, &ifalias], 1.0);
+        let is_up = row.state[OPERSTATE].as_slice() == b"up";
+        emit.put(up, up_desc, &[&device], if is_up { 1.0 } else { 0.0 });
+        for ((slot, desc), file) in numbers.iter_mut().zip(number_descs).zip(FILES) {
+            let bytes = read_once(&folder.join(file), &mut self.buffer).ok();
+            emit.put_opt(slot, desc, &[&device], bytes.and_then(|bytes| property(file, bytes)));
+        }
+        true
+    }
+}
+
+impl Collector for NetClass {
+    fn name(&self) -> &'static str {
+        "netclass"
+    }
+
+    fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+        let mut emit = Emit::new("node", intern, out);
+        let mut trouble = Trouble::default();
+        let entries = match std::fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) => return unread("netclass", &self.root, &error),
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.as_encoded_bytes();
+            let folder = entry.path();
+            // `bonding_masters` is a file among the folders.
+            if self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(name)) || !folder.is_dir() {
+                continue;
+            }
+            if !self.interface(name, &folder, &mut emit) {
+                trouble.note(|| format!("more than {MAX_INTERFACES} interfaces"));
+            }
+        }
+        self.interfaces.end_tick(&emit);
+        Ok(trouble.reading())
+    }
+}
+
+/// The number of one file; an interface that is down has no carrier and no speed (EINVAL, or -1).
+fn property(file: &str, bytes: &[u8]) -> Option<f64> {
+    let word = words(bytes).next()?;
+    let value = hex(word).map(|value| value as f64).or_else(|| signed(word).map(|value| value as f64))?;
+    match file {
+        "speed" if value < 0.0 => None,
+        // Megabits to bytes a second.
+        "speed" => Some(value * 1e6 / 8.0),
+        _ => Some(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NetClass;
+    use crate::collect::system::Roots;
+    use crate::collect::testing::{Interner, collect, put};
+
+    #[test]
+    fn properties_of_an_interface() {
+        let root = tempfile::tempdir().unwrap();
+        let intern = Interner::default();
+        let mut net = NetClass::new(&Roots::under(root.path()), None);
+        assert!(matches!(collect(&mut net, &intern, 0).1, Ok(crate::collect::Reading::Unavailable(_))));
+        let eth0 = "sys/class/net/eth0";
+        for (file, text) in
+            [("operstate", "up\n"), ("address", "02:fc\n"), ("flags", "0x1003\n"), ("speed", "10000\n"), ("mtu", "x\n")]
+        {
+            put(root.path(), &format!("{eth0}/{file}"), text);
+        }
+        put(root.path(), "sys/class/net/bonding_masters", "");
+        let (page, _) = collect(&mut net, &intern, 0);
+        let found: Vec<(&str, f64)> = page.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let info = r#"node_network_info{address="02:fc", device="eth0", operstate="up"}"#;
+        let expected = [
+            (r#"node_network_flags{device="eth0"}"#, 4099.0),
+            (info, 1.0),
+            (r#"node_network_speed_bytes{device="eth0"}"#, 1.25e9),
+            (r#"node_network_up{device="eth0"}"#, 1.0),
+        ];
+        assert_eq!(found, expected);
+        put(root.path(), &format!("{eth0}/operstate"), "down\n");
+        put(root.path(), &format!("{eth0}/speed"), "-1\n");
+        let (page, _) = collect(&mut net, &intern, 0);
+        assert_eq!(page[r#"node_network_up{device="eth0"}"#], 0.0);
+        assert!(!page.contains_key(info) && page.len() == 3 && intern.released() == 1);
+    }
+}

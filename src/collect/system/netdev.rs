@@ -1,0 +1,125 @@
+//! Network interfaces, from `/proc/net/dev`.
+
+use regex::bytes::Regex;
+
+use super::bytes::{label, lines, number, words};
+use super::report::{Trouble, unread};
+use super::roots::Roots;
+use super::source::Source;
+use crate::collect::catalogue::counter;
+use crate::collect::emit::{Emit, Table};
+use crate::collect::{CollectError, Collector, Reading};
+use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
+
+/// Interfaces that are watched at most; a host of many containers has hundreds.
+pub(super) const MAX_INTERFACES: usize = 1024;
+
+macro_rules! statistics {
+    ($($name:literal $unit:literal),* $(,)?) => {
+        [$(counter(
+            concat!("node_network_", $name, "_total"),
+            $unit,
+            concat!("Network device statistic ", $name, "."),
+            &["device"],
+            MAX_INTERFACES as u32,
+        )),*]
+    };
+}
+
+/// Families in the order of the columns of the file.
+pub(super) static FAMILIES: [FamilyDesc; 16] = statistics![
+    "receive_bytes" "bytes", "receive_packets" "", "receive_errs" "", "receive_drop" "", "receive_fifo" "",
+    "receive_frame" "", "receive_compressed" "", "receive_multicast" "", "transmit_bytes" "bytes",
+    "transmit_packets" "", "transmit_errs" "", "transmit_drop" "", "transmit_fifo" "", "transmit_colls" "",
+    "transmit_carrier" "", "transmit_compressed" "",
+];
+
+/// The collector.
+pub(super) struct NetDev {
+    source: Source,
+    exclude: Option<Regex>,
+    /// Whether the name is one that we leave out, decided once an interface.
+    interfaces: Table<bool>,
+}
+
+impl NetDev {
+    pub(super) fn new(roots: &Roots, exclude: Option<Regex>) -> Self {
+        let source = Source::new(roots.proc.join("net/dev"));
+        Self { source, exclude, interfaces: Table::new(FAMILIES.len(), MAX_INTERFACES) }
+    }
+}
+
+impl Collector for NetDev {
+    fn name(&self) -> &'static str {
+        "netdev"
+    }
+
+    fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+        let mut emit = Emit::new("node", intern, out);
+        let mut trouble = Trouble::default();
+        if let Err(error) = self.source.read() {
+            return unread("netdev", self.source.path(), &error);
+        }
+        let (path, bytes) = self.source.last();
+        for line in lines(bytes).filter(|line| !line.contains(&b'|')) {
+            let Some((name, columns)) = interface(line) else {
+                trouble.bad_line(path, line, "`name:` and sixteen counters");
+                continue;
+            };
+            let exclude = &self.exclude;
+            let Some(row) = self.interfaces.row(name, || exclude.as_ref().is_some_and(|e| e.is_match(name))) else {
+                trouble.note(|| format!("{}: more than {MAX_INTERFACES} interfaces", path.display()));
+                continue;
+            };
+            if row.state {
+                continue;
+            }
+            let device = label(name);
+            for ((slot, desc), column) in row.slots.iter_mut().zip(&FAMILIES).zip(columns) {
+                emit.put(slot, desc, &[&device], column as f64);
+            }
+        }
+        self.interfaces.end_tick(&emit);
+        Ok(trouble.reading())
+    }
+}
+
+/// Old kernels write no blank after the colon; an alias (`eth0:1`) has colons in its name.
+fn interface(line: &[u8]) -> Option<(&[u8], [u64; 16])> {
+    let colon = line.iter().rposition(|byte| *byte == b':')?;
+    let name = words(line.get(..colon)?).next()?;
+    let mut fields = words(line.get(colon + 1..)?);
+    let mut columns = [0; 16];
+    for column in &mut columns {
+        *column = number(fields.next()?)?;
+    }
+    Some((name, columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NetDev;
+    use crate::collect::Reading;
+    use crate::collect::system::Roots;
+    use crate::collect::testing::{Interner, collect, put};
+
+    #[test]
+    fn interfaces_come_and_go() {
+        let root = tempfile::tempdir().unwrap();
+        let mut net = NetDev::new(&Roots::under(root.path()), Some(regex::bytes::Regex::new("^veth").unwrap()));
+        let intern = Interner::default();
+        let head = "Inter-| Receive | Transmit\n face |bytes packets|bytes\n";
+        let zeros = "0 0 0 0 0 0 0 0 0 0 0 0 0 0";
+        put(root.path(), "proc/net/dev", &format!("{head}  eth0:12 {zeros} 7\n lo: 1 2 3\nveth1: 1 {zeros} 1\n"));
+        let (page, result) = collect(&mut net, &intern, 0);
+        assert!(matches!(result, Ok(Reading::Degraded(text)) if text.contains("lo: 1 2 3")));
+        assert_eq!(page.len(), 16);
+        assert_eq!(page[r#"node_network_receive_bytes_total{device="eth0"}"#], 12.0);
+        assert_eq!(page[r#"node_network_transmit_compressed_total{device="eth0"}"#], 7.0);
+        put(root.path(), "proc/net/dev", &format!("{head}wg0: 1 {zeros} 1\neth0: 13 {zeros} 7\n"));
+        assert_eq!(collect(&mut net, &intern, 0).0.len(), 32);
+        assert_eq!(intern.count(), 32, "eth0 kept its series");
+        put(root.path(), "proc/net/dev", head);
+        assert!(collect(&mut net, &intern, 0).0.is_empty());
+    }
+}

@@ -1,0 +1,134 @@
+//! Which processes form which group, in process-exporter's words.
+
+use regex::Regex;
+
+use super::template::{NameTemplate, TemplateError};
+
+/// Configuration of the worker collector.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Tried in order for each process; the first that matches decides.
+    pub groups: Vec<WorkerMatcher>,
+}
+
+/// Processes that belong to one group. Kinds of selectors are joined by AND; at least one kind must be given.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerMatcher {
+    /// Name of the group: text, or a template with `{{.Comm}}`, `{{.ExeBase}}`, `{{.ExeFull}}`, `{{.PID}}` and
+    /// `{{.Matches.x}}` for a named capture of `cmdline`. Empty means `{{.ExeBase}}`.
+    pub name: String,
+    /// One of these is the process's name as the kernel has it (at most 15 bytes; longer entries are cut to that).
+    pub comm: Vec<String>,
+    /// One of these is the first argument: its last path part, or all of it when the entry has a slash.
+    pub exe: Vec<String>,
+    /// All of these match the arguments joined by blanks.
+    pub cmdline: Vec<Regex>,
+    /// One of these is the kernel's name of the parent process.
+    pub parent: Vec<String>,
+    /// Descendants that match nothing themselves belong to the group too.
+    pub children: bool,
+    /// Shown with 0 processes when none runs; false for the built-in guesses, which appear when they are seen.
+    pub declared: bool,
+}
+
+/// What is wrong with a matcher.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerConfigError {
+    /// It would match every process.
+    #[error("worker group {name:?} selects nothing: give it comm, exe, cmdline or parent")]
+    NoSelector {
+        /// Its name.
+        name: String,
+    },
+    /// Its name is not a template.
+    #[error("name of worker group {name:?}: {source}")]
+    Name {
+        /// The name as written.
+        name: String,
+        /// What is wrong with it.
+        source: TemplateError,
+    },
+}
+
+impl Default for WorkerConfig {
+    /// Well-known servers, trainers and agents of AI work, each shown once it has been seen.
+    fn default() -> Self {
+        Self { groups: well_known() }
+    }
+}
+
+impl WorkerConfig {
+    /// All that is wrong, in order.
+    pub fn problems(&self) -> Vec<WorkerConfigError> {
+        self.groups.iter().filter_map(|matcher| matcher.problem()).collect()
+    }
+}
+
+impl WorkerMatcher {
+    fn problem(&self) -> Option<WorkerConfigError> {
+        let name = self.name.clone();
+        if self.comm.is_empty() && self.exe.is_empty() && self.cmdline.is_empty() && self.parent.is_empty() {
+            return Some(WorkerConfigError::NoSelector { name });
+        }
+        NameTemplate::parse(&self.name).err().map(|source| WorkerConfigError::Name { name, source })
+    }
+}
+
+fn well_known() -> Vec<WorkerMatcher> {
+    let comm = |name: &str, comms: &[&str]| WorkerMatcher {
+        name: name.to_owned(),
+        comm: comms.iter().map(|&comm| comm.to_owned()).collect(),
+        children: true,
+        ..WorkerMatcher::default()
+    };
+    let cmdline = |name: &str, pattern: &str| WorkerMatcher {
+        name: name.to_owned(),
+        cmdline: vec![Regex::new(pattern).expect("a constant pattern, compiled by every test")],
+        children: true,
+        ..WorkerMatcher::default()
+    };
+    vec![
+        comm("llama-server", &["llama-server"]),
+        comm("llama-swap", &["llama-swap"]),
+        comm("ollama", &["ollama", "ollama_llama_server"]),
+        comm("lm-studio", &["lm-studio", "LM Studio", "llmster"]),
+        comm("triton", &["tritonserver"]),
+        comm("tgi", &["text-generation-launcher", "text-generation-router"]),
+        cmdline("vllm", r"(^|[/ ])vllm( |$)|\bvllm\.entrypoints\.|^VLLM::"),
+        cmdline("sglang", r"^sglang::|\bsglang\.launch_server\b|\bsglang_router\b|(^|/)sglang serve"),
+        cmdline("litellm", r"(^|[/ ])litellm( |$)"),
+        cmdline("comfyui", r"(?i)python[^ ]* .*\bcomfyui\b"),
+        cmdline("mcp-server", r"@modelcontextprotocol/|\bmcp[-_]server\b|\bserver-mcp\b"),
+        comm("agent", &["claude", "codex", "opencode", "aider", "gemini", "goose"]),
+        cmdline("jupyter", r"\bjupyter-(lab|notebook|server)\b|\bipykernel_launcher\b"),
+        cmdline(
+            "training",
+            r"(^|[/ ])(torchrun|deepspeed|accelerate)( |$)|\btorch\.distributed\.(run|launch)\b|python[^ ]* (-\S+ )*\S*(train|finetune)\w*\.py",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WorkerConfig, WorkerMatcher};
+
+    #[test]
+    fn problems_are_told_all_at_once() {
+        assert_eq!(WorkerConfig::default().problems(), []);
+        let comm = || vec!["x".to_owned()];
+        let groups = vec![
+            WorkerMatcher { name: "a".into(), ..WorkerMatcher::default() },
+            WorkerMatcher { name: "{{.Pid}}".into(), comm: comm(), ..WorkerMatcher::default() },
+            WorkerMatcher { name: "{{.Comm".into(), comm: comm(), ..WorkerMatcher::default() },
+        ];
+        let text: Vec<String> = WorkerConfig { groups }.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            text,
+            [
+                r#"worker group "a" selects nothing: give it comm, exe, cmdline or parent"#,
+                r#"name of worker group "{{.Pid}}": unknown field .Pid: expected .Comm, .ExeBase, .ExeFull, .PID or .Matches.NAME"#,
+                r#"name of worker group "{{.Comm": {{ without }}"#,
+            ]
+        );
+    }
+}

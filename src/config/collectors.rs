@@ -1,0 +1,91 @@
+//! The `collectors` section: which ones run, and how often.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::yaml::{Node, YamlErrors, nearest};
+
+/// The families of collectors that can be chosen.
+const FAMILIES: [(&str, CollectorFamily); 4] = [
+    ("system", CollectorFamily::System),
+    ("gpu", CollectorFamily::Gpu),
+    ("workers", CollectorFamily::Workers),
+    ("models", CollectorFamily::Models),
+];
+
+/// A family of collectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CollectorFamily {
+    /// The machine.
+    System,
+    /// Its GPUs.
+    Gpu,
+    /// Groups of processes.
+    Workers,
+    /// Model servers.
+    Models,
+}
+
+/// Which collectors run, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorsSection {
+    /// Families that run.
+    pub enabled: Vec<CollectorFamily>,
+    /// System collectors that do not run though their family does.
+    pub disabled: Vec<String>,
+    /// Intervals of single collectors.
+    pub intervals: BTreeMap<String, Duration>,
+}
+
+impl Default for CollectorsSection {
+    fn default() -> Self {
+        Self {
+            enabled: FAMILIES.iter().map(|(_, family)| *family).collect(),
+            disabled: Vec::new(),
+            intervals: BTreeMap::new(),
+        }
+    }
+}
+
+impl CollectorsSection {
+    /// Whether a family runs.
+    pub fn has(&self, family: CollectorFamily) -> bool {
+        self.enabled.contains(&family)
+    }
+}
+
+/// Reads the section; `names` are the collectors that exist.
+pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<CollectorsSection> {
+    let mut map = node.mapping(errors);
+    let mut section = CollectorsSection::default();
+    if let Some(enabled) = map.optional("enabled", errors, |node, errors| {
+        Some(node.list_of(errors, |item, errors| item.word(&FAMILIES, errors)))
+    }) {
+        section.enabled = enabled;
+    }
+    if let Some(disabled) = map.optional("disabled", errors, |node, errors| {
+        Some(node.list_of(errors, |item, errors| known(item.string(errors)?, item, errors, names)))
+    }) {
+        section.disabled = disabled;
+    }
+    map.optional("intervals", errors, |node, errors| {
+        for (name, value) in node.mapping(errors).pairs() {
+            let interval = value.positive_duration(errors);
+            if let (Some(name), Some(interval)) = (known(name.to_owned(), &value, errors, names), interval) {
+                section.intervals.insert(name, interval);
+            }
+        }
+        Some(())
+    });
+    map.finish(errors);
+    Some(section)
+}
+
+fn known(name: String, node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<String> {
+    if names.contains(&name.as_str()) {
+        return Some(name);
+    }
+    let error = node.error(format!("there is no collector {name:?}")).expected(format!("one of {}", names.join(", ")));
+    errors.push(error.suggest(nearest(&name, names.iter().copied())));
+    None
+}

@@ -1,0 +1,104 @@
+//! The configuration that is in force, as YAML for `/api/v1/status/config`; secrets are left out.
+
+use serde::Serialize;
+
+use crate::model::{Labels, format_duration};
+use crate::yaml;
+
+use super::Config;
+
+#[derive(Serialize)]
+struct Shown {
+    global: Global,
+    rule_files: Vec<String>,
+    storage: Storage,
+    scrape_configs: Vec<Job>,
+    models: Vec<Model>,
+    workers: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Global {
+    scrape_interval: String,
+    scrape_timeout: String,
+    evaluation_interval: String,
+    rule_query_offset: String,
+    external_labels: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Storage {
+    retention_size_bytes: u64,
+    retention_time: String,
+}
+
+#[derive(Serialize)]
+struct Job {
+    job_name: String,
+    scrape_interval: String,
+    scrape_timeout: String,
+    metrics_path: String,
+    scheme: String,
+    honor_labels: bool,
+    honor_timestamps: bool,
+    targets: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Model {
+    name: String,
+    url: String,
+}
+
+impl Config {
+    /// The configuration in force, defaults filled in; what is secret reads `<secret>`.
+    pub fn to_yaml(&self) -> String {
+        let shown = Shown {
+            global: self.shown_global(),
+            rule_files: self.rules.files.iter().map(|path| path.display().to_string()).collect(),
+            storage: Storage {
+                retention_size_bytes: self.storage.ring.retention_size_bytes,
+                retention_time: format_duration(self.storage.ring.retention_time),
+            },
+            scrape_configs: self.shown_jobs(),
+            models: self
+                .models
+                .iter()
+                .map(|target| Model { name: target.name.clone(), url: crate::net::without_userinfo(&target.url) })
+                .collect(),
+            workers: self.workers.groups.iter().map(|group| group.name.clone()).collect(),
+        };
+        yaml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+
+    fn shown_global(&self) -> Global {
+        Global {
+            scrape_interval: format_duration(self.global.scrape_interval),
+            scrape_timeout: format_duration(self.global.scrape_timeout),
+            evaluation_interval: format_duration(self.global.evaluation_interval),
+            rule_query_offset: format_duration(self.global.rule_query_offset),
+            external_labels: pairs(&self.global.external_labels),
+        }
+    }
+
+    fn shown_jobs(&self) -> Vec<Job> {
+        let shown = |job: &crate::collect::scrape::ScrapeConfig| Job {
+            job_name: job.job_name.clone(),
+            scrape_interval: format_duration(job.interval),
+            scrape_timeout: format_duration(job.timeout),
+            metrics_path: job.metrics_path.clone(),
+            scheme: job.scheme.clone(),
+            honor_labels: job.honor_labels,
+            honor_timestamps: job.honor_timestamps,
+            targets: job.targets.iter().map(|target| target.address.clone()).collect(),
+            authorization: job.bearer_token.is_some().then_some("<secret>"),
+        };
+        self.scrape.iter().map(shown).collect()
+    }
+}
+
+fn pairs(labels: &Labels) -> std::collections::BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

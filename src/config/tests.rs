@@ -1,0 +1,62 @@
+use super::{CollectorFamily, Config};
+
+/// A document and what its errors must contain, one entry an error; none means it is valid.
+const CASES: &[(&str, &[&str])] = &[
+    ("", &[]),
+    ("global: {scrape_interval: 5s, scrape_timeout: 2s}", &[]),
+    ("globl: {}", &["f.yml:1:1: globl: unknown key"]),
+    ("global: {scrape_intervall: 5s}", &["did you mean \"scrape_interval\""]),
+    ("global: {scrape_interval: 5}", &["f.yml:1:27"]),
+    ("global: {scrape_interval: 1s, scrape_timeout: 2s}", &["longer than the scrape interval"]),
+    ("global: {external_labels: {__name__: x}}", &["__name__"]),
+    ("storage: {retention: {size: 1GB, time: 15d}, durability: relaxed}", &[]),
+    ("storage: {retention: {size: 1}}", &["too small"]),
+    ("storage: {durability: maybe}", &["maybe"]),
+    ("collectors: {enabled: [system, gpuu]}", &["gpu"]),
+    ("collectors: {intervals: {cpuu: 1s}}", &["did you mean \"cpu\""]),
+    ("collectors: {enabled: []}", &[]),
+    ("workers: {groups: [{name: a}]}", &["selects nothing"]),
+    ("workers: {groups: [{name: a, cmdline: ['(']}]}", &["f.yml:1:40"]),
+    ("workers: {groups: [{name: a, comm: [x], children: false}]}", &[]),
+    ("models: {targets: [{name: a}]}", &["url"]),
+    ("models: {targets: [{name: a, url: 'http://127.0.0.1:1', runtime: lama}]}", &["llamacpp"]),
+    ("scrape_configs: [{job_name: a, static_configs: [{targets: ['h:1']}]}]", &[]),
+    ("scrape_configs: [{job_name: a}, {job_name: a}]", &["job_name once"]),
+    ("scrape_configs: [{job_name: a, scrape_interval: 1s, scrape_timeout: 5s}]", &["scrape_timeout"]),
+    ("scrape_configs: [{static_configs: [{target: []}]}]", &["job_name", "targets", "target: unknown key"]),
+    ("scrape_configs: [{job_name: a, relabel_configs: []}]", &["not part of this version"]),
+    ("a: 1\nb: 2\nglobal: {c: 3}", &["global.c", "f.yml:1:1", "f.yml:2:1"]),
+];
+
+#[test]
+fn documents_are_accepted_or_every_mistake_is_named() {
+    for (text, expected) in CASES {
+        let found = match Config::parse("f.yml", text) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(found.len(), expected.len(), "{text}\n{found:#?}");
+        for part in *expected {
+            assert!(found.iter().any(|error| error.contains(part)), "{text}\nlacks {part:?}\n{found:#?}");
+        }
+    }
+}
+
+#[test]
+fn sections_of_prometheus_that_do_nothing_yet_are_warned_about() {
+    let text = "alerting: {alertmanagers: []}\nremote_write: [{url: http://x}]\n";
+    let config = Config::parse("f.yml", text).expect("valid");
+    assert_eq!(config.warnings.len(), 2);
+}
+
+#[test]
+fn the_example_is_valid_and_shows_itself_without_secrets() {
+    let text = include_str!("../../examples/watchfire.yml");
+    let config = Config::parse("examples/watchfire.yml", text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.models.len(), 2);
+    assert!(config.collectors.has(CollectorFamily::Gpu));
+    assert!(config.to_yaml().contains("job_name: app"));
+    let text = "scrape_configs: [{job_name: a, authorization: {credentials: hunter2}}]";
+    let shown = Config::parse("f.yml", text).expect("valid").to_yaml();
+    assert!(!shown.contains("hunter2") && shown.contains("<secret>"), "{shown}");
+}

@@ -1,0 +1,32 @@
+//! The `workers` section, in process-exporter's words.
+
+use crate::collect::worker::{WorkerConfig, WorkerMatcher};
+use crate::yaml::{Node, YamlErrors};
+
+pub(super) fn workers(node: &Node<'_>, errors: &mut YamlErrors) -> Option<WorkerConfig> {
+    let mut map = node.mapping(errors);
+    let groups = map.optional("groups", errors, |node, errors| Some(node.list_of(errors, matcher)));
+    map.finish(errors);
+    Some(groups.map_or_else(WorkerConfig::default, |groups| WorkerConfig { groups }))
+}
+
+fn matcher(node: &Node<'_>, errors: &mut YamlErrors) -> Option<WorkerMatcher> {
+    let mut map = node.mapping(errors);
+    let matcher = WorkerMatcher {
+        name: map.optional("name", errors, Node::string).unwrap_or_default(),
+        comm: map.optional("comm", errors, Node::strings).unwrap_or_default(),
+        exe: map.optional("exe", errors, Node::strings).unwrap_or_default(),
+        cmdline: map
+            .optional("cmdline", errors, |node, errors| Some(node.list_of(errors, Node::regex)))
+            .unwrap_or_default(),
+        parent: map.optional("parent", errors, Node::strings).unwrap_or_default(),
+        children: map.optional("children", errors, Node::boolean).unwrap_or(true),
+        declared: true,
+    };
+    map.finish(errors);
+    let one = WorkerConfig { groups: vec![matcher] };
+    for problem in one.problems() {
+        errors.push(node.error(problem.to_string()));
+    }
+    one.groups.into_iter().next()
+}

@@ -1,0 +1,111 @@
+//! Escapes of label values and help texts, and names beyond the classic characters.
+
+use std::borrow::Cow;
+
+use crate::model::{Labels, is_classic_label_name, is_classic_metric_name};
+
+/// Appends `text` with `\`, newline and, when `quotes`, `"` escaped.
+pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
+    for byte in text.bytes() {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'"' if quotes => out.extend_from_slice(b"\\\""),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Appends a metric name as a metadata line has it: quoted when it is not classic.
+pub(super) fn push_name(out: &mut Vec<u8>, name: &str) {
+    if is_classic_metric_name(name) {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        push_quoted(out, name);
+    }
+}
+
+/// Appends `name{labels} `, everything of a sample line that stands before the value.
+pub(super) fn push_series(out: &mut Vec<u8>, name: &str, labels: &Labels) {
+    let classic = is_classic_metric_name(name);
+    if classic {
+        out.extend_from_slice(name.as_bytes());
+    }
+    if !classic || !labels.is_empty() {
+        out.push(b'{');
+        if !classic {
+            push_quoted(out, name);
+        }
+        for (at, (label, value)) in labels.iter().enumerate() {
+            if at > 0 || !classic {
+                out.push(b',');
+            }
+            if is_classic_label_name(label) {
+                out.extend_from_slice(label.as_bytes());
+            } else {
+                push_quoted(out, label);
+            }
+            out.push(b'=');
+            push_quoted(out, value);
+        }
+        out.push(b'}');
+    }
+    out.push(b' ');
+}
+
+fn push_quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    push_escaped(out, text, true);
+    out.push(b'"');
+}
+
+/// Undoes `\\`, `\n` and `\"`; any other backslash stands for itself, as Prometheus reads it.
+pub(super) fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('\\') => out.push('\\'),
+            Some('"') => out.push('"'),
+            Some(other) => {
+                out.push('\\');
+                out.push(other);
+            }
+            None => out.push('\\'),
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{push_series, unescape};
+    use crate::model::Labels;
+
+    #[test]
+    fn series_are_written_and_escapes_undone() {
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: &[Case<'_>] = &[
+            ("up", &[], "up "),
+            ("up", &[("b", "x\ny"), ("a", "\\\"")], r#"up{a="\\\"",b="x\ny"} "#),
+            ("my.metric", &[], r#"{"my.metric"} "#),
+            ("my.metric", &[("a.b", "1")], r#"{"my.metric","a.b"="1"} "#),
+        ];
+        for (name, labels, expected) in cases {
+            let mut out = Vec::new();
+            push_series(&mut out, name, &Labels::from_pairs(labels));
+            assert_eq!(String::from_utf8(out).expect("text"), *expected);
+        }
+        for (raw, plain) in [("a", "a"), (r"a\nb\\\x\", "a\nb\\\\x\\"), (r#"\""#, "\"")] {
+            assert_eq!(unescape(raw), plain);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Numbers of the text formats, to bytes and back.
+
+/// Integers up to here are exact in a float and are printed without point or exponent.
+const EXACT: f64 = 1e15;
+
+/// Appends a sample value: whole numbers without point (as Go prints them below 1e21), others with the shortest digits that read
+/// back, `NaN`, `+Inf`, `-Inf`.
+pub fn push_value(out: &mut Vec<u8>, value: f64) {
+    if value.abs() < EXACT && value.trunc() == value && (value != 0.0 || value.is_sign_positive()) {
+        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+    } else if value.is_finite() {
+        let mut buffer = ryu::Buffer::new();
+        let text = buffer.format_finite(value);
+        out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+    } else if value.is_nan() {
+        out.extend_from_slice(b"NaN");
+    } else {
+        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+    }
+}
+
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// Reads a sample value. Up to 15 digits with an optional point take a short way that is exact: both the digits and the power
+/// of ten are whole floats, so one division rounds once.
+pub(super) fn parse_value(text: &str) -> Option<f64> {
+    let bytes = text.as_bytes();
+    let (negative, digits) = match bytes.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        _ => (false, bytes),
+    };
+    if digits.is_empty() || digits.len() > 16 {
+        return slow(text);
+    }
+    let (mut mantissa, mut point, mut count) = (0u64, None, 0usize);
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                mantissa = mantissa * 10 + u64::from(byte - b'0');
+                count += 1;
+            }
+            b'.' if point.is_none() => point = Some(at),
+            _ => return slow(text),
+        }
+    }
+    if count == 0 || count > 15 {
+        return slow(text);
+    }
+    let scale = point.map_or(0, |at| digits.len() - 1 - at);
+    let value = mantissa as f64 / POWERS[scale];
+    Some(if negative { -value } else { value })
+}
+
+/// Everything else; hexadecimal floats and underscores are refused, as Prometheus does.
+fn slow(text: &str) -> Option<f64> {
+    crate::model::parse_float(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse_value, push_value};
+
+    fn print(value: f64) -> String {
+        let mut out = Vec::new();
+        push_value(&mut out, value);
+        String::from_utf8(out).expect("ascii")
+    }
+
+    #[test]
+    fn prints() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (-17.0, "-17"),
+            (1_234_567.0, "1234567"),
+            (0.1, "0.1"),
+            (1.5e-7, "1.5e-7"),
+            (1e15, "1000000000000000"),
+            (1e16, "1e16"),
+            (1e300, "1e300"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(print(value), expected);
+        }
+    }
+
+    #[test]
+    fn the_short_way_reads_what_the_long_way_reads() {
+        let cases = [
+            "0",
+            "1",
+            "-1",
+            "1.",
+            ".5",
+            "-.25",
+            "0.1",
+            "123456789.12345",
+            "999999999999999",
+            "0.000000000000001",
+            "0.00002235",
+            "1e5",
+            "1.5E-3",
+            "9999999999999999",
+            "+1",
+            "1.7976931348623157e308",
+            "123456.654321",
+        ];
+        for text in cases {
+            let expected: f64 = text.parse().expect("a float");
+            assert_eq!(parse_value(text).map(f64::to_bits), Some(expected.to_bits()), "{text}");
+        }
+        for text in ["", ".", "-", "1.2.3", "1_2", "0x1p-3", "0x1", "1e", "abc", "--1", "1 2"] {
+            assert_eq!(parse_value(text), None, "{text}");
+        }
+        assert_eq!(parse_value("-0").map(f64::to_bits), Some((-0.0f64).to_bits()));
+        assert!(parse_value("NaN").is_some_and(f64::is_nan));
+        assert_eq!(parse_value("+Inf"), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn what_is_printed_reads_back() {
+        let mut state = 7u64;
+        for _ in 0..20_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let value = f64::from_bits(state);
+            if value.is_finite() {
+                assert_eq!(parse_value(&print(value)), Some(value));
+            }
+            let short = ((state >> 40) as f64) / 1000.0;
+            assert_eq!(parse_value(&print(short)), Some(short));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The tolerant parser: what a scrape accepts.
+//!
+//! It takes both text formats line by line without a copy. The sink gets each series as the bytes that stand on the line, so that a scraper
+//! that knows them needs no label at all; [`parse_series`] reads the labels of one it does not know.
+//!
+//! A bad line fails the page, as in Prometheus. More is accepted than by Prometheus: `\r\n`, blanks where OpenMetrics allows none,
+//! unknown comments in OpenMetrics, `gaugehistogram` and the other OpenMetrics types in text 0.0.4. `_created` lines of OpenMetrics go to
+//! [`Sink::created`].
+
+mod comment;
+mod sample;
+mod series;
+
+pub use comment::Meta;
+pub use sample::ExemplarText;
+pub(super) use series::MAX_LABELS;
+pub use series::{SeriesText, parse_series};
+
+use super::negotiate::Format;
+use crate::model::{MetricKind, Timestamp};
+
+/// One sample as it stands on its line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampleLine<'a> {
+    /// `name{labels}` byte for byte; the labels are not checked yet.
+    pub series: &'a str,
+    /// The value.
+    pub value: f64,
+    /// The timestamp in milliseconds, if the line has one.
+    pub ts: Option<Timestamp>,
+    /// The exemplar, if the line has one (OpenMetrics only).
+    pub exemplar: Option<ExemplarText<'a>>,
+}
+
+/// What takes the lines of a page. An error stops the parser and becomes a [`ParseError`] of that line.
+pub trait Sink<'a> {
+    /// A sample.
+    ///
+    /// # Errors
+    /// When the sample cannot be taken: bad labels, a limit. The text says what was expected.
+    fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String>;
+
+    /// A HELP, TYPE or UNIT line of the family `name`.
+    fn meta(&mut self, name: &'a str, meta: Meta<'a>);
+
+    /// The `_created` sample of an OpenMetrics counter, histogram or summary; dropped unless the sink wants it.
+    fn created(&mut self, series: &'a str, seconds: f64) {
+        let _ = (series, seconds);
+    }
+}
+
+/// Why a page was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}: {text:?}")]
+pub struct ParseError {
+    /// Line number, from 1.
+    pub line: usize,
+    /// What was expected.
+    pub problem: String,
+    /// The line, shortened.
+    pub text: String,
+}
+
+/// Characters of a bad line that its error repeats.
+const QUOTED: usize = 120;
+
+/// Reads a page and returns how many samples it had.
+///
+/// # Errors
+/// At the first line that is not of the format, or that the sink refuses; in OpenMetrics also without `# EOF` at the end.
+pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Result<usize, ParseError> {
+    let bytes = text.as_bytes();
+    let (mut at, mut line, mut samples) = (0, 0, 0);
+    let mut family: (&str, MetricKind) = ("", MetricKind::Unknown);
+    let mut ended = false;
+    while at < bytes.len() {
+        line += 1;
+        let start = at;
+        let fail = |problem: String| error(text, start, line, problem);
+        if ended {
+            return Err(fail("expected nothing after # EOF".to_owned()));
+        }
+        while matches!(bytes.get(at), Some(b' ' | b'\t')) {
+            at += 1;
+        }
+        match bytes.get(at) {
+            None => break,
+            Some(b'\n') => at += 1,
+            Some(b'\r') if bytes.get(at + 1) == Some(&b'\n') => at += 2,
+            Some(b'#') => {
+                let end = line_end(bytes, at);
+                let comment = text[at..end].trim_end_matches('\r');
+                at = end + 1;
+                if comment == "# EOF" && format == Format::OpenMetrics {
+                    ended = true;
+                } else if let Some((name, meta)) = comment::read(comment).map_err(fail)? {
+                    if let Meta::Kind(kind) = meta {
+                        family = (name, kind);
+                    }
+                    sink.meta(name, meta);
+                }
+            }
+            Some(_) => {
+                let (sample, next) = sample::read(text, at, format).map_err(fail)?;
+                at = next;
+                if format == Format::OpenMetrics && is_created(sample.series, family) {
+                    sink.created(sample.series, sample.value);
+                } else {
+                    sink.sample(sample).map_err(fail)?;
+                    samples += 1;
+                }
+            }
+        }
+    }
+    if format == Format::OpenMetrics && !ended {
+        return Err(error(text, text.len(), line + 1, "expected # EOF as the last line of OpenMetrics".to_owned()));
+    }
+    Ok(samples)
+}
+
+fn line_end(bytes: &[u8], from: usize) -> usize {
+    bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| from + at)
+}
+
+fn is_created(series: &str, (family, kind): (&str, MetricKind)) -> bool {
+    let typed = matches!(kind, MetricKind::Counter | MetricKind::Histogram | MetricKind::Summary);
+    typed
+        && series
+            .strip_prefix(family)
+            .and_then(|rest| rest.strip_prefix("_created"))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['{', ' ']))
+}
+
+fn error(text: &str, start: usize, line: usize, problem: String) -> ParseError {
+    let text: String = text[start..].lines().next().unwrap_or("").chars().take(QUOTED).collect();
+    ParseError { line, problem, text }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The newest readings by worker group and by model, and what the daemon says about itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::Value;
+
+use super::snapshot::Snapshot;
+use crate::http::edge::Edge;
+use crate::http::envelope::{Notes, success, success_value};
+use crate::http::error::{ApiError, ErrorKind};
+use crate::http::json::Json;
+use crate::model::Labels;
+
+/// A thing's own labels, then its readings.
+type Things<'a> = BTreeMap<Vec<&'a str>, Vec<(&'a str, &'a Labels, f64)>>;
+
+/// The newest readings of each worker group.
+pub(in crate::http) async fn workers(State(edge): State<Arc<Edge>>) -> Response {
+    grouped(&edge, "workers", "worker_", &["group"])
+}
+
+/// The newest readings of each model.
+pub(in crate::http) async fn models(State(edge): State<Arc<Edge>>) -> Response {
+    grouped(&edge, "models", "llm_", &["target", "runtime", "model"])
+}
+
+/// `{"workers":[{"group":"x","metrics":[{"name":…,"labels":{…},"value":…}]}]}`: readings by the labels that name a thing.
+fn grouped(edge: &Edge, list: &str, prefix: &str, keys: &[&str]) -> Response {
+    let snapshot = Snapshot::read(&edge.latest);
+    let mut things: Things<'_> = BTreeMap::new();
+    for (name, labels, value) in snapshot.starting_with(prefix) {
+        things.entry(keys.iter().map(|key| labels.get(key)).collect()).or_default().push((name, labels, value));
+    }
+    let now = edge.clock.now();
+    success(&Notes::default(), |json| {
+        json.raw("{\"timestamp\":").text(&crate::http::times::rfc3339(now)).raw(",\"").raw(list).raw("\":[");
+        for (i, (names, readings)) in things.iter().enumerate() {
+            json.raw(if i > 0 { ",{" } else { "{" });
+            for (key, value) in keys.iter().zip(names) {
+                json.text(key).raw(":").text(value).raw(",");
+            }
+            json.raw("\"metrics\":[");
+            for (i, reading) in readings.iter().enumerate() {
+                json.raw(if i > 0 { "," } else { "" });
+                write_reading(json, reading, keys);
+            }
+            json.raw("]}");
+        }
+        json.raw("]}");
+    })
+}
+
+fn write_reading(json: &mut Json, (name, labels, value): &(&str, &Labels, f64), keys: &[&str]) {
+    json.raw("{\"name\":").text(name).raw(",\"labels\":").labels(&labels.without(keys));
+    json.raw(",\"value\":").float(*value).raw("}");
+}
+
+/// What worker matchers found.
+pub(in crate::http) async fn processes(State(edge): State<Arc<Edge>>) -> Result<Response, ApiError> {
+    asked(edge, |edge| edge.daemon.processes()).await
+}
+
+/// What was detected and what was not.
+pub(in crate::http) async fn doctor(State(edge): State<Arc<Edge>>) -> Result<Response, ApiError> {
+    asked(edge, |edge| edge.daemon.doctor()).await
+}
+
+/// Collectors with their last outcome.
+pub(in crate::http) async fn collectors(State(edge): State<Arc<Edge>>) -> Result<Response, ApiError> {
+    asked(edge, |edge| edge.daemon.collectors()).await
+}
+
+/// Asks on a blocking thread: the answer may need a look at the system.
+async fn asked(edge: Arc<Edge>, ask: fn(&Edge) -> Value) -> Result<Response, ApiError> {
+    let value = tokio::task::spawn_blocking(move || ask(&edge))
+        .await
+        .map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
+    Ok(success_value(&value))
+}

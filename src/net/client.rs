@@ -1,0 +1,248 @@
+//! The client: keep-alive connections, total timeouts, bounded bodies, gzip.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::gunzip::{GunzipError, gunzip};
+use super::url::without_userinfo;
+use super::{HttpError, parse_url};
+use crate::limits::MAX_SCRAPE_BYTES;
+
+/// Redirects on the same host that one request follows.
+const MAX_REDIRECTS: usize = 3;
+
+/// How the client connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Idle connections kept for one host.
+    pub max_idle_per_host: usize,
+    /// The User-Agent header.
+    pub user_agent: String,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(90),
+            max_idle_per_host: 2,
+            user_agent: concat!("watchfire/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct HttpRequest {
+    /// GET, POST, …
+    pub method: Method,
+    /// The absolute `http://` URL.
+    pub url: String,
+    /// Headers beside User-Agent and Accept-Encoding.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body, empty for GET.
+    pub body: Bytes,
+    /// From the first byte sent to the last received.
+    pub timeout: Duration,
+    /// Bytes of the answer, after decompression.
+    pub max_body: usize,
+}
+
+impl HttpRequest {
+    /// A GET with the limits of a scrape: 10 s and [`MAX_SCRAPE_BYTES`].
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            url: url.into(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            timeout: Duration::from_secs(10),
+            max_body: MAX_SCRAPE_BYTES,
+        }
+    }
+
+    /// The same request with another total timeout.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The same request with one more header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// A complete answer.
+#[derive(Debug, Clone)]
+pub struct HttpResponse {
+    /// The status code, whatever it is.
+    pub status: StatusCode,
+    /// Headers as the server sent them.
+    pub headers: HeaderMap,
+    /// The body, decompressed.
+    pub body: Bytes,
+}
+
+impl HttpResponse {
+    /// The Content-Type header, or `""`.
+    pub fn content_type(&self) -> &str {
+        self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}
+
+/// The one HTTP client. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: Client<HttpConnector, Full<Bytes>>,
+    user_agent: HeaderValue,
+}
+
+impl HttpClient {
+    /// A client without connections.
+    pub fn new(config: &ClientConfig) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(config.connect_timeout));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(config.idle_timeout)
+            .pool_max_idle_per_host(config.max_idle_per_host)
+            .build(connector);
+        let user_agent = HeaderValue::from_str(&config.user_agent).unwrap_or(HeaderValue::from_static("watchfire"));
+        Self { client, user_agent }
+    }
+
+    /// Sends a request and reads the whole answer. A status that says "error" is an answer too.
+    ///
+    /// # Errors
+    /// When there is no answer, it is too large, too late, or elsewhere.
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (after, url) = (request.timeout, without_userinfo(&request.url));
+        match tokio::time::timeout(after, self.follow(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(HttpError::Timeout { url, after }),
+        }
+    }
+
+    async fn follow(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let mut uri = parse_url(&request.url)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.exchange(&request, uri.clone()).await?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return read(response, &request).await;
+            }
+            uri = redirect(&response, &uri, &request.url)?;
+            if response.status() == StatusCode::SEE_OTHER {
+                request.method = Method::GET;
+                request.body = Bytes::new();
+            }
+        }
+        Err(HttpError::Redirect {
+            url: without_userinfo(&request.url),
+            location: without_userinfo(&uri.to_string()),
+            limit: MAX_REDIRECTS,
+        })
+    }
+
+    async fn exchange(&self, request: &HttpRequest, uri: Uri) -> Result<Response<Incoming>, HttpError> {
+        let url = || without_userinfo(&request.url);
+        let mut message = Request::new(Full::new(request.body.clone()));
+        *message.method_mut() = request.method.clone();
+        *message.uri_mut() = uri;
+        let headers = message.headers_mut();
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        for (name, value) in &request.headers {
+            headers.insert(name, value.clone());
+        }
+        self.client.request(message).await.map_err(|error| {
+            let reason = root_cause(&error);
+            if error.is_connect() {
+                HttpError::Connect { url: url(), reason }
+            } else {
+                HttpError::Exchange { url: url(), reason }
+            }
+        })
+    }
+}
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        Self::new(&ClientConfig::default())
+    }
+}
+
+async fn read(response: Response<Incoming>, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+    let url = || without_userinfo(&request.url);
+    let limit = request.max_body;
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, limit).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            HttpError::BodyTooLarge { url: url(), limit }
+        } else {
+            HttpError::Exchange { url: url(), reason: error.to_string() }
+        }
+    })?;
+    let mut body = body.to_bytes();
+    let coding = parts.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
+    match coding.to_ascii_lowercase().as_str() {
+        "" | "identity" => {}
+        "gzip" | "x-gzip" => {
+            body = gunzip(&body, limit)
+                .map_err(|error| match error {
+                    GunzipError::TooLarge(limit) => HttpError::BodyTooLarge { url: url(), limit },
+                    GunzipError::Damaged(reason) => HttpError::Encoding { url: url(), reason },
+                })?
+                .into();
+        }
+        other => {
+            return Err(HttpError::Encoding { url: url(), reason: format!("expected gzip or none, found {other:?}") });
+        }
+    }
+    Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
+}
+
+/// The target of a redirect if it stays on the host.
+fn redirect(response: &Response<Incoming>, from: &Uri, url: &str) -> Result<Uri, HttpError> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let refuse = || HttpError::Redirect {
+        url: without_userinfo(url),
+        location: without_userinfo(location),
+        limit: MAX_REDIRECTS,
+    };
+    let absolute = if location.starts_with('/') && !location.starts_with("//") {
+        let authority = from.authority().map_or("", |authority| authority.as_str());
+        format!("http://{authority}{location}")
+    } else {
+        location.to_owned()
+    };
+    let uri = parse_url(&absolute).map_err(|_| refuse())?;
+    let port = |uri: &Uri| uri.port_u16().unwrap_or(80);
+    let same = uri.host() == from.host() && port(&uri) == port(from);
+    if same { Ok(uri) } else { Err(refuse()) }
+}
+
+/// The innermost message: the outer ones only say "client error".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,78 @@
+//! Why a request failed, in words for a target's status.
+
+use std::time::Duration;
+
+use super::UrlError;
+
+/// Why a request gave no usable answer. `url` never carries user names or passwords.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// Nothing answers there.
+    #[error("cannot connect to {url}: {reason}")]
+    Connect {
+        /// Where to.
+        url: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The answer took too long.
+    #[error("no complete answer from {url} within {}", crate::model::format_duration(*after))]
+    Timeout {
+        /// Where from.
+        url: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// The answer is larger than allowed.
+    #[error("the answer of {url} is larger than {limit} bytes: raise body_size_limit, or scrape less")]
+    BodyTooLarge {
+        /// Where from.
+        url: String,
+        /// The limit in bytes, after decompression.
+        limit: usize,
+    },
+    /// The server sends us elsewhere.
+    #[error("{url} redirects to {location}: only redirects on the same host are followed, at most {limit}")]
+    Redirect {
+        /// Where from.
+        url: String,
+        /// Where to.
+        location: String,
+        /// How many are followed.
+        limit: usize,
+    },
+    /// The exchange broke off, or is not HTTP.
+    #[error("the exchange with {url} broke off: {reason}")]
+    Exchange {
+        /// With whom.
+        url: String,
+        /// What the client says.
+        reason: String,
+    },
+    /// The body cannot be decompressed.
+    #[error("the answer of {url} cannot be decompressed: {reason}")]
+    Encoding {
+        /// Where from.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl HttpError {
+    /// One word for a counter's label: `url`, `connect`, `timeout`, `too_large`, `redirect`, `exchange`, `encoding`.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "url",
+            Self::Connect { .. } => "connect",
+            Self::Timeout { .. } => "timeout",
+            Self::BodyTooLarge { .. } => "too_large",
+            Self::Redirect { .. } => "redirect",
+            Self::Exchange { .. } => "exchange",
+            Self::Encoding { .. } => "encoding",
+        }
+    }
+}

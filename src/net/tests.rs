@@ -1,0 +1,109 @@
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use super::{HttpClient, HttpError, HttpRequest, parse_url, without_userinfo};
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, body).expect("a Vec takes it");
+    encoder.finish().expect("a Vec takes it")
+}
+
+/// A server that answers by path; it lives as long as the test's runtime.
+async fn server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let service = service_fn(answer);
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    address
+}
+
+async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let response = Response::builder();
+    let (response, body) = match request.uri().path() {
+        "/plain" => (response.header("content-type", "text/plain; version=0.0.4"), b"a 1\n".to_vec()),
+        "/gzip" => (response.header("content-encoding", "gzip"), gzip(b"a 1\n")),
+        "/bomb" => (response.header("content-encoding", "gzip"), gzip(&vec![b'a'; 1 << 20])),
+        "/large" => (response, vec![b'a'; 2000]),
+        "/brotli" => (response.header("content-encoding", "br"), Vec::new()),
+        "/broken" => (response.header("content-encoding", "gzip"), b"no gzip".to_vec()),
+        "/same" => (response.status(302).header("location", "/plain"), Vec::new()),
+        "/loop" => (response.status(302).header("location", "/loop"), Vec::new()),
+        "/away" => (response.status(302).header("location", "http://example.com/"), Vec::new()),
+        "/hang" => std::future::pending().await,
+        _ => (response.status(404), b"not here".to_vec()),
+    };
+    Ok(response.body(Full::new(body.into())).expect("a valid answer"))
+}
+
+#[tokio::test]
+async fn answers_and_failures() {
+    let address = server().await;
+    let client = HttpClient::default();
+    let cases = [
+        ("/plain", "200 a 1\n"),
+        ("/gzip", "200 a 1\n"),
+        ("/same", "200 a 1\n"),
+        ("/nothing", "404 not here"),
+        ("/large", "ERROR the answer of URL is larger than 1000 bytes"),
+        ("/bomb", "ERROR the answer of URL is larger than 1000 bytes"),
+        ("/brotli", "ERROR the answer of URL cannot be decompressed: expected gzip or none, found \"br\""),
+        ("/broken", "ERROR the answer of URL cannot be decompressed"),
+        ("/loop", "ERROR URL redirects to"),
+        ("/away", "ERROR URL redirects to http://example.com/: only redirects on the same host"),
+        ("/hang", "ERROR no complete answer from URL within 300ms"),
+    ];
+    for (path, expected) in cases {
+        let url = format!("http://{address}{path}");
+        let mut request = HttpRequest::get(url.as_str()).timeout(Duration::from_millis(300));
+        request.max_body = 1000;
+        let found = match client.send(request).await {
+            Ok(response) => format!("{} {}", response.status.as_u16(), String::from_utf8_lossy(&response.body)),
+            Err(error) => format!("ERROR {error}").replace(&url, "URL"),
+        };
+        assert!(found.starts_with(expected), "{path}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let error = HttpClient::default().send(HttpRequest::get(format!("http://u:secret@{address}/"))).await;
+    let error = error.expect_err("nobody listens");
+    assert!(matches!(error, HttpError::Connect { .. }), "{error:?}");
+    assert_eq!(error.reason(), "connect");
+    assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[test]
+fn urls() {
+    let cases = [
+        ("http://127.0.0.1:8000/metrics?a=b", ""),
+        ("https://127.0.0.1/", "https://127.0.0.1/ needs TLS"),
+        ("ftp://127.0.0.1/", "bad URL \"ftp://127.0.0.1/\": unknown scheme ftp"),
+        ("127.0.0.1:8000", "bad URL \"127.0.0.1:8000\""),
+        ("http://u:p@ /", "bad URL \"http:// /\""),
+    ];
+    for (url, expected) in cases {
+        let found = parse_url(url).map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(found.starts_with(expected) && found.is_empty() == expected.is_empty(), "{url}: {found}");
+    }
+    assert_eq!(without_userinfo("http://u:p@h:1/x@y"), "http://h:1/x@y");
+}

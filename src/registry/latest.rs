@@ -1,0 +1,286 @@
+//! The newest value of each own series.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use super::SeriesTable;
+use super::pages::Pages;
+use crate::model::{Batch, Family, GroupId, Labels, SeriesRef, Timestamp, absent, is_stale};
+
+/// The slot of a series that `/metrics` leaves out.
+const HIDDEN: u32 = u32::MAX;
+/// Slots before the first search for dead ones.
+const FIRST_SWEEP: usize = 1024;
+
+/// What a page needs to know beside the values; valid for one generation.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The generation this layout belongs to.
+    pub generation: u64,
+    /// Families, sorted by name.
+    pub families: Vec<LayoutFamily>,
+}
+
+/// A family with its series.
+#[derive(Debug, Clone)]
+pub struct LayoutFamily {
+    /// Name, kind, unit, help.
+    pub family: Family,
+    /// Its series, sorted by labels and sample name.
+    pub series: Vec<LayoutSeries>,
+}
+
+/// One series and where its value stands.
+#[derive(Debug, Clone)]
+pub struct LayoutSeries {
+    /// Sample name: the family's, or that with a suffix.
+    pub name: Arc<str>,
+    /// Labels as `/metrics` shows them: without name, `job` and `instance`.
+    pub labels: Labels,
+    /// Index into the values of [`Latest::read`].
+    pub slot: u32,
+}
+
+struct Group {
+    refs: Vec<SeriesRef>,
+    slots: Vec<u32>,
+    shown: bool,
+    ts: Timestamp,
+}
+
+#[derive(Default)]
+struct Slots {
+    owners: Vec<Option<SeriesRef>>,
+    values: Vec<f64>,
+    free: Vec<u32>,
+    next_sweep: usize,
+}
+
+impl Slots {
+    /// Nothing of `refs` is shown any more, unless its slot has another owner by now.
+    fn clear(&mut self, refs: &[SeriesRef], slots: &[u32]) {
+        for (series, slot) in refs.iter().zip(slots) {
+            if self.owners.get(*slot as usize) == Some(&Some(*series)) {
+                self.values[*slot as usize] = absent();
+            }
+        }
+    }
+}
+
+struct Inner {
+    slot_of: Pages<u32>,
+    slots: Slots,
+    groups: FxHashMap<GroupId, Group>,
+    generation: u64,
+    ts: Timestamp,
+}
+
+/// The latest values of own series, for `/metrics`: a series that is missing from its group's newest batch, or stale there, is not shown.
+pub struct Latest {
+    table: Arc<SeriesTable>,
+    inner: Mutex<Inner>,
+}
+
+impl Latest {
+    /// Nothing is known yet.
+    pub fn new(table: Arc<SeriesTable>) -> Self {
+        let inner = Inner {
+            slot_of: Pages::new(),
+            slots: Slots { next_sweep: FIRST_SWEEP, ..Slots::default() },
+            groups: FxHashMap::default(),
+            generation: 1,
+            ts: 0,
+        };
+        Self { table, inner: Mutex::new(inner) }
+    }
+
+    /// Takes a tick over. Same series in the same order as the group's last tick: one store each.
+    pub fn update(&self, batch: &Batch) {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        inner.ts = inner.ts.max(batch.ts);
+        let group = inner.groups.entry(batch.group).or_insert_with(|| Group {
+            refs: Vec::new(),
+            slots: Vec::new(),
+            shown: false,
+            ts: Timestamp::MIN,
+        });
+        if batch.ts < group.ts {
+            return;
+        }
+        group.ts = batch.ts;
+        let same = group.refs.len() == batch.floats.len()
+            && group.refs.iter().zip(&batch.floats).all(|(known, (series, _))| known == series);
+        if !same {
+            inner.slots.clear(&group.refs, &group.slots);
+            group.refs.clear();
+            group.slots.clear();
+            group.shown = false;
+            for (series, _) in &batch.floats {
+                let slot = match inner.slot_of.get(series.0) {
+                    Some(slot) => *slot,
+                    None => self.new_slot(*series, &mut inner.slot_of, &mut inner.slots, &mut inner.generation),
+                };
+                group.shown |= slot != HIDDEN;
+                group.refs.push(*series);
+                group.slots.push(slot);
+            }
+        }
+        if !group.shown {
+            return;
+        }
+        for (slot, (_, value)) in group.slots.iter().zip(&batch.floats) {
+            if let Some(place) = inner.slots.values.get_mut(*slot as usize) {
+                *place = if is_stale(*value) { absent() } else { *value };
+            }
+        }
+    }
+
+    /// Forgets a group that has ended; its series are no longer shown.
+    pub fn end_group(&self, group: GroupId) {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let Some(ended) = inner.groups.remove(&group) else { return };
+        inner.slots.clear(&ended.refs, &ended.slots);
+    }
+
+    /// The generation of the layout: it changes when a slot gets a new owner.
+    pub fn generation(&self) -> u64 {
+        self.inner.lock().generation
+    }
+
+    /// Copies the values into `values` (by slot; [`crate::model::absent`] = not shown) and returns their generation and the newest tick.
+    pub fn read(&self, values: &mut Vec<f64>) -> (u64, Timestamp) {
+        let inner = self.inner.lock();
+        values.clear();
+        values.extend_from_slice(&inner.slots.values);
+        (inner.generation, inner.ts)
+    }
+
+    /// Names and labels of everything that has a slot. Called when the generation has changed.
+    pub fn layout(&self) -> Layout {
+        let mut by_family: FxHashMap<u32, Vec<LayoutSeries>> = FxHashMap::default();
+        let inner = self.inner.lock();
+        for (slot, owner) in inner.slots.owners.iter().enumerate() {
+            let Some(own) = owner.and_then(|series| self.table.own_entry(series)) else { continue };
+            let series = LayoutSeries { name: own.name, labels: own.labels, slot: slot as u32 };
+            by_family.entry(own.family).or_default().push(series);
+        }
+        let generation = inner.generation;
+        drop(inner);
+        let mut families: Vec<LayoutFamily> = by_family
+            .into_iter()
+            .filter_map(|(id, mut series)| {
+                series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then_with(|| a.name.cmp(&b.name)));
+                self.table.family(id).map(|family| LayoutFamily { family, series })
+            })
+            .collect();
+        families.sort_unstable_by(|a, b| a.family.name.cmp(&b.family.name));
+        Layout { generation, families }
+    }
+
+    fn new_slot(&self, series: SeriesRef, slot_of: &mut Pages<u32>, slots: &mut Slots, generation: &mut u64) -> u32 {
+        if self.table.own_entry(series).is_none() {
+            return HIDDEN;
+        }
+        if slots.free.is_empty() && slots.owners.len() >= slots.next_sweep {
+            self.free_dead(slot_of, slots);
+        }
+        *generation += 1;
+        let slot = slots.free.pop().unwrap_or_else(|| {
+            slots.owners.push(None);
+            slots.values.push(absent());
+            (slots.owners.len() - 1) as u32
+        });
+        slots.owners[slot as usize] = Some(series);
+        slots.values[slot as usize] = absent();
+        slot_of.insert(series.0, slot);
+        slot
+    }
+
+    /// Slots of released series become free; the next search comes when the rest has doubled.
+    fn free_dead(&self, slot_of: &mut Pages<u32>, slots: &mut Slots) {
+        for (slot, owner) in slots.owners.iter_mut().enumerate() {
+            let Some(series) = owner.filter(|series| self.table.is_dead(*series)) else { continue };
+            // A group that still names a dead series would write into the slot of its successor: the value must be gone first.
+            if crate::model::is_absent(slots.values[slot]) {
+                slot_of.remove(series.0);
+                *owner = None;
+                slots.free.push(slot as u32);
+            }
+        }
+        slots.next_sweep = FIRST_SWEEP.max(2 * (slots.owners.len() - slots.free.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Latest;
+    use crate::model::{Batch, Family, GroupId, Intern, Origin, SeriesKey, SeriesRef, is_absent, stale_marker};
+    use crate::registry::{RegistryConfig, SeriesTable};
+    use std::sync::Arc;
+
+    fn setup() -> (Arc<SeriesTable>, Latest) {
+        let table = Arc::new(SeriesTable::new(RegistryConfig::default()));
+        (Arc::clone(&table), Latest::new(table))
+    }
+
+    fn intern(table: &SeriesTable, x: &str, origin: Origin<'_>) -> SeriesRef {
+        let family = Family { name: "a".into(), ..Family::default() };
+        table.intern(SeriesKey { family: &family, name: "a", labels: &[("x", x)], origin }).expect("room")
+    }
+
+    fn shown(latest: &Latest) -> String {
+        let layout = latest.layout();
+        let mut values = Vec::new();
+        latest.read(&mut values);
+        let series = layout.families.iter().flat_map(|family| &family.series);
+        let parts: Vec<String> = series
+            .filter(|series| !is_absent(values[series.slot as usize]))
+            .map(|series| format!("{}={}", series.labels.get("x"), values[series.slot as usize]))
+            .collect();
+        parts.join(" ")
+    }
+
+    #[test]
+    fn shows_the_newest_tick_of_each_group() {
+        let (table, latest) = setup();
+        let own = Origin::Own { job: "node" };
+        let refs = [intern(&table, "1", own), intern(&table, "2", own), intern(&table, "3", own)];
+        let foreign = intern(&table, "f", Origin::Foreign);
+        type Case<'a> = (u32, i64, &'a [(SeriesRef, f64)], &'a str);
+        let cases: &[Case<'_>] = &[
+            (0, 1, &[(refs[0], 1.0), (refs[1], 2.0)], "1=1 2=2"),
+            (0, 2, &[(refs[0], 5.0), (refs[1], 6.0)], "1=5 2=6"),
+            (1, 2, &[(refs[2], 7.0), (foreign, 9.0)], "1=5 2=6 3=7"),
+            (0, 3, &[(refs[1], 8.0)], "2=8 3=7"),
+            (0, 2, &[(refs[0], 1.0)], "2=8 3=7"),
+            (1, 3, &[(refs[2], stale_marker())], "2=8"),
+            (0, 4, &[], ""),
+        ];
+        for (group, ts, floats, expected) in cases {
+            let mut batch = Batch::new(GroupId(*group), *ts);
+            batch.floats.extend_from_slice(floats);
+            latest.update(&batch);
+            assert_eq!(shown(&latest), *expected, "group {group} at {ts}");
+        }
+    }
+
+    #[test]
+    fn slots_follow_the_living_series() {
+        let (table, latest) = setup();
+        for round in 0..50i64 {
+            let refs: Vec<SeriesRef> =
+                (0..100).map(|i| intern(&table, &format!("{round}-{i}"), Origin::Own { job: "worker" })).collect();
+            let mut batch = Batch::new(GroupId(0), round);
+            batch.floats.extend(refs.iter().map(|series| (*series, 1.0)));
+            latest.update(&batch);
+            latest.update(&Batch::new(GroupId(0), round));
+            table.release(&refs);
+        }
+        assert!(latest.inner.lock().slots.owners.len() <= 1200);
+        assert!(latest.layout().families.is_empty());
+    }
+}

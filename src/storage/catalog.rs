@@ -1,0 +1,197 @@
+//! Which segments there are, and which series their ids mean.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Labels, Timestamp};
+
+use super::head::{SeriesTable, Sid};
+use super::schema::EPOCH_SEGMENTS;
+use super::segment::{SegmentMeta, allocated_bytes};
+use super::store::Retire;
+
+/// Bytes that redb takes for itself and for its small tables.
+const FIXED_BYTES: u64 = 1 << 20;
+
+/// Series by id; a damaged block of the table leaves holes.
+pub(crate) type Ids = Arc<Vec<Option<Sid>>>;
+
+/// The series of one generation of segments.
+#[derive(Debug, Default)]
+pub(crate) struct Epoch {
+    /// Series by id; `None` while the table has not been read.
+    ids: Option<Ids>,
+    by_sid: FxHashMap<Sid, u32>,
+    /// Segments that are left.
+    segments: u32,
+    /// Ids that are on disk.
+    persisted: u32,
+}
+
+/// The directory in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    /// Ascending by number.
+    segments: Vec<Arc<SegmentMeta>>,
+    epochs: BTreeMap<u32, Epoch>,
+    next_segment: u64,
+}
+
+impl Catalog {
+    pub(crate) fn new(metas: Vec<SegmentMeta>) -> Self {
+        let mut catalog = Self { next_segment: 1, ..Self::default() };
+        for meta in metas {
+            catalog.epochs.entry(meta.epoch).or_default().segments += 1;
+            catalog.next_segment = meta.id + 1;
+            catalog.segments.push(Arc::new(meta));
+        }
+        catalog
+    }
+
+    pub(crate) fn segments(&self) -> &[Arc<SegmentMeta>] {
+        &self.segments
+    }
+
+    /// The end of the newest sealed window.
+    pub(crate) fn sealed_until(&self) -> Timestamp {
+        self.segments.iter().map(|s| s.window_end).max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// Segments of windows before `floor` that may hold samples within the bounds.
+    pub(crate) fn overlapping(&self, floor: Timestamp, start: Timestamp, end: Timestamp) -> Vec<Arc<SegmentMeta>> {
+        self.segments.iter().filter(|s| s.window < floor && s.overlaps(start, end)).cloned().collect()
+    }
+
+    /// The series by id, if the table has been read.
+    pub(crate) fn ids(&self, epoch: u32) -> Option<Ids> {
+        self.epochs.get(&epoch)?.ids.clone()
+    }
+
+    /// The epoch that the next segment belongs to.
+    pub(crate) fn current_epoch(&self) -> u32 {
+        u32::try_from(self.next_segment.saturating_sub(1) / u64::from(EPOCH_SEGMENTS)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether any segment uses a series table.
+    pub(crate) fn has_epoch(&self, epoch: u32) -> bool {
+        self.epochs.contains_key(&epoch)
+    }
+
+    /// Whether a series table is in memory; one that does not exist yet is.
+    pub(crate) fn is_loaded(&self, epoch: u32) -> bool {
+        self.epochs.get(&epoch).is_none_or(|e| e.ids.is_some())
+    }
+
+    /// Takes a series table that was read.
+    pub(crate) fn load(&mut self, epoch: u32, labels: Vec<Option<Labels>>, table: &mut SeriesTable) {
+        let Some(entry) = self.epochs.get_mut(&epoch).filter(|e| e.ids.is_none()) else { return };
+        let sids: Vec<Option<Sid>> = labels.iter().map(|l| l.as_ref().map(|l| table.intern(l))).collect();
+        entry.persisted = sids.len() as u32;
+        for (id, sid) in sids.iter().enumerate() {
+            let Some(sid) = *sid else { continue };
+            entry.by_sid.insert(sid, id as u32);
+            if let Some(series) = table.get_mut(sid) {
+                series.uses += 1;
+            }
+        }
+        entry.ids = Some(Arc::new(sids));
+    }
+
+    /// Numbers a series in the current epoch, whose table must be loaded.
+    pub(crate) fn id_for(&mut self, epoch: u32, sid: Sid, table: &mut SeriesTable) -> u32 {
+        let entry = self.epochs.entry(epoch).or_default();
+        if let Some(id) = entry.by_sid.get(&sid) {
+            return *id;
+        }
+        let ids = Arc::make_mut(entry.ids.get_or_insert_default());
+        let id = ids.len() as u32;
+        ids.push(Some(sid));
+        entry.by_sid.insert(sid, id);
+        if let Some(series) = table.get_mut(sid) {
+            series.uses += 1;
+        }
+        id
+    }
+
+    /// Label sets that the series table on disk lacks, and the id of the first.
+    pub(crate) fn unwritten(&self, epoch: u32, table: &SeriesTable) -> (u32, Vec<Labels>) {
+        let Some(entry) = self.epochs.get(&epoch) else { return (0, Vec::new()) };
+        let ids = entry.ids.as_ref().map_or(&[][..], |ids| ids);
+        let labels =
+            |sid: &Option<Sid>| sid.and_then(|sid| table.get(sid)).map_or_else(Labels::empty, |s| s.labels.clone());
+        (entry.persisted, ids.iter().skip(entry.persisted as usize).map(labels).collect())
+    }
+
+    /// The number of the next segment.
+    pub(crate) fn next_segment(&self) -> u64 {
+        self.next_segment
+    }
+
+    /// Takes up a segment that is on disk now, with the ids that went with it.
+    pub(crate) fn push(&mut self, meta: SegmentMeta, new_ids: u32) {
+        let epoch = self.epochs.entry(meta.epoch).or_default();
+        epoch.segments += 1;
+        epoch.persisted += new_ids;
+        epoch.ids.get_or_insert_default();
+        self.next_segment = meta.id + 1;
+        self.segments.push(Arc::new(meta));
+    }
+
+    /// What must go so that `coming` bytes more fit: oldest first, by size, and everything that is past its time.
+    pub(crate) fn due(&self, coming: u64, reserve: u64, size: u64, oldest: Timestamp) -> Retire {
+        let budget = size.saturating_sub(FIXED_BYTES + reserve);
+        let mut used = coming + self.segments.iter().map(|s| cost(s)).sum::<u64>();
+        let mut retire = Retire::default();
+        let mut left: BTreeMap<u32, u32> = self.epochs.iter().map(|(n, e)| (*n, e.segments)).collect();
+        for segment in &self.segments {
+            if used <= budget && segment.max_ts >= oldest {
+                break;
+            }
+            used = used.saturating_sub(cost(segment));
+            retire.segments.push(segment.id);
+            if let Some(count) = left.get_mut(&segment.epoch) {
+                *count -= 1;
+            }
+        }
+        let current = self.current_epoch();
+        retire.epochs = left.into_iter().filter(|(n, count)| *count == 0 && *n != current).map(|(n, _)| n).collect();
+        retire
+    }
+
+    /// Forgets what retention took from the disk.
+    pub(crate) fn remove(&mut self, retire: &Retire, table: &mut SeriesTable) {
+        for segment in self.segments.extract_if(.., |s| retire.segments.contains(&s.id)) {
+            if let Some(epoch) = self.epochs.get_mut(&segment.epoch) {
+                epoch.segments -= 1;
+            }
+        }
+        for number in &retire.epochs {
+            let Some(epoch) = self.epochs.remove(number) else { continue };
+            for sid in epoch.ids.iter().flat_map(|ids| ids.iter().flatten()) {
+                if let Some(series) = table.get_mut(*sid) {
+                    series.uses -= 1;
+                }
+                table.release_if_unused(*sid);
+            }
+        }
+    }
+}
+
+/// Bytes of pages that a segment takes, its share of the trees and of the series table included.
+fn cost(segment: &SegmentMeta) -> u64 {
+    let pages = allocated_bytes(segment.stream_len as usize);
+    pages + pages / 50 + 256 + u64::from(segment.series) * 64 / u64::from(EPOCH_SEGMENTS)
+}
+
+/// What a new segment with so many bytes will cost.
+pub(crate) fn coming_cost(meta: &SegmentMeta) -> u64 {
+    cost(meta)
+}
+
+/// A duration in milliseconds.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

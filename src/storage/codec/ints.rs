@@ -1,0 +1,167 @@
+//! Integers through pco: bit-packed bins of values, of differences, or of differences of differences.
+
+use pco::wrapped::{FileCompressor, FileDecompressor};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
+
+use crate::storage::bytes::{FormatError, Reader, put_signed, unzigzag, zigzag};
+
+/// Below this many values pco's tables cost more than they save.
+const PCO_MIN: usize = 24;
+/// pco's effort; above 8 the gain is under a percent.
+const LEVEL: usize = 8;
+
+const VARINT: u8 = 0;
+const PCO: u8 = 1;
+
+/// pco without its file header: that is written once, by whoever owns the columns.
+pub(crate) struct PcoCodec {
+    compressor: FileCompressor,
+    decompressor: FileDecompressor,
+}
+
+impl Default for PcoCodec {
+    fn default() -> Self {
+        let compressor = FileCompressor::default();
+        let header = Self::header_of(&compressor);
+        Self { decompressor: decompressor_of(&header).expect("pco reads its own header"), compressor }
+    }
+}
+
+fn decompressor_of(header: &[u8]) -> Result<FileDecompressor, FormatError> {
+    FileDecompressor::new(header).map(|(d, _)| d).map_err(|_| FormatError("pco's header is not readable"))
+}
+
+impl PcoCodec {
+    /// The codec that reads what was written under `header`.
+    pub(crate) fn with_header(header: &[u8]) -> Result<Self, FormatError> {
+        Ok(Self { compressor: FileCompressor::default(), decompressor: decompressor_of(header)? })
+    }
+
+    /// What must be kept beside the columns.
+    pub(crate) fn header(&self) -> Vec<u8> {
+        Self::header_of(&self.compressor)
+    }
+
+    fn header_of(compressor: &FileCompressor) -> Vec<u8> {
+        compressor.write_header(Vec::new()).expect("a Vec takes every byte")
+    }
+
+    /// Writes integers in the smaller of two forms.
+    pub(crate) fn put_ints(&self, values: &[i64], out: &mut Vec<u8>) {
+        let (order, varint_len) = best_order(values);
+        if values.len() >= PCO_MIN && varint_len > values.len() / 8 {
+            let start = out.len();
+            out.push(PCO);
+            if self.put(values, order, out).is_ok() && out.len() - start <= varint_len + 2 {
+                return;
+            }
+            out.truncate(start);
+        }
+        out.push(VARINT);
+        out.push(order);
+        differences(values, order, |d| put_signed(out, d));
+    }
+
+    fn put(&self, values: &[i64], order: u8, out: &mut Vec<u8>) -> Result<(), pco::errors::PcoError> {
+        let delta = if order == 0 { DeltaSpec::NoOp } else { DeltaSpec::TryConsecutive(order.into()) };
+        self.put_chunk(values, delta, ModeSpec::Classic, out)
+    }
+
+    /// Writes raw 64-bit patterns of floats; `false` when pco declined.
+    pub(crate) fn put_floats(&self, values: &[f64], out: &mut Vec<u8>) -> bool {
+        self.put_chunk(values, DeltaSpec::Auto, ModeSpec::Auto, out).is_ok()
+    }
+
+    fn put_chunk<T: pco::data_types::Number>(
+        &self,
+        values: &[T],
+        delta: DeltaSpec,
+        mode: ModeSpec,
+        out: &mut Vec<u8>,
+    ) -> Result<(), pco::errors::PcoError> {
+        let config = ChunkConfig::default()
+            .with_compression_level(LEVEL)
+            .with_delta_spec(delta)
+            .with_mode_spec(mode)
+            .with_paging_spec(PagingSpec::Exact(vec![values.len()]));
+        let mut chunk = self.compressor.chunk_compressor(values, &config)?;
+        chunk.write_meta(&mut *out)?;
+        chunk.write_page(0, &mut *out)?;
+        Ok(())
+    }
+
+    /// Reads `n` integers; they must be the last thing in their record.
+    pub(crate) fn ints(&self, reader: &mut Reader<'_>, n: usize) -> Result<Vec<i64>, FormatError> {
+        match reader.u8()? {
+            VARINT => {
+                let order = reader.u8()?;
+                if n > reader.rest().len() || order > 2 {
+                    return Err(FormatError("too few integers"));
+                }
+                let mut values = Vec::with_capacity(n);
+                for i in 0..n {
+                    let mut value = unzigzag(reader.varint()?);
+                    if order >= 1 && i >= 1 {
+                        let before: i64 = values[i - 1];
+                        value = value.wrapping_add(before);
+                        if order == 2 && i >= 2 {
+                            value = value.wrapping_add(before.wrapping_sub(values[i - 2]));
+                        }
+                    }
+                    values.push(value);
+                }
+                Ok(values)
+            }
+            PCO => self.chunk(reader, n),
+            _ => Err(FormatError("unknown integer encoding")),
+        }
+    }
+
+    /// Reads `n` floats as [`Self::put_floats`] wrote them.
+    pub(crate) fn floats(&self, reader: &mut Reader<'_>, n: usize) -> Result<Vec<f64>, FormatError> {
+        self.chunk(reader, n)
+    }
+
+    fn chunk<T: pco::data_types::Number + Default>(
+        &self,
+        reader: &mut Reader<'_>,
+        n: usize,
+    ) -> Result<Vec<T>, FormatError> {
+        let bad = |_| FormatError("pco cannot read its column");
+        let (mut chunk, rest) = self.decompressor.chunk_decompressor::<T, _>(reader.rest()).map_err(bad)?;
+        let mut values = vec![T::default(); n];
+        let mut page = chunk.page_decompressor(rest, n).map_err(bad)?;
+        page.read(&mut values).map_err(bad)?;
+        *reader = Reader::new(page.into_src());
+        Ok(values)
+    }
+}
+
+/// Calls `take` with the differences of the given order (0, 1 or 2); the first values stand for themselves.
+fn differences(values: &[i64], order: u8, mut take: impl FnMut(i64)) {
+    for (i, value) in values.iter().enumerate() {
+        take(match (order, i) {
+            (0, _) | (_, 0) => *value,
+            (1, _) | (_, 1) => value.wrapping_sub(values[i - 1]),
+            _ => {
+                let before = values[i - 1];
+                value.wrapping_sub(before).wrapping_sub(before.wrapping_sub(values[i - 2]))
+            }
+        });
+    }
+}
+
+/// The order of differences whose varints are shortest, and how many bytes they take.
+fn best_order(values: &[i64]) -> (u8, usize) {
+    let mut bits = [0usize; 3];
+    let mut bytes = [0usize; 3];
+    for order in 0..3u8 {
+        differences(values, order, |d| {
+            let len = 64 - zigzag(d).leading_zeros() as usize;
+            bits[usize::from(order)] += len;
+            bytes[usize::from(order)] += len.div_ceil(7).max(1);
+        });
+    }
+    let order = (0..3).min_by_key(|o| bits[*o]).unwrap_or(0);
+    (order as u8, bytes[order])
+}

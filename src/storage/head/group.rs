@@ -1,0 +1,373 @@
+//! A group's columns: one timestamp column, one value column a series, in blocks of a fixed number of ticks.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Histogram, Timestamp, absent, is_absent};
+use crate::storage::querier::{Column, Run};
+
+use super::series::Sid;
+
+/// Ticks of a full block: two minutes at 1 Hz. Full blocks are shared with queries, the open one is copied.
+pub(crate) const BLOCK: usize = 120;
+
+/// The shape of a histogram column.
+pub(crate) type HistogramColumn = Arc<[Option<Arc<Histogram>>]>;
+
+/// A piece of a group that never changes again.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// Start of the window that it belongs to.
+    pub(crate) window: Timestamp,
+    pub(crate) times: Arc<[Timestamp]>,
+    /// By column; `None` where the series was never there.
+    pub(crate) floats: Vec<Option<Arc<[f64]>>>,
+    pub(crate) histograms: FxHashMap<u32, HistogramColumn>,
+    pub(crate) starts: FxHashMap<u32, Arc<[Timestamp]>>,
+}
+
+/// The block that ticks are written to.
+#[derive(Debug, Default)]
+struct Open {
+    window: Timestamp,
+    times: Vec<Timestamp>,
+    /// Column after column, [`BLOCK`] places each.
+    floats: Vec<f64>,
+    histograms: FxHashMap<u32, Vec<Option<Arc<Histogram>>>>,
+    starts: FxHashMap<u32, Vec<Timestamp>>,
+}
+
+/// The columns of one group.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    /// The series of each column; `None` is free.
+    cols: Vec<Option<Sid>>,
+    free: Vec<u32>,
+    col_of: FxHashMap<Sid, u32>,
+    blocks: VecDeque<Arc<Block>>,
+    open: Open,
+}
+
+impl Columns {
+    pub(crate) fn len(&self) -> usize {
+        self.cols.len()
+    }
+
+    pub(crate) fn sids(&self) -> &[Option<Sid>] {
+        &self.cols
+    }
+
+    /// The column of a series and whether it is new.
+    pub(crate) fn column(&mut self, sid: Sid) -> (u32, bool) {
+        if let Some(col) = self.col_of.get(&sid) {
+            return (*col, false);
+        }
+        let col = match self.free.pop() {
+            Some(col) => col,
+            None => {
+                self.cols.push(None);
+                let places = if self.open.times.is_empty() { 0 } else { self.cols.len() * BLOCK };
+                if places > 0 {
+                    self.open.floats.resize(places, absent());
+                }
+                self.cols.len() as u32 - 1
+            }
+        };
+        self.cols[col as usize] = Some(sid);
+        self.col_of.insert(sid, col);
+        (col, true)
+    }
+
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        self.open.times.last().or_else(|| self.blocks.back()?.times.last()).copied()
+    }
+
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.blocks.front().and_then(|b| b.times.first()).or_else(|| self.open.times.first()).copied()
+    }
+
+    /// Starts a tick, in a new block where the old one is full or belongs to another window. Returns its place.
+    pub(crate) fn begin_tick(&mut self, window: Timestamp, ts: Timestamp) -> usize {
+        if !self.open.times.is_empty() && (self.open.window != window || self.open.times.len() == BLOCK) {
+            self.freeze();
+        }
+        if self.open.times.is_empty() {
+            self.open.window = window;
+            self.open.floats.clear();
+            self.open.floats.resize(self.cols.len() * BLOCK, absent());
+        }
+        self.open.times.push(ts);
+        for column in self.open.histograms.values_mut() {
+            column.push(None);
+        }
+        for column in self.open.starts.values_mut() {
+            column.push(0);
+        }
+        self.open.times.len() - 1
+    }
+
+    /// Writes all values of the tick that was begun last, by column.
+    pub(crate) fn put_all(&mut self, tick: usize, values: &[f64]) {
+        for (column, value) in self.open.floats.chunks_exact_mut(BLOCK).zip(values) {
+            column[tick] = *value;
+        }
+    }
+
+    /// Writes one value of the tick that was begun last.
+    pub(crate) fn put(&mut self, tick: usize, col: u32, value: f64) {
+        if let Some(place) = self.open.floats.get_mut(col as usize * BLOCK + tick) {
+            *place = value;
+        }
+    }
+
+    pub(crate) fn put_histogram(&mut self, tick: usize, col: u32, value: Arc<Histogram>) {
+        let len = self.open.times.len();
+        let column = self.open.histograms.entry(col).or_insert_with(|| vec![None; len]);
+        if let Some(place) = column.get_mut(tick) {
+            *place = Some(value);
+        }
+    }
+
+    pub(crate) fn put_start(&mut self, tick: usize, col: u32, start: Timestamp) {
+        let len = self.open.times.len();
+        let column = self.open.starts.entry(col).or_insert_with(|| vec![0; len]);
+        if let Some(place) = column.get_mut(tick) {
+            *place = start;
+        }
+    }
+
+    /// Whether the series of a column has a sample at exactly this time, and its float if it is one.
+    pub(crate) fn at(&self, col: u32, ts: Timestamp) -> Option<Option<f64>> {
+        let float = |value: f64| (!is_absent(value)).then_some(Some(value));
+        if let Ok(i) = self.open.times.binary_search(&ts) {
+            if self.open.histograms.get(&col).is_some_and(|h| h.get(i).is_some_and(Option::is_some)) {
+                return Some(None);
+            }
+            return self.open.floats.get(col as usize * BLOCK + i).copied().and_then(float);
+        }
+        let at = self.blocks.partition_point(|b| b.times.last().is_some_and(|last| *last < ts));
+        let block = self.blocks.get(at)?;
+        let i = block.times.binary_search(&ts).ok()?;
+        if block.histograms.get(&col).is_some_and(|h| h[i].is_some()) {
+            return Some(None);
+        }
+        block.floats.get(col as usize)?.as_ref().and_then(|column| float(column[i]))
+    }
+
+    /// Closes the open block if it belongs to this window.
+    pub(crate) fn freeze_window(&mut self, window: Timestamp) {
+        if !self.open.times.is_empty() && self.open.window == window {
+            self.freeze();
+        }
+    }
+
+    fn freeze(&mut self) {
+        let len = self.open.times.len();
+        // Columns that stand still at the same value share one allocation.
+        let mut constants: FxHashMap<u64, Arc<[f64]>> = FxHashMap::default();
+        let floats = (0..self.cols.len()).map(|col| {
+            let column = self.open.floats.get(col * BLOCK..col * BLOCK + len)?;
+            let bits = column.first()?.to_bits();
+            if column.iter().any(|v| v.to_bits() != bits) {
+                return Some(Arc::from(column));
+            }
+            if is_absent(f64::from_bits(bits)) {
+                return None;
+            }
+            Some(constants.entry(bits).or_insert_with(|| Arc::from(column)).clone())
+        });
+        let block = Block {
+            window: self.open.window,
+            times: Arc::from(self.open.times.as_slice()),
+            floats: floats.collect(),
+            histograms: self.open.histograms.drain().map(|(col, column)| (col, column.into())).collect(),
+            starts: self.open.starts.drain().map(|(col, column)| (col, column.into())).collect(),
+        };
+        self.blocks.push_back(Arc::new(block));
+        self.open.times.clear();
+    }
+
+    /// The blocks of a window; the open one must have been closed before.
+    pub(crate) fn blocks_of(&self, window: Timestamp) -> Vec<Arc<Block>> {
+        self.blocks.iter().filter(|b| b.window == window).cloned().collect()
+    }
+
+    /// The oldest window that has ticks here.
+    pub(crate) fn first_window(&self, not_before: Timestamp) -> Option<Timestamp> {
+        let open = (!self.open.times.is_empty()).then_some(self.open.window);
+        self.blocks.iter().map(|b| b.window).chain(open).find(|w| *w >= not_before)
+    }
+
+    /// Drops blocks of windows before `floor`. Returns the series whose columns became free.
+    pub(crate) fn evict(&mut self, floor: Timestamp) -> Vec<Sid> {
+        let before = self.blocks.len();
+        while self.blocks.front().is_some_and(|b| b.window < floor) {
+            self.blocks.pop_front();
+        }
+        if self.blocks.len() == before {
+            return Vec::new();
+        }
+        let mut gone = Vec::new();
+        for col in 0..self.cols.len() {
+            let Some(sid) = self.cols[col] else { continue };
+            if self.is_used(col) {
+                continue;
+            }
+            self.cols[col] = None;
+            self.col_of.remove(&sid);
+            self.free.push(col as u32);
+            gone.push(sid);
+        }
+        gone
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.open.times.is_empty()
+    }
+
+    fn is_used(&self, col: usize) -> bool {
+        let key = col as u32;
+        let open = || {
+            let column = self.open.floats.get(col * BLOCK..col * BLOCK + self.open.times.len());
+            column.is_some_and(|c| c.iter().any(|v| !is_absent(*v)))
+                || self.open.histograms.contains_key(&key)
+                || self.open.starts.contains_key(&key)
+        };
+        let sealed = |b: &Arc<Block>| {
+            b.floats.get(col).is_some_and(Option::is_some)
+                || b.histograms.contains_key(&key)
+                || b.starts.contains_key(&key)
+        };
+        self.blocks.iter().any(sealed) || open()
+    }
+
+    /// Approximate bytes of all columns.
+    pub(crate) fn bytes(&self) -> usize {
+        let block = |b: &Arc<Block>| (b.floats.iter().flatten().count() + 1) * b.times.len() * 8;
+        self.blocks.iter().map(block).sum::<usize>() + self.open.floats.capacity() * 8
+    }
+
+    /// Runs of a series within the bounds, oldest first.
+    pub(crate) fn runs(&self, col: u32, start: Timestamp, end: Timestamp, copies: &mut OpenTimes, out: &mut Vec<Run>) {
+        let first = self.blocks.partition_point(|b| b.times.last().is_some_and(|last| *last < start));
+        for block in self.blocks.iter().skip(first) {
+            if block.times.first().is_none_or(|t| *t > end) {
+                return;
+            }
+            let (from, to) = bounds(&block.times, start, end);
+            let starts = block.starts.get(&col);
+            if let Some(Some(column)) = block.floats.get(col as usize) {
+                push(out, &block.times, Column::Floats(column.clone()), starts, from, to);
+            }
+            if let Some(column) = block.histograms.get(&col) {
+                push(out, &block.times, Column::Histograms(column.clone()), starts, from, to);
+            }
+        }
+        let (from, to) = bounds(&self.open.times, start, end);
+        if from >= to {
+            return;
+        }
+        let times = copies.times.get_or_insert_with(|| Arc::from(&self.open.times[from..to]));
+        let starts: Option<Arc<[Timestamp]>> = self.open.starts.get(&col).map(|s| Arc::from(&s[from..to]));
+        let base = col as usize * BLOCK;
+        if let Some(column) = self.open.floats.get(base + from..base + to)
+            && column.iter().any(|v| !is_absent(*v))
+        {
+            push(out, times, Column::Floats(Arc::from(column)), starts.as_ref(), 0, to - from);
+        }
+        if let Some(column) = self.open.histograms.get(&col) {
+            let column = Column::Histograms(Arc::from(&column[from..to]));
+            push(out, times, column, starts.as_ref(), 0, to - from);
+        }
+    }
+
+    /// The newest sample of a series within the bounds.
+    pub(crate) fn last(&self, col: u32, start: Timestamp, end: Timestamp, copies: &mut OpenTimes) -> Option<Run> {
+        let (from, to) = bounds(&self.open.times, start, end);
+        let base = col as usize * BLOCK;
+        let floats = self.open.floats.get(base..base + to).unwrap_or_default();
+        let histograms = self.open.histograms.get(&col);
+        for i in (from..to).rev() {
+            let values = match (floats.get(i), histograms.and_then(|h| h[i].as_ref())) {
+                (_, Some(histogram)) => Column::Histograms(Arc::from([Some(histogram.clone())])),
+                (Some(value), None) if !is_absent(*value) => Column::Floats(Arc::from([*value])),
+                _ => continue,
+            };
+            let times = copies.one(self.open.times[i]);
+            let start_times = self.open.starts.get(&col).map(|s| Arc::from([s[i]]));
+            return Some(Run { times, start_times, values, from: 0, to: 1 });
+        }
+        for block in self.blocks.iter().rev() {
+            if block.times.last().is_none_or(|t| *t < start) {
+                return None;
+            }
+            let mut runs = Vec::new();
+            let (from, to) = bounds(&block.times, start, end);
+            let starts = block.starts.get(&col);
+            if let Some(Some(column)) = block.floats.get(col as usize) {
+                push(&mut runs, &block.times, Column::Floats(column.clone()), starts, from, to);
+            }
+            if let Some(column) = block.histograms.get(&col) {
+                push(&mut runs, &block.times, Column::Histograms(column.clone()), starts, from, to);
+            }
+            if let Some(mut run) = runs.into_iter().max_by_key(|run| run.to) {
+                run.from = run.to - 1;
+                return Some(run);
+            }
+        }
+        None
+    }
+}
+
+/// Timestamps of the open block that the series of one selection share.
+#[derive(Debug, Default)]
+pub(crate) struct OpenTimes {
+    times: Option<Arc<[Timestamp]>>,
+    one: Option<Arc<[Timestamp]>>,
+}
+
+impl OpenTimes {
+    fn one(&mut self, ts: Timestamp) -> Arc<[Timestamp]> {
+        match &self.one {
+            Some(times) if times[0] == ts => times.clone(),
+            _ => self.one.insert(Arc::from([ts])).clone(),
+        }
+    }
+}
+
+/// Indices of the times within inclusive bounds.
+pub(crate) fn bounds(times: &[Timestamp], start: Timestamp, end: Timestamp) -> (usize, usize) {
+    (times.partition_point(|t| *t < start), times.partition_point(|t| *t <= end))
+}
+
+/// Adds a run, cut to its first and last sample that is there.
+pub(crate) fn push(
+    out: &mut Vec<Run>,
+    times: &Arc<[Timestamp]>,
+    values: Column,
+    starts: Option<&Arc<[Timestamp]>>,
+    from: usize,
+    to: usize,
+) {
+    if from >= to {
+        return;
+    }
+    let found = match &values {
+        Column::Floats(v) => ends(&v[from..to], |v| !is_absent(*v)),
+        Column::Histograms(v) => ends(&v[from..to], Option::is_some),
+    };
+    let Some((first, last)) = found else { return };
+    out.push(Run {
+        times: times.clone(),
+        start_times: starts.cloned(),
+        values,
+        from: from + first,
+        to: from + last + 1,
+    });
+}
+
+fn ends<T>(values: &[T], there: impl Fn(&T) -> bool) -> Option<(usize, usize)> {
+    Some((values.iter().position(&there)?, values.iter().rposition(&there)?))
+}

@@ -1,0 +1,124 @@
+//! At the start: rows that no segment covers go back into the head, as series of an earlier run.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Labels, Timestamp};
+
+use super::StorageError;
+use super::bytes::{FormatError, Reader};
+use super::config::RingCounters;
+use super::head::{Head, ReplayedTick, Sid};
+use super::rows::{Member, ReplayState, Row, TickRow, read_row};
+use super::store::{Store, StoredRecord};
+
+/// A group of an earlier run.
+struct OldGroup {
+    index: u32,
+    state: ReplayState,
+    /// The head's column of each column of the rows.
+    cols: Vec<Option<u32>>,
+    starts: Vec<(u32, Timestamp)>,
+}
+
+/// What the rows' numbers mean, by the run that wrote them.
+#[derive(Default)]
+struct Replay {
+    series: FxHashMap<(u32, u32), Sid>,
+    groups: FxHashMap<(u32, u32), OldGroup>,
+    rows: u64,
+}
+
+/// Replays all rows. Returns how many there were.
+pub(crate) fn replay(store: &Store, head: &mut Head, counters: &RingCounters) -> Result<u64, StorageError> {
+    let mut replay = Replay::default();
+    let covered = store.writer().rows_before(head.sealing);
+    let damaged = store.rows(|record| {
+        // Left over: a segment has all of it.
+        if record.window < covered {
+            return;
+        }
+        if replay.record(&record, head).is_err() {
+            counters.damaged.fetch_add(1, Relaxed);
+        }
+    })?;
+    counters.damaged.fetch_add(damaged, Relaxed);
+    Ok(replay.rows)
+}
+
+impl Replay {
+    fn record(&mut self, record: &StoredRecord, head: &mut Head) -> Result<(), FormatError> {
+        let mut reader = Reader::new(&record.rows);
+        while !reader.is_empty() {
+            self.rows += 1;
+            match read_row(&mut reader, record.window)? {
+                Row::Tick(row) => self.tick(record.run, row, head)?,
+                Row::Irregular { sid, labels, samples } => {
+                    let sid = match labels {
+                        Some(labels) => self.learn(record.run, sid, &labels, head),
+                        None => self.known(record.run, sid)?,
+                    };
+                    for sample in samples {
+                        if head.sample_at(sid, sample.ts).is_some() {
+                            continue;
+                        }
+                        let window = head.window_of(sample.ts).max(head.sealing);
+                        head.keep_irregular(sid, window, sample);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, run: u32, number: u32, labels: &Labels, head: &mut Head) -> Sid {
+        let sid = head.series.intern(labels);
+        self.series.insert((run, number), sid);
+        sid
+    }
+
+    fn known(&self, run: u32, number: u32) -> Result<Sid, FormatError> {
+        self.series.get(&(run, number)).copied().ok_or(FormatError("a row names a series without labels"))
+    }
+
+    fn tick(&mut self, run: u32, mut row: TickRow, head: &mut Head) -> Result<(), FormatError> {
+        let key = (run, row.group);
+        if let Some(members) = row.members.take() {
+            let sids = self.members(run, &members, head)?;
+            let group = self.groups.entry(key).or_insert_with(|| OldGroup {
+                index: head.new_group(None),
+                state: ReplayState::default(),
+                cols: Vec::new(),
+                starts: Vec::new(),
+            });
+            group.cols = head.replay_columns(group.index, &sids);
+            group.starts.clear();
+        }
+        let group = self.groups.get_mut(&key).ok_or(FormatError("a row without a full one before it"))?;
+        let values = group.state.apply(&mut row, &mut group.starts)?;
+        if head.window_of(row.ts) >= head.sealing {
+            let tick = ReplayedTick {
+                ts: row.ts,
+                cols: &group.cols,
+                floats: values,
+                histograms: &row.histograms,
+                starts: &group.starts,
+            };
+            head.replay_tick(group.index, &tick);
+        }
+        Ok(())
+    }
+
+    fn members(&mut self, run: u32, members: &[Member], head: &mut Head) -> Result<Vec<Option<Sid>>, FormatError> {
+        let mut sids = Vec::with_capacity(members.len());
+        for member in members {
+            sids.push(match member {
+                None => None,
+                Some((number, Some(labels))) => Some(self.learn(run, *number, labels, head)),
+                Some((number, None)) => Some(self.known(run, *number)?),
+            });
+        }
+        Ok(sids)
+    }
+}

@@ -1,0 +1,70 @@
+//! The formats on disk, byte by byte. Format version 1.
+//!
+//! The ring is one redb file, `ring.redb`, with six tables. Numbers are little-endian; `varint` is LEB128 of a u64;
+//! `svarint` is a varint of the zigzag form; `xor` is a control byte (leading zero bytes × 16 + trailing zero bytes;
+//! 0x80 for zero) and the bytes between, least significant first; `bytes` is a varint length and that many bytes;
+//! `crc` is the CRC-32 (IEEE) of all bytes of the record before it. Times are milliseconds since the Unix epoch.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `meta` | text | `format`: u32 format version; `run`: u32, counts openings; `window_ms`: i64 |
+//! | `rows` | window start i64, number u64 | piece of a record of rows |
+//! | `directory` | segment u64 | directory record |
+//! | `segments` | segment u64, piece u32 | piece of a segment's stream, crc |
+//! | `series` | epoch u32, first id u32 | block of the series table |
+//! | `state` | table u8, key bytes | bytes of the room that owns the table |
+//!
+//! # Rows
+//! A value of `rows` is u8 "more pieces follow" and a piece; the pieces of a record are joined in number order:
+//! u8 version 1, u32 run, rows back to back, crc. Series and groups are numbered within a run. A row is one of:
+//!
+//! *Tick*: u8 1, varint group, varint (ts − window), u8 flags, varint columns; if flag 1 (full) for each column a
+//! varint (0 free, else (series + 1) × 2 + "labels follow") and labels (varint count, then bytes name, bytes value
+//! each); if flag 2 a bitmap of the columns that have a float (else as in the row before); a bitmap of the columns
+//! that changed; for each of those an xor of its bits with the last ones (0 after a full row); if flag 4 varint count and
+//! (varint column, histogram) each; if flag 8 varint count and (varint column, svarint start timestamp) each (else as
+//! in the row before). The first row of a group in a window, and the one after its columns changed, is full.
+//! Absent means: bit not set. A stale marker is a value like others. Equal means: bit set, not changed.
+//!
+//! *Irregular*: u8 2, varint series × 2 + "labels follow", labels, varint count, then for each sample svarint (ts − the
+//! one before; the first − window), svarint start timestamp, u8 0 and xor of the value or u8 1 and a histogram.
+//!
+//! # Directory record
+//! u8 version 1, i64 window start, i64 window end, i64 first sample, i64 last sample, u32 epoch, u32 series, u64 samples,
+//! u64 stream length, u64 offset of the index, crc.
+//!
+//! # Segment stream
+//! Columns back to back, then the index. It is cut into pieces of 65,400 bytes, the rest into pieces of 32,632,
+//! 16,248, 8,056 and 3,960 bytes and a last one. The index: bytes of pco's header; varint slices; for each slice varint ticks,
+//! svarint first time, varint (last − first), varint length of its time column, varint columns, and for each column
+//! varint (id − the one before), varint (length × 4 + kind). Kinds: 0 floats, 1 histograms, 2 start timestamps; 3 is kept
+//! for exemplars. Columns lie in the stream in this order, a slice's time column first.
+//!
+//! *Integers* (times, start timestamps): u8 0, svarint first, svarint step; or u8 1, svarint first, `ints` of the
+//! differences to it. `ints`: u8 0, u8 order 0 to 2, svarint differences of that order; or u8 1 and pco's chunk and page of i64.
+//!
+//! *Floats*: u8 tag; if tag has 0x40 (holes) presence; then by tag & 0x3f: 0 constant: xor of the bits; 1 runs: varint
+//! length and xor with the run before, until the column is full; 2 scaled: if tag has 0x80 varint exceptions and (varint index −
+//! the one before, f64) each; u8 decimal scale s, svarint a, varint g, `ints` n: the values are (a + g × n) ÷ 10^s;
+//! 3 pco's chunk and page of f64; 4 xor with the value before, each.
+//! *Presence*: u8 0 all; 1 and varint run lengths, absent first; 2 and a bitmap.
+//!
+//! *Histograms*: presence, then each: u8 reset hint (0 unknown, 1 reset, 2 not reset, 3 gauge) + 0x80 when the layout is that of
+//! the one before; layout: svarint schema, xor zero threshold, for positive and negative: varint spans, (svarint offset,
+//! varint length) each, varint buckets; varint custom bounds, xor each; then counts: zero count, count, xor of the
+//! sum with that before, buckets; a count is varint (zigzag of the difference × 2) when both are whole, else varint 1 and xor.
+//! In rows each histogram stands alone: its layout is always written.
+//!
+//! # Series table
+//! Each epoch ((segment − 1) ÷ 144) has a table of its own, so that it goes with its last segment. A block: u8 version 1, varint
+//! count, for each label set varint bytes shared with the one before and bytes of the rest, where a label set is its names and
+//! values, each followed by 0xff; crc.
+
+/// Format of the file as a whole; a file with a larger one is refused.
+pub(crate) const FORMAT: u32 = 1;
+/// Version of a record of rows.
+pub(crate) const RECORD_VERSION: u8 = 1;
+/// The ring's file in its directory.
+pub(crate) const FILE_NAME: &str = "ring.redb";
+/// Segments that share a series table.
+pub(crate) const EPOCH_SEGMENTS: u32 = 144;

@@ -1,0 +1,232 @@
+//! Maintenance: windows become segments, old segments go, a failed file is tried again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::clock::Stopwatch;
+use crate::model::Timestamp;
+
+use super::catalog::{coming_cost, millis};
+use super::ring::Ring;
+use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
+use super::store::SealChange;
+use super::{Progress, StorageError};
+
+/// How long one slice of sealing may take.
+const SLICE: Duration = Duration::from_millis(18);
+/// How long the ring waits before it tries a failed file again.
+const RETRY_MS: i64 = 10_000;
+
+/// The window that is being sealed, if there is one.
+#[derive(Default)]
+pub(crate) struct Sealer {
+    job: Option<Job>,
+}
+
+struct Job {
+    plan: Plan,
+    state: State,
+}
+
+/// Which window becomes which segment.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    window: Timestamp,
+    window_end: Timestamp,
+    epoch: u32,
+    series: u32,
+}
+
+enum State {
+    Encoding(Box<SegmentWriter>),
+    /// Encoded; waits for the disk.
+    Encoded(Finished),
+}
+
+/// One slice of whatever is due.
+pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
+    if ring.degraded.load(Relaxed) && !recover(ring, now)? {
+        forget_unsealed(ring, now);
+        return Ok(Progress::Idle);
+    }
+    let mut sealer = ring.sealer.lock();
+    let Some(job) = sealer.job.take() else {
+        evict(ring, now);
+        sealer.job = begin(ring, now)?;
+        return if sealer.job.is_some() { Ok(Progress::More) } else { retire_by_time(ring, now) };
+    };
+    let Job { plan, state } = job;
+    match state {
+        // An empty window makes no segment; its rows go with the next one that does.
+        State::Encoding(writer) => sealer.job = encode(*writer).map(|state| Job { plan, state }),
+        State::Encoded(finished) => {
+            if let Err(error) = write(ring, plan, &finished, now) {
+                ring.degrade(now);
+                sealer.job = Some(Job { plan, state: State::Encoded(finished) });
+                return Err(error);
+            }
+        }
+    }
+    Ok(Progress::More)
+}
+
+/// Encodes columns for the length of a slice; `None` when the window turned out to be empty.
+fn encode(mut writer: SegmentWriter) -> Option<State> {
+    let watch = Stopwatch::start();
+    while writer.step() {
+        if watch.elapsed() >= SLICE {
+            return Some(State::Encoding(Box::new(writer)));
+        }
+    }
+    writer.finish().map(State::Encoded)
+}
+
+/// Closes the oldest window that is over.
+fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
+    let window_ms = millis(ring.config.window).max(1000);
+    let due = |window: Timestamp| window.saturating_add(window_ms + millis(ring.config.seal_delay)) <= now;
+    let Some(window) = ring.inner.read().head.first_open_window().filter(|w| due(*w)) else { return Ok(None) };
+    let epoch = ring.inner.read().catalog.current_epoch();
+    ring.load_epoch(epoch)?;
+    let mut inner = ring.inner.write();
+    let inner = &mut *inner;
+    let data = inner.head.close_window(window);
+    let mut ids = FxHashMap::default();
+    let dense = data.groups.iter().flat_map(|(sids, _)| sids.iter().flatten());
+    for sid in dense.chain(data.irregular.iter().map(|(sid, _)| sid)) {
+        ids.entry(*sid).or_insert_with(|| inner.catalog.id_for(epoch, *sid, &mut inner.head.series));
+    }
+    let series = ids.len() as u32;
+    let slices = SliceInput::of_window(data, |sid| ids.get(&sid).copied());
+    let plan = Plan { window, window_end: window.saturating_add(window_ms), epoch, series };
+    Ok(Some(Job { plan, state: State::Encoding(Box::new(SegmentWriter::new(slices))) }))
+}
+
+/// Writes the segment with everything that goes with it.
+fn write(ring: &Ring, plan: Plan, finished: &Finished, now: Timestamp) -> Result<(), StorageError> {
+    let Plan { window, window_end, epoch, series } = plan;
+    let writer = ring.store.writer();
+    let inner = ring.inner.read();
+    let meta = SegmentMeta {
+        id: inner.catalog.next_segment(),
+        window,
+        window_end,
+        min_ts: finished.min_ts,
+        max_ts: finished.max_ts,
+        epoch,
+        series,
+        samples: finished.samples,
+        stream_len: finished.stream.len() as u64,
+        index_offset: finished.index_offset as u64,
+    };
+    let (first_id, labels) = inner.catalog.unwritten(epoch, &inner.head.series);
+    let rows = ring.row_bytes.swap(0, Relaxed);
+    // Two windows of rows are in the file at times.
+    let reserve = 2 * ring.row_bytes_peak.fetch_max(rows, Relaxed).max(rows);
+    let oldest = now.saturating_sub(millis(ring.config.retention_time));
+    let retire = inner.catalog.due(coming_cost(&meta), reserve, ring.config.retention_size_bytes, oldest);
+    drop(inner);
+    let change = SealChange {
+        meta: &meta,
+        stream: &finished.stream,
+        series: (first_id, &labels),
+        rows_before: writer.rows_before(window_end),
+        retire: &retire,
+    };
+    ring.store.seal(&change)?;
+    let mut inner = ring.inner.write();
+    let inner = &mut *inner;
+    inner.head.log.forget_before(window_end);
+    inner.catalog.push(meta, labels.len() as u32);
+    inner.catalog.remove(&retire, &mut inner.head.series);
+    ring.counters().sealed.fetch_add(1, Relaxed);
+    ring.counters().retired.fetch_add(retire.segments.len() as u64, Relaxed);
+    drop(writer);
+    Ok(())
+}
+
+/// Drops sealed windows that are older than the head's span from memory.
+fn evict(ring: &Ring, now: Timestamp) {
+    let horizon = now.saturating_sub(millis(ring.config.head_span));
+    let window_ms = millis(ring.config.window).max(1000);
+    let inner = ring.inner.read();
+    let floor = inner.catalog.sealed_until().min(inner.head.window_of(horizon).max(Timestamp::MIN + window_ms));
+    let due = floor > inner.head.floor;
+    drop(inner);
+    if due {
+        ring.inner.write().head.evict(floor);
+    }
+}
+
+/// While the disk fails memory must not grow without end: windows that nobody could seal go after twice the head's span.
+fn forget_unsealed(ring: &Ring, now: Timestamp) {
+    let horizon = now.saturating_sub(millis(ring.config.head_span).saturating_mul(2));
+    let mut inner = ring.inner.write();
+    let floor = inner.head.window_of(horizon);
+    if floor > inner.head.floor {
+        inner.head.sealing = inner.head.sealing.max(floor);
+        inner.head.evict(floor);
+    }
+}
+
+/// Segments past their time go even when nothing new is sealed.
+fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
+    let oldest = now.saturating_sub(millis(ring.config.retention_time));
+    let retire = ring.inner.read().catalog.due(0, 0, u64::MAX, oldest);
+    if retire.segments.is_empty() {
+        return Ok(Progress::Idle);
+    }
+    let writer = ring.store.writer();
+    if let Err(error) = ring.store.retire(&retire) {
+        ring.degrade(now);
+        return Err(error);
+    }
+    let mut inner = ring.inner.write();
+    let inner = &mut *inner;
+    inner.catalog.remove(&retire, &mut inner.head.series);
+    ring.counters().retired.fetch_add(retire.segments.len() as u64, Relaxed);
+    drop(writer);
+    Ok(Progress::Idle)
+}
+
+/// Tries the file again. Says whether it works.
+fn recover(ring: &Ring, now: Timestamp) -> Result<bool, StorageError> {
+    if (0..RETRY_MS).contains(&(now - ring.last_retry.load(Relaxed))) {
+        return Ok(false);
+    }
+    ring.last_retry.store(now, Relaxed);
+    ring.store.reopen()?;
+    ring.write_pending(now)?;
+    ring.degraded.store(false, Relaxed);
+    Ok(true)
+}
+
+impl Ring {
+    /// Reads a series table that is not in memory yet.
+    pub(crate) fn load_epoch(&self, epoch: u32) -> Result<(), StorageError> {
+        if self.inner.read().catalog.is_loaded(epoch) {
+            return Ok(());
+        }
+        let (labels, damaged) = self.store.series(epoch)?;
+        self.count_damage(damaged);
+        let mut inner = self.inner.write();
+        let inner = &mut *inner;
+        inner.catalog.load(epoch, labels, &mut inner.head.series);
+        Ok(())
+    }
+
+    /// Reads the series tables of all these segments, those that are missing.
+    pub(crate) fn load_epochs(&self, segments: &[Arc<SegmentMeta>]) -> Result<(), StorageError> {
+        let mut last = None;
+        for segment in segments {
+            if last != Some(segment.epoch) {
+                self.load_epoch(segment.epoch)?;
+                last = Some(segment.epoch);
+            }
+        }
+        Ok(())
+    }
+}

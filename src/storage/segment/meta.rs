@@ -1,0 +1,75 @@
+//! The directory's record of one segment. `schema.rs` has the layout.
+
+use crate::model::Timestamp;
+use crate::storage::bytes::{FormatError, Reader, check_crc, put_u32, put_u64, seal_crc};
+
+const VERSION: u8 = 1;
+
+/// What is known about a segment without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SegmentMeta {
+    pub(crate) id: u64,
+    /// Start of the window.
+    pub(crate) window: Timestamp,
+    /// End of the window, exclusive.
+    pub(crate) window_end: Timestamp,
+    /// First sample; before the window's start when late samples are in it.
+    pub(crate) min_ts: Timestamp,
+    /// Last sample.
+    pub(crate) max_ts: Timestamp,
+    /// The series table that its ids point into.
+    pub(crate) epoch: u32,
+    /// Series in it.
+    pub(crate) series: u32,
+    /// Samples in it, holes not counted.
+    pub(crate) samples: u64,
+    /// Length of the stream.
+    pub(crate) stream_len: u64,
+    /// Where in the stream its index begins; it reaches to the end.
+    pub(crate) index_offset: u64,
+}
+
+impl SegmentMeta {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        for number in [self.window, self.window_end, self.min_ts, self.max_ts] {
+            put_u64(&mut out, number as u64);
+        }
+        put_u32(&mut out, self.epoch);
+        put_u32(&mut out, self.series);
+        for number in [self.samples, self.stream_len, self.index_offset] {
+            put_u64(&mut out, number);
+        }
+        seal_crc(&mut out);
+        out
+    }
+
+    pub(crate) fn decode(id: u64, record: &[u8]) -> Result<Self, FormatError> {
+        let mut reader = Reader::new(check_crc(record)?);
+        if reader.u8()? != VERSION {
+            return Err(FormatError("unknown version of a directory record"));
+        }
+        let meta = Self {
+            id,
+            window: reader.i64()?,
+            window_end: reader.i64()?,
+            min_ts: reader.i64()?,
+            max_ts: reader.i64()?,
+            epoch: reader.u32()?,
+            series: reader.u32()?,
+            samples: reader.u64()?,
+            stream_len: reader.u64()?,
+            index_offset: reader.u64()?,
+        };
+        // Streams are far below this; a larger one would make us allocate what is not there.
+        if meta.index_offset > meta.stream_len || meta.stream_len > 1 << 36 {
+            return Err(FormatError("a directory record contradicts itself"));
+        }
+        Ok(meta)
+    }
+
+    /// Whether it may hold samples within the inclusive bounds.
+    pub(crate) fn overlaps(&self, start: Timestamp, end: Timestamp) -> bool {
+        self.min_ts <= end && start <= self.max_ts
+    }
+}

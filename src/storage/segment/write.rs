@@ -1,0 +1,226 @@
+//! Writing a segment column by column, so that the sealer can stop between any two of them.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Histogram, IrregularSample, Timestamp, Value, absent, is_absent};
+use crate::storage::codec::{PcoCodec, encode_floats, encode_histograms, encode_ints};
+use crate::storage::head::{BLOCK, Block, Sid, WindowData};
+
+use super::index::MAX_TICKS;
+use super::{ColumnEntry, ColumnKind, SegmentIndex, Slice};
+
+/// Columns that share timestamps and wait to be written.
+pub(crate) struct SliceInput {
+    times: Vec<Timestamp>,
+    /// Id and place, ascending by id.
+    columns: Vec<(u32, ColumnInput)>,
+    blocks: Vec<Arc<Block>>,
+}
+
+/// One series of a slice.
+enum ColumnInput {
+    /// A column of blocks.
+    Dense(u32),
+    Irregular(Vec<IrregularSample>),
+}
+
+/// Builds the stream.
+pub(crate) struct SegmentWriter {
+    index: SegmentIndex,
+    stream: Vec<u8>,
+    pending: std::vec::IntoIter<SliceInput>,
+    current: Option<(SliceInput, usize)>,
+    samples: u64,
+    floats: Vec<f64>,
+}
+
+/// A finished stream with what the directory wants to know.
+pub(crate) struct Finished {
+    pub(crate) stream: Vec<u8>,
+    pub(crate) index_offset: usize,
+    pub(crate) samples: u64,
+    pub(crate) min_ts: Timestamp,
+    pub(crate) max_ts: Timestamp,
+}
+
+impl SliceInput {
+    /// Cuts a window's data into slices; `id_of` gives each series its number in the series table.
+    pub(crate) fn of_window(data: WindowData, id_of: impl Fn(Sid) -> Option<u32>) -> Vec<Self> {
+        let mut slices = Vec::new();
+        for (sids, blocks) in data.groups {
+            let mut ids: Vec<(u32, u32)> = Vec::new();
+            for (col, sid) in sids.iter().enumerate() {
+                if let Some(id) = sid.and_then(&id_of) {
+                    ids.push((id, col as u32));
+                }
+            }
+            ids.sort_unstable();
+            for blocks in blocks.chunks(MAX_TICKS / BLOCK) {
+                let times = blocks.iter().flat_map(|b| b.times.iter().copied()).collect();
+                let columns = ids.iter().map(|(id, col)| (*id, ColumnInput::Dense(*col))).collect();
+                slices.push(Self { times, columns, blocks: blocks.to_vec() });
+            }
+        }
+        // Pushes of one sender share their timestamps as a rule: they become columns of one slice.
+        let mut by_times: FxHashMap<Vec<Timestamp>, Vec<(u32, ColumnInput)>> = FxHashMap::default();
+        for (sid, samples) in data.irregular {
+            let Some(id) = id_of(sid) else { continue };
+            for samples in samples.chunks(MAX_TICKS) {
+                let times = samples.iter().map(|s| s.ts).collect();
+                by_times.entry(times).or_default().push((id, ColumnInput::Irregular(samples.to_vec())));
+            }
+        }
+        let mut irregular: Vec<Self> = by_times
+            .into_iter()
+            .map(|(times, mut columns)| {
+                columns.sort_by_key(|(id, _)| *id);
+                Self { times, columns, blocks: Vec::new() }
+            })
+            .collect();
+        irregular.sort_by(|a, b| a.times.cmp(&b.times));
+        slices.extend(irregular);
+        slices
+    }
+}
+
+impl SegmentWriter {
+    pub(crate) fn new(slices: Vec<SliceInput>) -> Self {
+        Self {
+            index: SegmentIndex { codec: PcoCodec::default(), slices: Vec::new() },
+            stream: Vec::new(),
+            pending: slices.into_iter(),
+            current: None,
+            samples: 0,
+            floats: Vec::new(),
+        }
+    }
+
+    /// Writes the next column. Says whether there was one.
+    pub(crate) fn step(&mut self) -> bool {
+        let (slice, next) = match self.current.take() {
+            Some(current) => current,
+            None => match self.pending.next() {
+                Some(slice) => {
+                    self.begin(&slice.times);
+                    (slice, 0)
+                }
+                None => return false,
+            },
+        };
+        if let Some((id, column)) = slice.columns.get(next) {
+            self.column(&slice, *id, column);
+            self.current = Some((slice, next + 1));
+        }
+        true
+    }
+
+    /// Writes the index; `None` when there is nothing in the segment.
+    pub(crate) fn finish(self) -> Option<Finished> {
+        let filled = || self.index.slices.iter().filter(|s| !s.columns.is_empty());
+        let min_ts = filled().map(|s| s.first).min()?;
+        let max_ts = filled().map(|s| s.last).max()?;
+        let index_offset = self.stream.len();
+        let mut stream = self.stream;
+        self.index.encode(&mut stream);
+        Some(Finished { stream, index_offset, samples: self.samples, min_ts, max_ts })
+    }
+
+    fn begin(&mut self, times: &[Timestamp]) {
+        let at = self.stream.len();
+        encode_ints(&self.index.codec, times, &mut self.stream);
+        self.index.slices.push(Slice {
+            ticks: times.len(),
+            first: times.first().copied().unwrap_or(0),
+            last: times.last().copied().unwrap_or(0),
+            times: at..self.stream.len(),
+            columns: Vec::new(),
+        });
+    }
+
+    fn column(&mut self, slice: &SliceInput, id: u32, column: &ColumnInput) {
+        match column {
+            ColumnInput::Dense(col) => self.dense(slice, id, *col),
+            ColumnInput::Irregular(samples) => self.irregular(id, samples),
+        }
+    }
+
+    fn dense(&mut self, slice: &SliceInput, id: u32, col: u32) {
+        let mut floats = std::mem::take(&mut self.floats);
+        floats.clear();
+        for block in &slice.blocks {
+            match block.floats.get(col as usize) {
+                Some(Some(column)) => floats.extend_from_slice(column),
+                _ => floats.resize(floats.len() + block.times.len(), absent()),
+            }
+        }
+        self.put_floats(id, &floats);
+        self.floats = floats;
+        if slice.blocks.iter().any(|b| b.histograms.contains_key(&col)) {
+            let mut column: Vec<Option<Arc<Histogram>>> = Vec::new();
+            for block in &slice.blocks {
+                match block.histograms.get(&col) {
+                    Some(histograms) => column.extend_from_slice(histograms),
+                    None => column.resize(column.len() + block.times.len(), None),
+                }
+            }
+            self.put_histograms(id, &column);
+        }
+        if slice.blocks.iter().any(|b| b.starts.contains_key(&col)) {
+            let mut starts: Vec<Timestamp> = Vec::new();
+            for block in &slice.blocks {
+                match block.starts.get(&col) {
+                    Some(column) => starts.extend_from_slice(column),
+                    None => starts.resize(starts.len() + block.times.len(), 0),
+                }
+            }
+            self.put_starts(id, &starts);
+        }
+    }
+
+    fn irregular(&mut self, id: u32, samples: &[IrregularSample]) {
+        let floats: Vec<f64> = samples.iter().map(|s| s.value.as_float().unwrap_or(absent())).collect();
+        self.put_floats(id, &floats);
+        let histograms: Vec<Option<Arc<Histogram>>> = samples
+            .iter()
+            .map(|s| match &s.value {
+                Value::Histogram(histogram) => Some(histogram.clone()),
+                Value::Float(_) => None,
+            })
+            .collect();
+        self.put_histograms(id, &histograms);
+        let starts: Vec<Timestamp> = samples.iter().map(|s| s.start_ts).collect();
+        self.put_starts(id, &starts);
+    }
+
+    fn put_floats(&mut self, id: u32, column: &[f64]) {
+        let there = column.iter().filter(|v| !is_absent(**v)).count();
+        if there > 0 {
+            self.samples += there as u64;
+            self.put(id, ColumnKind::Floats, |codec, out| encode_floats(codec, column, out));
+        }
+    }
+
+    fn put_histograms(&mut self, id: u32, column: &[Option<Arc<Histogram>>]) {
+        let there = column.iter().flatten().count();
+        if there > 0 {
+            self.samples += there as u64;
+            self.put(id, ColumnKind::Histograms, |_, out| encode_histograms(column, out));
+        }
+    }
+
+    fn put_starts(&mut self, id: u32, column: &[Timestamp]) {
+        if column.iter().any(|start| *start != 0) {
+            self.put(id, ColumnKind::Starts, |codec, out| encode_ints(codec, column, out));
+        }
+    }
+
+    fn put(&mut self, id: u32, kind: ColumnKind, encode: impl FnOnce(&PcoCodec, &mut Vec<u8>)) {
+        let at = self.stream.len();
+        encode(&self.index.codec, &mut self.stream);
+        if let Some(slice) = self.index.slices.last_mut() {
+            slice.columns.push(ColumnEntry { id, kind, at: at..self.stream.len() });
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the room's tests share.
+
+/// A seeded generator (xorshift64*), so that a failing case can be run again.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::{Clock, ManualClock};
+use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef, Timestamp};
+
+use super::{Column, Config, Querier, Ring, SelectRequest};
+
+/// A series table: reference n has the labels that were named n-th.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<(Vec<Labels>, HashMap<Labels, SeriesRef>)>);
+
+impl Names {
+    pub(crate) fn of(&self, labels: &Labels) -> SeriesRef {
+        let (all, known) = &mut *self.0.lock();
+        *known.entry(labels.clone()).or_insert_with(|| {
+            all.push(labels.clone());
+            SeriesRef(all.len() as u32 - 1)
+        })
+    }
+}
+
+impl Intern for Names {
+    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
+        None
+    }
+    fn release(&self, _: &[SeriesRef]) {}
+    fn labels(&self, series: SeriesRef) -> Option<Labels> {
+        self.0.lock().0.get(series.0 as usize).cloned()
+    }
+}
+
+/// `m{i="N"}`.
+pub(crate) fn labels(i: u64) -> Labels {
+    Labels::from_pairs(&[("__name__", "m"), ("i", &i.to_string()), ("odd", if i % 2 == 1 { "yes" } else { "" })])
+}
+
+/// A ring in a directory of its own that can be closed, killed and opened again.
+pub(crate) struct Bench {
+    pub(crate) clock: ManualClock,
+    pub(crate) names: Arc<Names>,
+    pub(crate) config: Config,
+    pub(crate) ring: Option<Ring>,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    /// Windows of ten seconds, sealed a second after their end, kept fifteen seconds in memory.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            path: dir.path().join("ring"),
+            window: Duration::from_secs(10),
+            seal_delay: Duration::from_secs(1),
+            head_span: Duration::from_secs(15),
+            ..Config::default()
+        };
+        let mut bench = Self { clock: ManualClock::new(0), names: Arc::default(), config, ring: None, _dir: dir };
+        bench.open();
+        bench
+    }
+
+    pub(crate) fn open(&mut self) {
+        // A new run knows nothing of the old references.
+        self.names = Arc::default();
+        let clock = Clock::Manual(self.clock.clone());
+        self.ring = Some(Ring::open(self.config.clone(), clock, self.names.clone()).unwrap());
+    }
+
+    /// Drops the ring without a word, as SIGKILL does, and opens it again.
+    pub(crate) fn kill_and_open(&mut self) {
+        self.ring = None;
+        self.open();
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        self.ring.as_ref().unwrap()
+    }
+
+    /// One tick of group 1.
+    pub(crate) fn tick(&self, ts: Timestamp, samples: &[(u64, f64)]) {
+        let mut batch = Batch::new(GroupId(1), ts);
+        batch.floats = samples.iter().map(|(i, v)| (self.names.of(&labels(*i)), *v)).collect();
+        self.ring().append(&batch).unwrap();
+    }
+
+    /// Does everything that is due.
+    pub(crate) fn maintain(&self, now: Timestamp) {
+        self.clock.set(now);
+        while self.ring().maintain(now).unwrap() == super::Progress::More {}
+    }
+
+    /// All samples as `i@ts=value` words.
+    pub(crate) fn dump(&self, start: Timestamp, end: Timestamp) -> String {
+        let mut words = Vec::new();
+        for (labels, ts, value) in select(self.ring(), &[], start, end, false) {
+            let text = if crate::model::is_stale(value) { "stale".to_owned() } else { value.to_string() };
+            words.push(format!("{}@{ts}={text}", labels.get("i")));
+        }
+        words.join(" ")
+    }
+}
+
+/// All float samples of a selection, and a check that its runs keep their promises.
+pub(crate) fn select(
+    ring: &Ring,
+    matchers: &[Matcher],
+    start: Timestamp,
+    end: Timestamp,
+    last_only: bool,
+) -> Vec<(Labels, Timestamp, f64)> {
+    let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
+    let found = ring.select(&request).unwrap();
+    assert!(found.is_sorted_by(|a, b| a.labels < b.labels), "sorted by labels, each once");
+    let mut all = Vec::new();
+    for series in found {
+        let mut last = Timestamp::MIN;
+        for run in &series.runs {
+            let Column::Floats(column) = &run.values else { panic!("only floats here") };
+            assert!(run.times.len() == column.len() && run.from < run.to && run.to <= run.times.len());
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            run.floats_into(&mut times, &mut values);
+            for (ts, value) in times.into_iter().zip(values) {
+                assert!(ts > last && (start..=end).contains(&ts), "{ts} after {last} in {start}..={end}");
+                last = ts;
+                all.push((series.labels.clone(), ts, value));
+            }
+        }
+    }
+    all
+}

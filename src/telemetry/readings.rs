@@ -1,0 +1,86 @@
+//! How a room's counters reach the daemon's own metrics: read at the moment of a scrape, from atomics.
+
+use crate::model::{FamilyDesc, MetricKind};
+
+/// Something that has counters of its own. Called at every scrape and every second for the ring: it must not block.
+pub trait OwnSource: Send + Sync {
+    /// Adds the current values.
+    fn read(&self, out: &mut Readings);
+}
+
+impl<F: Fn(&mut Readings) + Send + Sync> OwnSource for F {
+    fn read(&self, out: &mut Readings) {
+        self(out);
+    }
+}
+
+/// One value with its labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The family, declared once.
+    pub family: &'static FamilyDesc,
+    /// Label values in the order of `family.labels`.
+    pub labels: Vec<String>,
+    /// The value; 1 for an info.
+    pub value: f64,
+}
+
+/// The values of one scrape.
+#[derive(Debug, Default)]
+pub struct Readings {
+    items: Vec<Reading>,
+}
+
+impl Readings {
+    /// Adds a counter, gauge or info without labels.
+    pub fn add(&mut self, family: &'static FamilyDesc, value: f64) {
+        self.add_with(family, &[], value);
+    }
+
+    /// Adds a counter, gauge or info; `labels` are the values in the order of `family.labels`.
+    ///
+    /// Only these three kinds exist here, and a reading with another number of labels would make an invalid page: both
+    /// are mistakes of the caller, refused in debug builds and left out in others.
+    pub fn add_with(&mut self, family: &'static FamilyDesc, labels: &[&str], value: f64) {
+        let kind = matches!(family.kind, MetricKind::Counter | MetricKind::Gauge | MetricKind::Info);
+        let fits = kind && labels.len() == family.labels.len();
+        debug_assert!(fits, "{} with {} labels", family.name, labels.len());
+        if fits {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            self.items.push(Reading { family, labels, value });
+        }
+    }
+
+    /// All values, families together and in the order of their names; of two readings of one series the later counts.
+    pub fn into_sorted(mut self) -> Vec<Reading> {
+        let key = |reading: &Reading| (reading.family.name, reading.labels.clone());
+        self.items.reverse();
+        self.items.sort_by_cached_key(key);
+        self.items.dedup_by_key(|reading| key(reading));
+        self.items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Readings;
+    use crate::model::{FamilyDesc, MetricKind};
+
+    #[test]
+    fn the_later_reading_of_a_series_counts() {
+        static GAUGE: FamilyDesc = FamilyDesc {
+            name: "watchfire_g",
+            kind: MetricKind::Gauge,
+            unit: "",
+            help: "g",
+            labels: &["a"],
+            max_series: 2,
+        };
+        let mut readings = Readings::default();
+        readings.add_with(&GAUGE, &["y"], 1.0);
+        readings.add_with(&GAUGE, &["x"], 2.0);
+        readings.add_with(&GAUGE, &["y"], 3.0);
+        let values: Vec<f64> = readings.into_sorted().iter().map(|reading| reading.value).collect();
+        assert_eq!(values, [2.0, 3.0]);
+    }
+}

@@ -1,0 +1,38 @@
+//! A headless browser opens the page: charts move, the console stays silent, nothing but the daemon is asked.
+//!
+//! Screenshots are kept in `target/screenshots/`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::{Daemon, find_program, skip};
+
+fn run(test: &str, script: &str, args: &[&str]) {
+    let web = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dashboards/web");
+    let driver = web.join("node_modules/playwright-core");
+    let (Some(node), Some(_), true) = (find_program(&["node"]), find_program(&["chromium"]), driver.is_dir()) else {
+        return skip(test, "node, chromium or playwright-core (npm ci in dashboards/web)");
+    };
+    let shots = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/screenshots").join(test);
+    std::fs::create_dir_all(&shots).expect("writable");
+    let daemon = Daemon::start(args);
+    let out = Command::new(node).current_dir(&web).arg(script).arg(format!("{}/", daemon.url)).arg(&shots).output();
+    let out = out.expect("node runs");
+    let said = [out.stdout, out.stderr].concat();
+    assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn the_page_moves_on_real_data() {
+    run("real", "test/page.mjs", &[]);
+}
+
+#[test]
+fn the_page_moves_in_the_demo() {
+    run("demo", "test/page.mjs", &["--demo"]);
+}
+
+#[test]
+fn the_page_lives_from_metrics_alone() {
+    run("metrics-only", "test/metrics-only.mjs", &["--demo"]);
+}
