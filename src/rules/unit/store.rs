@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::model::{
-    Batch, GroupId, Intern, Labels, METRIC_NAME, Matcher, SeriesKey, SeriesRef, Timestamp, Value, is_absent,
-};
+use crate::model::{Batch, GroupId, Intern, Labels, METRIC_NAME, Matcher, SeriesKey, SeriesRef, Timestamp, Value};
 use crate::promql::testlang::MemoryStore;
 use crate::storage::{Querier, SelectRequest, SelectedSeries, StorageError};
 
@@ -66,8 +64,7 @@ impl RuleSink for UnitStore {
     fn retire_group(&self, _group: GroupId) {}
 
     fn write(&self, batch: Batch) -> Result<(), StorageError> {
-        let floats = batch.floats.iter().filter(|(_, value)| !is_absent(*value));
-        let floats = floats.map(|(series, value)| (*series, Value::Float(*value)));
+        let floats = batch.floats.iter().map(|(series, value)| (*series, Value::Float(*value)));
         let histograms = batch.histograms.iter().map(|(series, value)| (*series, Value::Histogram(Arc::clone(value))));
         for (series, value) in floats.chain(histograms) {
             if let Some(labels) = self.labels(series) {
