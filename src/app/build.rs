@@ -31,7 +31,6 @@ use crate::storage::{Querier, Ring, StorageError};
 use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
-use super::api::{EventsPort, RulesPort, TargetsPort};
 use super::daemon::DaemonPort;
 use super::reload::Reloader;
 use super::store::{DirectSink, RingStore};
@@ -154,9 +153,9 @@ impl App {
             latest: Arc::clone(&ground.latest),
             metrics: Arc::new(MetricsPage::new(Arc::clone(&ground.latest), Arc::clone(&ground.own))),
             live: Arc::clone(&ground.hub),
-            rules: Arc::new(RulesPort(rules)),
-            targets: Arc::new(TargetsPort(scraper)),
-            events: Arc::new(EventsPort(events)),
+            rules: Arc::new(rules),
+            targets: scraper,
+            events,
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),

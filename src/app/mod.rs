@@ -2,7 +2,6 @@
 //!
 //! [`App::start`] binds its addresses before anything else; [`App::run`] returns after a clean stop.
 
-mod api;
 mod banner;
 mod build;
 mod counters;
