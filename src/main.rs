@@ -5,6 +5,14 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// jemalloc reads its options through this pointer before main; they switch heap profiles on.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static MALLOC_CONF: Option<&'static u8> = watchfire::profiling::MALLOC_CONF.first();
+
+/// What jemalloc reads at start: heap profiles on, freed pages given back soon.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static MALLOC_CONF: &[u8] = watchfire::profiling::MALLOC_CONF;
+
 fn main() -> ExitCode {
     watchfire::cli::main()
 }

@@ -32,7 +32,6 @@ use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
 use super::daemon::DaemonPort;
-use super::events::EventsPort;
 use super::reload::Reloader;
 use super::store::{DirectSink, RingStore};
 use super::tasks::Maintenance;
@@ -155,7 +154,7 @@ impl App {
             live: Arc::clone(&ground.hub),
             rules: Arc::new(rules),
             targets: scraper,
-            events: Arc::new(EventsPort(events)),
+            events,
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),

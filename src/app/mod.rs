@@ -6,7 +6,6 @@ mod banner;
 mod build;
 mod counters;
 mod daemon;
-mod events;
 mod processes;
 mod reload;
 mod settings;

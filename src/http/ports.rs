@@ -1,6 +1,7 @@
 //! What the edge asks of rooms that it does not know: `app` hands implementations in.
 
 use crate::collect::scrape::{Scraper, TargetMetadata, TargetView};
+use crate::ingest::Events;
 use crate::model::Timestamp;
 use crate::rules::{GroupView, RuleManager};
 
@@ -132,6 +133,17 @@ pub trait EventSink: Send + Sync {
     /// # Errors
     /// When nothing can be taken now.
     fn push(&self, body: &[u8], now: Timestamp) -> Result<EventReceipt, EventError>;
+}
+
+impl EventSink for Events {
+    fn push(&self, body: &[u8], now: Timestamp) -> Result<EventReceipt, EventError> {
+        let report = self.ingest(body, now);
+        Ok(EventReceipt {
+            accepted: report.accepted as u64,
+            rejected_total: report.rejected_total as u64,
+            rejected: report.rejected.into_iter().map(|line| (line.line as u64, line.error)).collect(),
+        })
+    }
 }
 
 /// What became of a pushed body.
