@@ -9,10 +9,6 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[unsafe(export_name = "_rjem_malloc_conf")]
 static MALLOC_CONF: Option<&'static u8> = watchfire::profiling::MALLOC_CONF.first();
 
-/// What jemalloc reads at start: heap profiles on, freed pages given back soon.
-#[unsafe(export_name = "_rjem_malloc_conf")]
-pub static MALLOC_CONF: &[u8] = watchfire::profiling::MALLOC_CONF;
-
 fn main() -> ExitCode {
     watchfire::cli::main()
 }

@@ -83,7 +83,11 @@ fn top_level_names(group: &str) -> Vec<String> {
 /// A source file without its tests: they may look at a room together with its neighbours.
 fn without_tests(file: &Path) -> String {
     let name = file.file_name().expect("a file").to_string_lossy();
-    if name == "tests.rs" || name.ends_with("_tests.rs") || name == "testing.rs" || file.iter().any(|part| part == "tests") {
+    if name == "tests.rs"
+        || name.ends_with("_tests.rs")
+        || name == "testing.rs"
+        || file.iter().any(|part| part == "tests")
+    {
         return String::new();
     }
     let text = fs::read_to_string(file).expect("readable");
