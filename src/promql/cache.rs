@@ -14,6 +14,10 @@ use super::parser::{Expr, VectorSelector};
 /// Series that alerting rules write on their own account: never shared, because every rule changes them.
 const ALERT_SERIES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
 
+/// Series that one tick's cache holds in all: about 100 MB with their labels. A tick of a thousand different rules over
+/// ten thousand series would otherwise keep all of their intermediate results; beyond this they are computed again.
+const MAX_CACHED_ROWS: usize = 2_000_000;
+
 /// Names of series that earlier rules of a group have written in this tick.
 #[derive(Debug, Clone, Default)]
 pub struct WrittenNames(FxHashSet<String>);
@@ -81,7 +85,13 @@ fn visit_selectors(expr: &Expr, visit: &mut dyn FnMut(&VectorSelector)) {
 /// Results of one tick, by printed subexpression and time. Make a new one every tick; it may be shared by threads.
 #[derive(Debug, Default)]
 pub struct TickCache {
-    entries: Mutex<FxHashMap<CacheKey, CacheEntry>>,
+    state: Mutex<CacheState>,
+}
+
+#[derive(Debug, Default)]
+struct CacheState {
+    entries: FxHashMap<CacheKey, CacheEntry>,
+    rows: usize,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -106,7 +116,7 @@ impl TickCache {
 
     /// How many results it holds.
     pub fn len(&self) -> usize {
-        self.entries.lock().len()
+        self.state.lock().entries.len()
     }
 
     /// Whether it holds nothing.
@@ -115,10 +125,18 @@ impl TickCache {
     }
 
     pub(crate) fn get(&self, text: &Arc<str>, ts: Timestamp, lookback: i64) -> Option<CacheEntry> {
-        self.entries.lock().get(&CacheKey { text: Arc::clone(text), ts, lookback }).cloned()
+        self.state.lock().entries.get(&CacheKey { text: Arc::clone(text), ts, lookback }).cloned()
     }
 
     pub(crate) fn put(&self, text: &Arc<str>, ts: Timestamp, lookback: i64, entry: CacheEntry) {
-        self.entries.lock().insert(CacheKey { text: Arc::clone(text), ts, lookback }, entry);
+        let rows = match &entry.out {
+            Out::Vector(block) => block.rows(),
+            Out::Scalar(_) | Out::Text(_) => 1,
+        };
+        let mut state = self.state.lock();
+        if state.rows + rows <= MAX_CACHED_ROWS {
+            state.rows += rows;
+            state.entries.insert(CacheKey { text: Arc::clone(text), ts, lookback }, entry);
+        }
     }
 }

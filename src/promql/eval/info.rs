@@ -10,7 +10,7 @@ use crate::promql::plan::{Info, Selector};
 use crate::promql::result::QueryError;
 use crate::storage::SelectedSeries;
 
-use super::block::Dropped;
+use super::block::{Dropped, braced};
 use super::selector::{RawSample, RawValue, raw_samples};
 use super::{Block, Eval, Grid, merge_rows};
 
@@ -19,7 +19,6 @@ const IDENTIFYING: [&str; 2] = ["instance", "job"];
 
 /// Info series of one name and identity, and at each step the one that speaks.
 struct Speakers<'a> {
-    name: String,
     identity: Labels,
     /// The series and the time of its sample, at each step.
     at: Vec<Option<(&'a Labels, Timestamp)>>,
@@ -52,7 +51,7 @@ impl Eval<'_> {
         for series in series {
             let (name, identity) = (series.labels.metric_name().to_owned(), series.labels.only(&IDENTIFYING));
             let at = *index.entry((name.clone(), identity.clone())).or_insert_with(|| {
-                all.push(Speakers { name, identity, at: vec![None; grid.len] });
+                all.push(Speakers { identity, at: vec![None; grid.len] });
                 all.len() - 1
             });
             let samples: Vec<RawSample<'_>> = series.runs.iter().flat_map(raw_samples).collect();
@@ -65,7 +64,7 @@ impl Eval<'_> {
                     continue;
                 }
                 if matches!(sample.value, RawValue::Histogram(_)) {
-                    let text = format!("this should be an info metric, with float samples: {}", series.labels);
+                    let text = format!("this should be an info metric, with float samples: {}", braced(&series.labels));
                     return Err(QueryError::Execution(text));
                 }
                 all[at].offer(step, &series.labels, sample.ts)?;
@@ -126,9 +125,9 @@ impl<'a> Speakers<'a> {
         match self.at[step] {
             Some((_, newest)) if newest > ts => {}
             Some((existing, newest)) if newest == ts => {
+                let (existing, new) = (braced(existing), braced(labels));
                 return Err(QueryError::Execution(format!(
-                    "found duplicate series for info metric: existing {existing} @ {newest}, new {labels} @ {ts} ({})",
-                    self.name
+                    "found duplicate series for info metric: existing {existing} @ {newest}, new {new} @ {ts}"
                 )));
             }
             _ => self.at[step] = Some((labels, ts)),

@@ -16,7 +16,7 @@ use crate::promql::plan::Binary;
 use crate::promql::result::QueryError;
 
 use super::arithmetic::{apply_bool, makes_new_metric};
-use super::block::{Dropped, is_metadata};
+use super::block::{Dropped, braced, is_metadata};
 use super::matching::{MatchGroups, Signature};
 use super::{Block, Eval, unsupported};
 
@@ -358,11 +358,4 @@ impl Join<'_> {
         let dropped = Dropped::from_rows(self.dropped);
         Block::floats(Arc::new(self.labels), dropped, self.many.steps, self.cells)
     }
-}
-
-/// All labels between braces, the name among them, as Go prints label sets.
-fn braced(labels: &Labels) -> String {
-    let pairs: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{name}={}", crate::model::quote(value))).collect();
-    format!("{{{}}}", pairs.join(", "))
 }

@@ -69,7 +69,7 @@ fn bounds_hold() {
         (&deep("abs(", 120), None),
         (&deep("-sum by (i) (", 60), None),
         (
-            "double_exponential_smoothing(x[1m], 2, 0.5)",
+            "double_exponential_smoothing(x[20s], 2, 0.5)",
             Some("invalid smoothing factor. Expected: 0 < sf < 1, got: 2.000000"),
         ),
     ];
