@@ -132,3 +132,17 @@ fn shared_rule_files() {
     assert_eq!(duplicates.len(), 1);
     assert!(duplicates[0].to_string().contains("lines 4, 11"), "{}", duplicates[0]);
 }
+
+/// Whatever a half-written or garbled file looks like, it gives errors and no panic.
+#[test]
+fn garbled_files_never_panic() {
+    let text = "groups:\n- name: é\n  interval: 5s\n  rules: &r\n  - alert: A\n    expr: |\n      sum(rate(x{a=\"é\"}[5m]))\n        > 1 and\n    for: 1m\n    labels: {a: \"x\\ty \\u00e9\", <<: {b: 'it''s'}}\n    annotations: {s: \"{{ $labels.é | humanize }}\"}\n- {name: h, rules: *r}\n";
+    let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    for at in &starts {
+        RuleFile::parse("r.yml", &text[..*at]).ok();
+        for garbage in ["'", "\"", "\t", ": ", "\n", "[", "é\\", "*r", "\u{85}"] {
+            RuleFile::parse("r.yml", &format!("{}{garbage}{}", &text[..*at], &text[*at..])).ok();
+        }
+    }
+    assert!(RuleFile::parse("r.yml", text).is_err_and(|errors| errors.to_string().contains("r.yml:8:")));
+}

@@ -31,7 +31,7 @@ fn walk(source: &str, body: usize, style: Style, text: &str, offset: usize) -> O
         if wanted.is_whitespace() {
             // Stay before the run; the next visible character jumps over it.
             if i >= offset {
-                return Some(at + if blanks > 0 { 0 } else { rest.len().min(1) });
+                return Some(at);
             }
             continue;
         }

@@ -24,7 +24,7 @@ fn promtools_test_files() {
     }
     for (name, message) in [
         ("bad-input-series.yml", "bad-input-series.yml:3:9: tests[0].input_series[0]: cannot read the series: "),
-        ("bad-rules-syntax-test.yml", "bad-rules-syntax.yml:7:21: groups[0].rules[0].expr: "),
+        ("bad-rules-syntax-test.yml", "bad-rules-syntax.yml:7:22: groups[0].rules[0].expr: "),
     ] {
         let report = run_file(&folder.join(name), |_| true).to_string();
         assert!(report.contains(message), "{report}");
