@@ -1,8 +1,8 @@
 //! What a start says to the person at the terminal: what was detected, what was not and why, where data lives, the URL.
 
+use crate::clock::Clock;
 use crate::collect::gpu;
 use crate::collect::system::{Found, SystemConfig, detect};
-use crate::clock::Clock;
 use crate::config::CollectorFamily;
 use crate::telemetry::BUILD;
 
@@ -32,14 +32,18 @@ pub fn banner(settings: &Settings, url: &str, groups: usize, rules: usize) -> St
             line("not seen", &format!("{}: {}", item.what, item.detail));
         }
         let ring = settings.ring();
-        line("history", &format!(
-            "{} ({} MB, {} days at most)",
-            ring.path.display(),
-            ring.retention_size_bytes >> 20,
-            ring.retention_time.as_secs() / 86_400
-        ));
+        line(
+            "history",
+            &format!(
+                "{} ({} MB, {} days at most)",
+                ring.path.display(),
+                ring.retention_size_bytes >> 20,
+                ring.retention_time.as_secs() / 86_400
+            ),
+        );
     }
-    let config = settings.config_file.as_ref().map_or("built-in defaults".to_owned(), |file| file.display().to_string());
+    let config =
+        settings.config_file.as_ref().map_or("built-in defaults".to_owned(), |file| file.display().to_string());
     line("config", &config);
     line("rules", &format!("{rules} in {groups} groups"));
     line("metrics", &format!("{url}/metrics"));

@@ -114,8 +114,7 @@ impl App {
         let handle = runtime.handle().clone();
         let output = || Arc::new(ground.pipeline.clone());
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
-        let scraper =
-            Arc::new(Scraper::new(client.clone(), clock.clone(), intern(), output(), handle.clone()));
+        let scraper = Arc::new(Scraper::new(client.clone(), clock.clone(), intern(), output(), handle.clone()));
         let models = Arc::new(ModelPoller::new(client, clock.clone(), intern(), output(), handle.clone()));
         let reloader = Arc::new(Reloader {
             config: RwLock::new(settings.config.clone()),
@@ -303,7 +302,11 @@ impl Ground {
         };
         let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
-        jobs.push(Job { group: "watchfire", interval, collector: Box::new(Up::new(&self.instance, Arc::clone(views))) });
+        jobs.push(Job {
+            group: "watchfire",
+            interval,
+            collector: Box::new(Up::new(&self.instance, Arc::clone(views))),
+        });
         jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
         let intern = Arc::clone(&self.table) as Arc<dyn Intern>;
         let scheduler = Scheduler::new(jobs, intern, Arc::new(self.pipeline.clone()));

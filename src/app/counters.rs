@@ -129,7 +129,9 @@ pub(super) fn rules(manager: RuleManager) -> Arc<dyn OwnSource> {
 /// Collectors.
 pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
     Arc::new(move |out: &mut Readings| {
-        for CollectorView { name, outcome, duration, missed, .. } in views.get().map(|views| views()).unwrap_or_default() {
+        for CollectorView { name, outcome, duration, missed, .. } in
+            views.get().map(|views| views()).unwrap_or_default()
+        {
             let success = match outcome {
                 Outcome::Pending => continue,
                 Outcome::Complete | Outcome::Degraded(_) => 1.0,

@@ -57,11 +57,7 @@ impl Daemon for DaemonPort {
             started_at: self.started_at,
             reload_ok,
             config_at,
-            retention: format!(
-                "{} or {}MB",
-                format_duration(ring.retention_time),
-                ring.retention_size_bytes >> 20
-            ),
+            retention: format!("{} or {}MB", format_duration(ring.retention_time), ring.retention_size_bytes >> 20),
         }
     }
 

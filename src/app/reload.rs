@@ -42,7 +42,8 @@ impl Reloader {
     }
 
     fn read_and_apply(&self) -> Result<(), String> {
-        let config = Settings::read_config(self.settings.config_file.as_deref()).map_err(|errors| errors.to_string())?;
+        let config =
+            Settings::read_config(self.settings.config_file.as_deref()).map_err(|errors| errors.to_string())?;
         self.runtime.block_on(self.apply(&config))?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");

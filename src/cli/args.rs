@@ -49,7 +49,13 @@ pub(crate) struct ServeArgs {
     #[arg(long = "config.file", value_name = "FILE", env = "WATCHFIRE_CONFIG_FILE")]
     pub(crate) config_file: Option<PathBuf>,
     /// Address to listen on, for example 127.0.0.1:9480 or :9480; may be repeated.
-    #[arg(long = "web.listen-address", alias = "listen", value_name = "ADDR", env = "WATCHFIRE_WEB_LISTEN_ADDRESS", value_delimiter = ',')]
+    #[arg(
+        long = "web.listen-address",
+        alias = "listen",
+        value_name = "ADDR",
+        env = "WATCHFIRE_WEB_LISTEN_ADDRESS",
+        value_delimiter = ','
+    )]
     pub(crate) listen: Vec<ListenAddr>,
     /// Prefix of every route, for a reverse proxy.
     #[arg(long = "web.route-prefix", value_name = "PATH", env = "WATCHFIRE_WEB_ROUTE_PREFIX")]

@@ -64,7 +64,12 @@ fn check_metrics(file: Option<&Path>) -> Outcome {
     let is_openmetrics = text.trim_end().ends_with("# EOF");
     let problems = if is_openmetrics { check_openmetrics(&text) } else { lint_text(&text) };
     for problem in &problems {
-        eprintln!("{}:{}: {}", file.map_or("stdin".into(), |path| path.display().to_string()), problem.line, problem.text);
+        eprintln!(
+            "{}:{}: {}",
+            file.map_or("stdin".into(), |path| path.display().to_string()),
+            problem.line,
+            problem.text
+        );
     }
     match (problems.is_empty(), is_openmetrics) {
         (true, _) => Outcome::Ok,

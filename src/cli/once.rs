@@ -96,14 +96,16 @@ fn snapshot(latest: &Latest, processes: &[crate::collect::worker::ProcessView], 
             .series
             .iter()
             .filter_map(|series| {
-                let value = values.get(series.slot as usize).copied().filter(|value| !crate::model::is_absent(*value))?;
+                let value =
+                    values.get(series.slot as usize).copied().filter(|value| !crate::model::is_absent(*value))?;
                 let labels: Map<String, Value> =
                     series.labels.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
                 Some(json!({"name": &*series.name, "labels": labels, "value": value}))
             })
             .collect();
         if !series.is_empty() {
-            families.insert(family.family.name.to_string(), json!({"type": family.family.kind.as_str(), "series": series}));
+            families
+                .insert(family.family.name.to_string(), json!({"type": family.family.kind.as_str(), "series": series}));
         }
     }
     json!({"timestamp_ms": now, "families": families, "processes": processes_json(processes)})

@@ -61,19 +61,25 @@ fn explain(expr: &str) -> Outcome {
 fn ask(url: &str, token_file: Option<&Path>) -> Result<Value, String> {
     let mut request = HttpRequest::get(url).timeout(TIMEOUT);
     if let Some(path) = token_file {
-        let token = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let value = format!("Bearer {}", token.trim()).parse().map_err(|_| "the token has characters that a header cannot carry")?;
+        let token =
+            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let value = format!("Bearer {}", token.trim())
+            .parse()
+            .map_err(|_| "the token has characters that a header cannot carry")?;
         request = request.header(hyper::header::AUTHORIZATION, value);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let answer = runtime
         .block_on(HttpClient::new(&ClientConfig::default()).send(request))
         .map_err(|error| format!("{error}: is watchfire running there? (--url)"))?;
-    let json: Value = serde_json::from_slice(&answer.body)
-        .map_err(|_| format!("{url} answered {} and no JSON", answer.status))?;
+    let json: Value =
+        serde_json::from_slice(&answer.body).map_err(|_| format!("{url} answered {} and no JSON", answer.status))?;
     match json["status"].as_str() {
         Some("success") => Ok(json),
-        _ => Err(format!("{}: {}", json["errorType"].as_str().unwrap_or("error"), json["error"].as_str().unwrap_or("?"))),
+        _ => {
+            Err(format!("{}: {}", json["errorType"].as_str().unwrap_or("error"), json["error"].as_str().unwrap_or("?")))
+        }
     }
 }
 
@@ -89,7 +95,9 @@ fn print(answer: &Value, target: &QueryTarget) -> Outcome {
         return Outcome::Ok;
     }
     match data["result"].as_array() {
-        Some(rows) if matches!(data["resultType"].as_str(), Some("vector" | "matrix")) => rows.iter().for_each(print_row),
+        Some(rows) if matches!(data["resultType"].as_str(), Some("vector" | "matrix")) => {
+            rows.iter().for_each(print_row)
+        }
         // A scalar or a string: [time, "value"].
         _ => println!("{}", text(&data["result"][1])),
     }

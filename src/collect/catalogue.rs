@@ -17,8 +17,7 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
     all().find(|desc| desc.name == name)
 }
 
-static GROUPS: &[&[&[FamilyDesc]]] =
-    &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES];
+static GROUPS: &[&[&[FamilyDesc]]] = &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES];
 
 const fn desc(
     kind: MetricKind,

@@ -30,7 +30,10 @@ pub use storage::StorageSection;
 
 /// Sections of Prometheus' file that are read and checked for form, but not acted upon in this version.
 const NOT_YET: [(&str, &str); 2] = [
-    ("alerting", "alerts are on the page and under /api/v1/alerts, but are not sent to an Alertmanager by this version"),
+    (
+        "alerting",
+        "alerts are on the page and under /api/v1/alerts, but are not sent to an Alertmanager by this version",
+    ),
     ("remote_write", "samples are not sent to a remote store by this version"),
 ];
 

@@ -82,7 +82,8 @@ fn params(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Vec<(String, Vec<S
         pairs
             .into_iter()
             .map(|(name, values)| {
-                let values = if values.is_list() { values.strings(errors) } else { values.string(errors).map(|v| vec![v]) };
+                let values =
+                    if values.is_list() { values.strings(errors) } else { values.string(errors).map(|v| vec![v]) };
                 (name.to_owned(), values.unwrap_or_default())
             })
             .collect(),
@@ -109,7 +110,9 @@ fn bearer_token(map: &mut Mapping<'_>, errors: &mut YamlErrors) -> Option<String
         let mut auth = node.mapping(errors);
         let kind = auth.optional("type", errors, Node::string).unwrap_or_else(|| "Bearer".to_owned());
         if kind != "Bearer" {
-            errors.push(node.error(format!("authorization type {kind:?} is not part of this version")).expected("Bearer"));
+            errors.push(
+                node.error(format!("authorization type {kind:?} is not part of this version")).expected("Bearer"),
+            );
         }
         let given = auth.optional("credentials", errors, Node::secret).map(|secret| secret.reveal().to_owned());
         let read = auth.optional("credentials_file", errors, token_file);

@@ -1,9 +1,8 @@
 //! Numbers as Prometheus' world writes and reads them.
 
-/// Formats a value as the HTTP API, templates and exposition do: shortest digits that read back, `NaN`, `+Inf`, `-Inf`.
+/// Formats a value as Go's `strconv.FormatFloat(v, 'g', -1, 64)` does: shortest digits that read back, `NaN`, `+Inf`, `-Inf`.
 ///
-/// Exponents appear where Go's `strconv.FormatFloat(v, 'g', -1, 64)` has them (below 1e-4 and from 1e21 on);
-/// the API's plain `'f'` form is what [`f64`]'s `Display` gives.
+/// Exponents appear below 1e-4 and from 1e6 on; the API's plain `'f'` form is what [`f64`]'s `Display` gives.
 pub fn format_float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -12,7 +11,7 @@ pub fn format_float(value: f64) -> String {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
+    if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
         let text = format!("{value:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, digits) = match exponent.strip_prefix('-') {
@@ -49,7 +48,9 @@ mod tests {
             (0.0, "0"),
             (-0.0, "-0"),
             (1.5, "1.5"),
-            (1e20, "100000000000000000000"),
+            (100000.0, "100000"),
+            (1234567.0, "1.234567e+06"),
+            (1e20, "1e+20"),
             (1e21, "1e+21"),
             (1.25e-5, "1.25e-05"),
             (0.0001, "0.0001"),

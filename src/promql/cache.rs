@@ -1,10 +1,9 @@
 //! What the rules of one tick share.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{METRIC_NAME, MatchOp, Matcher, Timestamp};
 
@@ -82,7 +81,7 @@ fn visit_selectors(expr: &Expr, visit: &mut dyn FnMut(&VectorSelector)) {
 /// Results of one tick, by printed subexpression and time. Make a new one every tick; it may be shared by threads.
 #[derive(Debug, Default)]
 pub struct TickCache {
-    entries: Mutex<HashMap<CacheKey, CacheEntry>>,
+    entries: Mutex<FxHashMap<CacheKey, CacheEntry>>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

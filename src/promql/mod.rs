@@ -20,5 +20,5 @@ mod script_engine;
 mod tests;
 
 pub use cache::{TickCache, WrittenNames, shareable};
-pub use engine::{CancelToken, Engine, EngineConfig, QueryOptions};
+pub use engine::{CancelToken, Engine, EngineConfig, Prepared, QueryOptions};
 pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};

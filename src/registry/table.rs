@@ -156,7 +156,7 @@ impl SeriesTable {
         inner.released.swap(0, 1);
     }
 
-    /// Own series among `refs` that still live, with what `/metrics` needs, and the family list they point into.
+    /// What `/metrics` needs of a living own series.
     pub(super) fn own_entry(&self, series: SeriesRef) -> Option<Own> {
         let inner = self.inner.read();
         inner.entries.get(series.0).filter(|entry| !entry.released).and_then(|entry| entry.own.clone())

@@ -48,9 +48,9 @@ pub struct Written {
 
 /// Where the samples of rules go. One batch a group and tick.
 ///
-/// Every series of a group's last batch is in its next one too: with a value, with the stale marker if it ended
-/// (then it is gone from the one after), or with [`crate::model::absent`] while its rule fails and nothing is known of it. So the batch itself
-/// says what ended, and nobody has to guess from what is missing.
+/// A series ends with a stale marker in the batch and with nothing else: one that is missing belongs to a rule that
+/// failed, and nothing is known of it. So batches go to the store as they are, not through a door that ends what is
+/// missing.
 pub trait RuleSink: Send + Sync {
     /// A group begins to write.
     fn register_group(&self, file: &str, name: &str, interval: Duration) -> GroupId;

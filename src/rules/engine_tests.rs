@@ -39,7 +39,7 @@ impl RuleSink for Store {
     fn retire_group(&self, _group: GroupId) {}
 
     fn write(&self, batch: Batch) -> Result<(), StorageError> {
-        for (series, value) in batch.floats.iter().filter(|(_, value)| !is_absent(*value)) {
+        for (series, value) in &batch.floats {
             let labels = self.table.labels(*series).expect("a living series");
             self.memory.lock().append(&labels, batch.ts, 0, Value::Float(*value));
         }

@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use crate::model::{Labels, METRIC_NAME, Timestamp, Value};
 use crate::promql::parser::{Expr, parse};
 use crate::promql::{QueryError, QueryResult, QueryValue, Sample};
+use crate::template::{QueryFunc, QueryRow, TemplateData};
 
 use super::alerting::{ALERT_NAME, AlertTiming, Found, StepError};
 use super::config::{RulesConfig, millis};
@@ -12,7 +13,7 @@ use super::doors::{Earlier, TickQueries};
 use super::recording::{RecordError, record};
 use super::spec::{AlertSpec, RuleSpec};
 use super::state::RuleState;
-use super::text::{Text, TextData, TextQuery};
+use super::text::Text;
 
 /// Why a rule's evaluation gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +52,7 @@ impl RuleEval<'_> {
     /// Takes an alerting rule one step on.
     pub(super) fn alert(&self, rule: &RuleSpec, alert: &AlertSpec, state: &Mutex<RuleState>) -> Result<(), RuleError> {
         let results = self.vector(&rule.expr)?;
-        let query = |text: &str| self.text_query(text);
-        let found = results.into_iter().map(|result| self.found(rule, alert, &result, &query)).collect();
+        let found = results.into_iter().map(|result| self.found(rule, alert, &result)).collect();
         let timing = AlertTiming {
             hold_ms: millis(alert.hold),
             keep_firing_ms: millis(alert.keep_firing_for),
@@ -65,22 +65,16 @@ impl RuleEval<'_> {
         vector_of(self.queries.eval(expr, self.at, self.earlier)?).ok_or(RuleError::NoVector)
     }
 
-    fn text_query(&self, text: &str) -> Result<Vec<Sample>, String> {
-        let expr = parse(text).map_err(|error| error.to_string())?;
-        let result = self.queries.eval(&expr, self.slot, self.earlier).map_err(|error| error.to_string())?;
-        vector_of(result).ok_or_else(|| RuleError::NoVector.to_string())
-    }
-
-    fn found(&self, rule: &RuleSpec, alert: &AlertSpec, result: &Sample, query: &TextQuery<'_>) -> Found {
-        let data = TextData {
-            labels: &result.labels,
-            external_labels: &self.config.external_labels,
-            external_url: &self.config.external_url,
-            value: result.value.as_float().unwrap_or(0.0),
+    fn found(&self, rule: &RuleSpec, alert: &AlertSpec, result: &Sample) -> Found {
+        let data = TemplateData {
+            labels: result.labels.clone(),
+            external_labels: self.config.external_labels.clone(),
+            external_url: self.config.external_url.clone(),
+            value: result.value.clone(),
             now: self.slot,
         };
         let expand = |texts: &[(String, Text)]| -> Vec<(String, String)> {
-            texts.iter().map(|(name, text)| (name.clone(), text.expand(&data, query))).collect()
+            texts.iter().map(|(name, text)| (name.clone(), text.expand(&data, self))).collect()
         };
         let rule_labels = expand(&alert.label_texts);
         let own = rule_labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -89,7 +83,23 @@ impl RuleEval<'_> {
         pairs.push((ALERT_NAME, &rule.name));
         let annotations = expand(&alert.annotation_texts);
         let annotations: Vec<(&str, &str)> = annotations.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        Found { labels: Labels::from_pairs(&pairs), annotations: Labels::from_pairs(&annotations), value: data.value }
+        Found {
+            labels: Labels::from_pairs(&pairs),
+            annotations: Labels::from_pairs(&annotations),
+            // A histogram has no one value; Prometheus shows 0.
+            value: result.value.as_float().unwrap_or(0.0),
+        }
+    }
+}
+
+/// What `query` in a template asks.
+impl QueryFunc for RuleEval<'_> {
+    fn query(&self, text: &str, ts: Timestamp) -> Result<Vec<QueryRow>, String> {
+        let expr = parse(text).map_err(|error| error.to_string())?;
+        let result = self.queries.eval(&expr, ts, self.earlier).map_err(|error| error.to_string())?;
+        let samples = vector_of(result).ok_or_else(|| RuleError::NoVector.to_string())?;
+        let row = |sample: Sample| Some(QueryRow { value: sample.value.as_float()?, labels: sample.labels });
+        Ok(samples.into_iter().filter_map(row).collect())
     }
 }
 

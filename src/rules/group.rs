@@ -162,10 +162,8 @@ impl Group {
                 let samples = samples.iter().map(|(labels, value)| (labels, value.clone()));
                 describe(series.write(samples, env.pool, out), env.counters)
             }
-            Err(error) => {
-                series.hold(out);
-                Some(error.to_string())
-            }
+            // Nothing is known of the rule's series, so none of them ends.
+            Err(error) => Some(error.to_string()),
         };
         RuleCounters::add(&env.counters.evaluations, 1);
         RuleCounters::add(&env.counters.evaluation_failures, usize::from(error.is_some()));

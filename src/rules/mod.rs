@@ -36,6 +36,7 @@ mod slots;
 mod spec;
 mod state;
 mod text;
+pub mod unit;
 mod view;
 
 #[cfg(test)]
@@ -62,5 +63,5 @@ pub use overlay::Overlay;
 pub use runner::{RuleDeps, RuleRunner};
 pub use shipped::{SHIPPED, ShippedFile};
 pub use spec::{AlertSpec, GroupSpec, RuleFile, RuleKind, RuleSpec};
-pub use text::{Text, TextData, TextQuery};
+pub use text::Text;
 pub use view::{AlertView, GroupView, RuleHealth, RuleView};

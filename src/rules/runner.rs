@@ -64,6 +64,12 @@ impl RuleRunner {
         Self::sharing(deps, Arc::default(), SharedGroups::new(ArcSwap::default()))
     }
 
+    /// The first load restores nothing: there was no life before this one.
+    pub fn without_restore(mut self) -> Self {
+        self.loaded_before = true;
+        self
+    }
+
     pub(super) fn sharing(deps: RuleDeps, counters: Arc<RuleCounters>, shown: SharedGroups) -> Self {
         let pool = SeriesPool::new(Arc::clone(&deps.intern));
         let config = RulesConfig::default();
@@ -132,6 +138,20 @@ impl RuleRunner {
         self.end_orphans(now);
         if !due.is_empty() {
             self.deps.sink.settle();
+        }
+    }
+
+    /// Evaluates every group at `now`, whatever its slots: those that `order` names first, then the others.
+    pub fn run_all(&mut self, now: Timestamp, order: &[String]) {
+        let place = |i: &usize| {
+            let name = &self.groups[*i].shared.spec.name;
+            order.iter().position(|first| first == name).unwrap_or(order.len())
+        };
+        let mut all: Vec<usize> = (0..self.groups.len()).collect();
+        all.sort_by_key(place);
+        // Groups that are ordered may read each other: nothing is shared between them.
+        for i in all {
+            self.run_slot(&[(now, 0, i)]);
         }
     }
 

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::model::{
-    Batch, Family, GroupId, Intern, Labels, METRIC_NAME, Origin, SeriesKey, SeriesRef, Timestamp, Value, absent,
-    is_absent, is_stale, stale_marker,
+    Batch, Family, GroupId, Intern, Labels, METRIC_NAME, Origin, SeriesKey, SeriesRef, Timestamp, Value, is_stale,
+    stale_marker,
 };
 
 use super::doors::Written;
@@ -114,13 +114,6 @@ impl RuleSeries {
         faults
     }
 
-    /// The rule failed: nothing is known of its series, and they do not end either.
-    pub(super) fn hold(&self, out: &mut TickWriter) {
-        for (labels, known) in &self.known {
-            out.push(known.series, labels, Value::Float(absent()));
-        }
-    }
-
     /// Ends all of them: the rule is gone.
     pub(super) fn end(&mut self, pool: &SeriesPool, out: &mut TickWriter) {
         for (labels, known) in self.known.drain() {
@@ -191,14 +184,13 @@ impl TickWriter {
         true
     }
 
-    /// A second sample of one series: markers give way to values, equal values are one.
+    /// A second sample of one series: stale markers give way to values, equal values are one.
     fn push_again(&mut self, place: Place, labels: &Labels, value: Value) -> bool {
-        let is_marker = |value: f64| is_stale(value) || is_absent(value);
         match (place, value) {
-            (_, Value::Float(new)) if is_marker(new) => true,
+            (_, Value::Float(new)) if is_stale(new) => true,
             (Place::Float(at), Value::Float(new)) => {
                 let old = &mut self.batch.floats[at].1;
-                if is_marker(*old) {
+                if is_stale(*old) {
                     *old = new;
                     self.forget(labels);
                     self.note(labels, Value::Float(new));
@@ -213,9 +205,7 @@ impl TickWriter {
 
     fn note(&mut self, labels: &Labels, value: Value) {
         let ts = self.batch.ts;
-        if let Some(written) = &mut self.written
-            && value.as_float().is_none_or(|value| !is_absent(value))
-        {
+        if let Some(written) = &mut self.written {
             written.push(Written { labels: labels.clone(), ts, value });
         }
     }

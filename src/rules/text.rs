@@ -1,51 +1,46 @@
 //! Label and annotation texts: plain, or templates.
 
-use crate::model::{Labels, Timestamp};
-use crate::promql::Sample;
+use std::sync::Arc;
 
-/// What a template can see of its alert.
-#[derive(Debug, Clone, Copy)]
-pub struct TextData<'a> {
-    /// Labels of the result, the name included.
-    pub labels: &'a Labels,
-    /// `global.external_labels`.
-    pub external_labels: &'a Labels,
-    /// Address of this watchfire.
-    pub external_url: &'a str,
-    /// The result's value.
-    pub value: f64,
-    /// Evaluation time.
-    pub now: Timestamp,
-}
-
-/// Answers a template's `query "…"`.
-pub type TextQuery<'a> = dyn Fn(&str) -> Result<Vec<Sample>, String> + 'a;
+use crate::template::{QueryFunc, Template, TemplateData, TemplateError};
 
 /// A text that is expanded for each alert.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Text(String);
+#[derive(Debug, Clone)]
+pub struct Text {
+    source: String,
+    /// `None` when there is nothing to expand.
+    template: Option<Arc<Template>>,
+}
 
 impl Text {
     /// Reads a text.
     ///
     /// # Errors
-    /// What is wrong with the template.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Ok(Self(text.to_owned()))
+    /// The place of the first mistake in the template.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let template = text.contains("{{").then(|| Template::parse(text)).transpose()?;
+        Ok(Self { source: text.to_owned(), template: template.map(Arc::new) })
     }
 
     /// The text as written.
     pub fn source(&self) -> &str {
-        &self.0
+        &self.source
     }
 
     /// Whether expanding it may run a query.
     pub fn may_query(&self) -> bool {
-        self.0.contains("{{") && self.0.contains("query")
+        self.template.is_some() && self.source.contains("query")
     }
 
     /// The finished text; a template that fails says so in its place, as Prometheus does.
-    pub fn expand(&self, _data: &TextData<'_>, _query: &TextQuery<'_>) -> String {
-        self.0.clone()
+    pub fn expand(&self, data: &TemplateData, queries: &dyn QueryFunc) -> String {
+        let Some(template) = &self.template else { return self.source.clone() };
+        template.expand(data, queries).unwrap_or_else(|error| format!("<error expanding template: {error}>"))
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
     }
 }

@@ -181,14 +181,9 @@ impl Catalog {
 }
 
 /// Bytes of pages that a segment takes, its share of the trees and of the series table included.
-fn cost(segment: &SegmentMeta) -> u64 {
+pub(crate) fn cost(segment: &SegmentMeta) -> u64 {
     let pages = allocated_bytes(segment.stream_len as usize);
     pages + pages / 50 + 256 + u64::from(segment.series) * 64 / u64::from(EPOCH_SEGMENTS)
-}
-
-/// What a new segment with so many bytes will cost.
-pub(crate) fn coming_cost(meta: &SegmentMeta) -> u64 {
-    cost(meta)
 }
 
 /// A duration in milliseconds.

@@ -91,6 +91,8 @@ pub struct RingCounters {
     pub too_far_ahead: AtomicU64,
     /// Samples of references that the series table does not know, dropped.
     pub unknown_series: AtomicU64,
+    /// Samples refused because their group, or memory for irregular samples, is full.
+    pub over_limit: AtomicU64,
     /// Commits of rows.
     pub commits: AtomicU64,
     /// Commits that failed.
@@ -118,6 +120,8 @@ pub struct RingStats {
     pub segment_samples: u64,
     /// Bytes of sealed segments.
     pub segment_bytes: u64,
+    /// Bytes of the pages that they take, their share of the series tables included.
+    pub segment_page_bytes: u64,
     /// Bytes that the file takes on disk (allocated blocks), 0 in memory.
     pub disk_bytes: u64,
     /// Oldest sample.

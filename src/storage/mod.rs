@@ -10,6 +10,8 @@ mod catalog;
 mod codec;
 mod config;
 mod error;
+#[cfg(test)]
+mod faults;
 mod head;
 mod querier;
 mod replay;

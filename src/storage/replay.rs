@@ -1,16 +1,15 @@
 //! At the start: rows that no segment covers go back into the head, as series of an earlier run.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Histogram, Timestamp, is_absent};
+use crate::model::{Labels, Timestamp};
 
 use super::StorageError;
 use super::bytes::{FormatError, Reader};
 use super::config::RingCounters;
-use super::head::{Head, Sid};
+use super::head::{Head, ReplayedTick, Sid};
 use super::rows::{Member, ReplayState, Row, TickRow, read_row};
 use super::store::{Store, StoredRecord};
 
@@ -18,7 +17,9 @@ use super::store::{Store, StoredRecord};
 struct OldGroup {
     index: u32,
     state: ReplayState,
-    sids: Vec<Option<Sid>>,
+    /// The head's column of each column of the rows.
+    cols: Vec<Option<u32>>,
+    starts: Vec<(u32, Timestamp)>,
 }
 
 /// What the rows' numbers mean, by the run that wrote them.
@@ -32,12 +33,18 @@ struct Replay {
 /// Replays all rows. Returns how many there were.
 pub(crate) fn replay(store: &Store, head: &mut Head, counters: &RingCounters) -> Result<u64, StorageError> {
     let mut replay = Replay::default();
+    let covered = store.writer().rows_before(head.sealing);
     let damaged = store.rows(|record| {
+        // Left over: a segment has all of it.
+        if record.window < covered {
+            return;
+        }
         if replay.record(&record, head).is_err() {
             counters.damaged.fetch_add(1, Relaxed);
         }
     })?;
     counters.damaged.fetch_add(damaged, Relaxed);
+    head.series.release_unused();
     Ok(replay.rows)
 }
 
@@ -54,8 +61,7 @@ impl Replay {
                         None => self.known(record.run, sid)?,
                     };
                     for sample in samples {
-                        // Late samples are kept under a later window than their own: that one decides.
-                        if record.window < head.sealing || head.sample_at(sid, sample.ts).is_some() {
+                        if head.sample_at(sid, sample.ts).is_some() {
                             continue;
                         }
                         let window = head.window_of(sample.ts).max(head.sealing);
@@ -67,7 +73,7 @@ impl Replay {
         Ok(())
     }
 
-    fn learn(&mut self, run: u32, number: u32, labels: &crate::model::Labels, head: &mut Head) -> Sid {
+    fn learn(&mut self, run: u32, number: u32, labels: &Labels, head: &mut Head) -> Sid {
         let sid = head.series.intern(labels);
         self.series.insert((run, number), sid);
         sid
@@ -84,24 +90,24 @@ impl Replay {
             let group = self.groups.entry(key).or_insert_with(|| OldGroup {
                 index: head.new_group(None),
                 state: ReplayState::default(),
-                sids: Vec::new(),
+                cols: Vec::new(),
+                starts: Vec::new(),
             });
-            group.sids = sids;
-            group.state = ReplayState::default();
+            group.cols = head.replay_columns(group.index, &sids);
+            group.starts.clear();
         }
         let group = self.groups.get_mut(&key).ok_or(FormatError("a row without a full one before it"))?;
-        let values = group.state.apply(&mut row)?;
-        if head.window_of(row.ts) < head.sealing {
-            return Ok(());
+        let values = group.state.apply(&mut row, &mut group.starts)?;
+        if head.window_of(row.ts) >= head.sealing {
+            let tick = ReplayedTick {
+                ts: row.ts,
+                cols: &group.cols,
+                floats: values,
+                histograms: &row.histograms,
+                starts: &group.starts,
+            };
+            head.replay_tick(group.index, &tick);
         }
-        let sid = |col: usize| group.sids.get(col).copied().flatten();
-        let there = values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
-        let samples: Vec<(Sid, f64)> = there.filter_map(|(col, v)| Some((sid(col)?, *v))).collect();
-        let histograms: Vec<(Sid, Arc<Histogram>)> =
-            row.histograms.into_iter().filter_map(|(col, h)| Some((sid(col as usize)?, h))).collect();
-        let starts: Vec<(Sid, Timestamp)> =
-            group.state.starts.iter().filter_map(|(col, start)| Some((sid(*col as usize)?, *start))).collect();
-        head.replay_tick(group.index, row.ts, &samples, &histograms, &starts);
         Ok(())
     }
 

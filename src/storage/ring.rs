@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::model::{Batch, Intern, Irregular, Matcher, Timestamp};
 
 use super::cache::ColumnCache;
-use super::catalog::{Catalog, millis};
+use super::catalog::{Catalog, cost, millis};
 use super::config::{Config, Durability, RingCounters, RingStats, StateTable};
 use super::head::{Head, Limits};
 use super::querier::ExemplarSeries;
@@ -99,8 +99,15 @@ impl Ring {
         Self::with_store(config, clock, intern, Store::in_memory()?)
     }
 
-    fn with_store(config: Config, clock: Clock, intern: Arc<dyn Intern>, store: Store) -> Result<Self, StorageError> {
+    pub(crate) fn with_store(
+        config: Config,
+        clock: Clock,
+        intern: Arc<dyn Intern>,
+        store: Store,
+    ) -> Result<Self, StorageError> {
         let counters = Arc::new(RingCounters::default());
+        let window_ms = millis(config.window).max(1000);
+        store.set_window(window_ms)?;
         let (metas, damaged) = store.directory()?;
         counters.damaged.fetch_add(damaged, Relaxed);
         let catalog = Catalog::new(metas);
@@ -109,7 +116,7 @@ impl Ring {
         if !orphans.is_empty() {
             store.retire(&Retire { segments: Vec::new(), epochs: orphans })?;
         }
-        let mut head = Head::new(millis(config.window).max(1000));
+        let mut head = Head::new(window_ms);
         (head.sealing, head.floor) = (catalog.sealed_until(), catalog.sealed_until());
         let replayed_rows = replay::replay(&store, &mut head, &counters)?;
         Ok(Self {
@@ -207,7 +214,11 @@ impl Ring {
                 Ok(())
             }
             Err(error) => {
-                self.inner.write().head.log.give_back(records);
+                // The failed commit may be on disk all the same: full rows are right either way.
+                let mut inner = self.inner.write();
+                inner.head.log.give_back(records);
+                inner.head.reset_rows();
+                drop(inner);
                 self.counters.commit_errors.fetch_add(1, Relaxed);
                 self.degrade(now);
                 Err(error)
@@ -267,6 +278,7 @@ impl Ring {
             segments: segments.len(),
             segment_samples: segments.iter().map(|s| s.samples).sum(),
             segment_bytes: segments.iter().map(|s| s.stream_len).sum(),
+            segment_page_bytes: segments.iter().map(|s| cost(s)).sum(),
             disk_bytes: self.store.disk_bytes(),
             oldest,
             newest: segments.iter().map(|s| s.max_ts).chain(newest).max(),
@@ -331,6 +343,11 @@ impl Ring {
             };
         }
         Ok(pairs.into_iter().collect())
+    }
+
+    /// Whether the disk failed and samples are kept in memory only.
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.load(Relaxed)
     }
 
     pub(crate) fn count_damage(&self, records: u64) {

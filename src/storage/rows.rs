@@ -220,6 +220,7 @@ pub(crate) struct TickRow {
     pub(crate) group: u32,
     pub(crate) ts: Timestamp,
     pub(crate) cols: usize,
+    full: bool,
     /// Set for a full row.
     pub(crate) members: Option<Vec<Member>>,
     presence: Option<Vec<u8>>,
@@ -233,22 +234,26 @@ pub(crate) struct TickRow {
 pub(crate) struct ReplayState {
     bits: Vec<u64>,
     present: Vec<u8>,
-    /// Start timestamps of the tick, by column.
-    pub(crate) starts: Vec<(u32, Timestamp)>,
+    values: Vec<f64>,
 }
 
 impl ReplayState {
-    /// Applies a row; returns the tick's values by column.
-    pub(crate) fn apply(&mut self, row: &mut TickRow) -> Result<Vec<f64>, FormatError> {
-        if row.members.is_some() {
+    /// Applies a row; returns the tick's values by column, and brings the start timestamps up to date.
+    pub(crate) fn apply(
+        &mut self,
+        row: &mut TickRow,
+        starts: &mut Vec<(u32, Timestamp)>,
+    ) -> Result<&[f64], FormatError> {
+        if row.full {
             *self = Self::default();
+            starts.clear();
         }
         self.bits.resize(row.cols, 0);
         if let Some(presence) = row.presence.take() {
             self.present = presence;
         }
-        if let Some(starts) = row.starts.take() {
-            self.starts = starts;
+        if let Some(new) = row.starts.take() {
+            *starts = new;
         }
         if self.present.len() != row.cols.div_ceil(8) {
             return Err(FormatError("a row does not fit its group"));
@@ -259,7 +264,9 @@ impl ReplayState {
         let value = |(col, bits): (usize, &u64)| {
             if self.present[col / 8] >> (col % 8) & 1 == 1 { f64::from_bits(*bits) } else { absent() }
         };
-        Ok(self.bits.iter().enumerate().map(value).collect())
+        self.values.clear();
+        self.values.extend(self.bits.iter().enumerate().map(value));
+        Ok(&self.values)
     }
 }
 
@@ -300,7 +307,7 @@ fn read_tick(reader: &mut Reader<'_>, window: Timestamp) -> Result<TickRow, Form
             list.push((reader.varint_u32()?, reader.signed()?));
         }
     }
-    Ok(TickRow { group, ts, cols, members, presence, changes, histograms, starts })
+    Ok(TickRow { group, ts, cols, full: flags & FULL != 0, members, presence, changes, histograms, starts })
 }
 
 fn read_members(reader: &mut Reader<'_>, cols: usize) -> Result<Vec<Member>, FormatError> {
@@ -353,7 +360,7 @@ mod tests {
             (12, &[0.0; 9]),
         ];
         let (mut writer, mut reader_state) = (RowState::default(), ReplayState::default());
-        let mut cols = 0;
+        let (mut cols, mut starts) = (0, Vec::new());
         for (ts, values) in ticks {
             let window = ts.div_euclid(10) * 10;
             writer.changed = values.len() != cols;
@@ -363,10 +370,10 @@ mod tests {
             let mut out = Vec::new();
             writer.write(&tick, members, &mut out);
             let Ok(Row::Tick(mut row)) = read_row(&mut Reader::new(&out), window) else { panic!("no tick at {ts}") };
-            let back = reader_state.apply(&mut row).unwrap();
+            let back = reader_state.apply(&mut row, &mut starts).unwrap();
             let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-            assert_eq!((row.group, row.ts, bits(&back)), (3, *ts, bits(values)));
-            assert_eq!(reader_state.starts, [(1, *ts / 6)]);
+            assert_eq!((row.group, row.ts, bits(back)), (3, *ts, bits(values)));
+            assert_eq!(starts, [(1, *ts / 6)]);
             for cut in 0..out.len() {
                 assert!(read_row(&mut Reader::new(&out[..cut]), window).is_err(), "{ts} cut at {cut}");
             }

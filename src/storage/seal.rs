@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
-use super::catalog::{coming_cost, millis};
+use super::catalog::{cost, millis};
 use super::ring::Ring;
 use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
 use super::store::SealChange;
@@ -27,11 +27,17 @@ pub(crate) struct Sealer {
 }
 
 struct Job {
+    plan: Plan,
+    state: State,
+}
+
+/// Which window becomes which segment.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
     window: Timestamp,
     window_end: Timestamp,
     epoch: u32,
     series: u32,
-    state: State,
 }
 
 enum State {
@@ -43,28 +49,39 @@ enum State {
 /// One slice of whatever is due.
 pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
     if ring.degraded.load(Relaxed) && !recover(ring, now)? {
+        forget_unsealed(ring, now);
         return Ok(Progress::Idle);
     }
     let mut sealer = ring.sealer.lock();
-    if sealer.job.is_none() {
-        sealer.job = begin(ring, now)?;
-    }
-    let Some(mut job) = sealer.job.take() else {
+    let Some(job) = sealer.job.take() else {
         evict(ring, now);
-        return retire_by_time(ring, now);
+        sealer.job = begin(ring, now)?;
+        return if sealer.job.is_some() { Ok(Progress::More) } else { retire_by_time(ring, now) };
     };
-    let watch = Stopwatch::start();
-    if let State::Encoding(writer) = &mut job.state {
-        while writer.step() {
-            if watch.elapsed() >= SLICE {
-                sealer.job = Some(job);
-                return Ok(Progress::More);
+    let Job { plan, state } = job;
+    match state {
+        // An empty window makes no segment; its rows go with the next one that does.
+        State::Encoding(writer) => sealer.job = encode(*writer).map(|state| Job { plan, state }),
+        State::Encoded(finished) => {
+            if let Err(error) = write(ring, plan, &finished, now) {
+                ring.degrade(now);
+                sealer.job = Some(Job { plan, state: State::Encoded(finished) });
+                return Err(error);
             }
         }
     }
-    finish(ring, job, &mut sealer, now)?;
-    evict(ring, now);
     Ok(Progress::More)
+}
+
+/// Encodes columns for the length of a slice; `None` when the window turned out to be empty.
+fn encode(mut writer: SegmentWriter) -> Option<State> {
+    let watch = Stopwatch::start();
+    while writer.step() {
+        if watch.elapsed() >= SLICE {
+            return Some(State::Encoding(Box::new(writer)));
+        }
+    }
+    writer.finish().map(State::Encoded)
 }
 
 /// Closes the oldest window that is over.
@@ -84,28 +101,14 @@ fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
     }
     let series = ids.len() as u32;
     let slices = SliceInput::of_window(data, |sid| ids.get(&sid).copied());
-    Ok(Some(Job {
-        window,
-        window_end: window + window_ms,
-        epoch,
-        series,
-        state: State::Encoding(Box::new(SegmentWriter::new(slices))),
-    }))
+    let plan = Plan { window, window_end: window.saturating_add(window_ms), epoch, series };
+    Ok(Some(Job { plan, state: State::Encoding(Box::new(SegmentWriter::new(slices))) }))
 }
 
-/// Writes the segment with everything that goes with it; on failure the job waits for the next try.
-fn finish(ring: &Ring, job: Job, sealer: &mut Sealer, now: Timestamp) -> Result<(), StorageError> {
-    let Job { window, window_end, epoch, series, state } = job;
-    let finished = match state {
-        State::Encoding(writer) => writer.finish(),
-        State::Encoded(finished) => Some(finished),
-    };
+/// Writes the segment with everything that goes with it.
+fn write(ring: &Ring, plan: Plan, finished: &Finished, now: Timestamp) -> Result<(), StorageError> {
+    let Plan { window, window_end, epoch, series } = plan;
     let writer = ring.store.writer();
-    let Some(finished) = finished else {
-        // Nothing but holes.
-        ring.inner.write().head.log.forget_before(window_end);
-        return ring.store.drop_rows(window_end);
-    };
     let inner = ring.inner.read();
     let meta = SegmentMeta {
         id: inner.catalog.next_segment(),
@@ -124,20 +127,16 @@ fn finish(ring: &Ring, job: Job, sealer: &mut Sealer, now: Timestamp) -> Result<
     // Two windows of rows are in the file at times.
     let reserve = 2 * ring.row_bytes_peak.fetch_max(rows, Relaxed).max(rows);
     let oldest = now.saturating_sub(millis(ring.config.retention_time));
-    let retire = inner.catalog.due(coming_cost(&meta), reserve, ring.config.retention_size_bytes, oldest);
+    let retire = inner.catalog.due(cost(&meta), reserve, ring.config.retention_size_bytes, oldest);
     drop(inner);
     let change = SealChange {
         meta: &meta,
         stream: &finished.stream,
         series: (first_id, &labels),
-        rows_before: window_end,
+        rows_before: writer.rows_before(window_end),
         retire: &retire,
     };
-    if let Err(error) = ring.store.seal(&change) {
-        ring.degrade(now);
-        sealer.job = Some(Job { window, window_end, epoch, series, state: State::Encoded(finished) });
-        return Err(error);
-    }
+    ring.store.seal(&change)?;
     let mut inner = ring.inner.write();
     let inner = &mut *inner;
     inner.head.log.forget_before(window_end);
@@ -159,6 +158,17 @@ fn evict(ring: &Ring, now: Timestamp) {
     drop(inner);
     if due {
         ring.inner.write().head.evict(floor);
+    }
+}
+
+/// While the disk fails memory must not grow without end: windows that nobody could seal go after twice the head's span.
+fn forget_unsealed(ring: &Ring, now: Timestamp) {
+    let horizon = now.saturating_sub(millis(ring.config.head_span).saturating_mul(2));
+    let mut inner = ring.inner.write();
+    let floor = inner.head.window_of(horizon);
+    if floor > inner.head.floor {
+        inner.head.sealing = inner.head.sealing.max(floor);
+        inner.head.evict(floor);
     }
 }
 

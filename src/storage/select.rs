@@ -83,16 +83,16 @@ impl Ring {
     /// Finds the series and takes their runs from memory.
     fn snapshot(&self, request: &SelectRequest) -> Result<Snapshot, StorageError> {
         let (start, end) = (request.start, request.end);
+        let mut readable = true;
         loop {
             let inner = self.inner.read();
             let segments = inner.catalog.overlapping(inner.head.floor, start, end);
-            if segments.iter().any(|s| !inner.catalog.is_loaded(s.epoch)) {
+            if readable && segments.iter().any(|s| !inner.catalog.is_loaded(s.epoch)) {
                 drop(inner);
-                self.load_epochs(&segments)?;
+                readable = self.skip_damage(self.load_epochs(&segments))?.is_some();
                 continue;
             }
-            let mut sids = inner.head.series.matching(&request.matchers);
-            inner.head.series.sort(&mut sids);
+            let sids = inner.head.series.matching(&request.matchers);
             let mut copies = inner.head.open_times();
             let mut series = Vec::with_capacity(sids.len());
             let mut by_sid = FxHashMap::default();
@@ -148,6 +148,8 @@ impl Ring {
                 self.count_damage(1);
                 Ok(None)
             }
+            // Without the file, memory answers alone.
+            Err(StorageError::Failed { .. }) if self.is_degraded() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -25,7 +25,7 @@ const CONFIG_MISTAKES: &[Mistake] = &[
         says: &["bad.yml:2:3", "scrape_intervall", "scrape_interval"],
     },
     Mistake { text: "global:\n  scrape_interval: 1 second\n", says: &["bad.yml:2:20", "duration"] },
-    Mistake { text: "storage:\n  retention: {size: lots}\n", says: &["bad.yml:2:20", "lots"] },
+    Mistake { text: "storage:\n  retention: {size: lots}\n", says: &["bad.yml:2:21", "lots"] },
     Mistake { text: "rule_files: 7\n", says: &["bad.yml:1:13", "list"] },
     Mistake { text: "scrape_configs:\n- static_configs: []\n", says: &["bad.yml:2:", "job_name"] },
     Mistake { text: "global: [\n", says: &["bad.yml:"] },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Daemon, temp_dir, wait_for};
+use crate::support::{Daemon, free_port, temp_dir, wait_for};
 
 const PROBE: &str = "count_over_time(node_memory_MemTotal_bytes[10m])";
 
@@ -13,9 +13,11 @@ fn samples(daemon: &Daemon) -> f64 {
 #[test]
 fn history_survives_term_and_kill() {
     let dir = temp_dir();
+    // A fixed port: it is part of the series' `instance` label.
+    let listen = [format!("--web.listen-address=127.0.0.1:{}", free_port())];
     let mut before = 0.0;
     for signal in ["TERM", "KILL", "KILL", "TERM"] {
-        let mut daemon = Daemon::start_in::<&str>(dir.path(), &[]);
+        let mut daemon = Daemon::start_in(dir.path(), &listen);
         assert!(samples(&daemon) >= before, "{} samples after a restart, {before} before", samples(&daemon));
         let wanted = before + 4.0;
         wait_for("four more samples", Duration::from_secs(30), || (samples(&daemon) >= wanted).then_some(()));
@@ -27,7 +29,7 @@ fn history_survives_term_and_kill() {
         assert_eq!(code, (signal == "TERM").then_some(0), "{signal}: {}", daemon.process.log());
         before = seen;
     }
-    let daemon = Daemon::start_in::<&str>(dir.path(), &[]);
+    let daemon = Daemon::start_in(dir.path(), &listen);
     assert!(samples(&daemon) >= before);
     assert_eq!(daemon.value("count(node_memory_MemTotal_bytes)"), Some(1.0), "one series, not one a start");
 }

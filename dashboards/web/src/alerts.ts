@@ -37,8 +37,13 @@ interface RawAlert {
 interface RawRule {
   name: string;
   query: string;
+  labels?: Record<string, string>;
+  file: string;
   line?: number;
 }
+
+/** Alert rules by name; one name may stand for several severities. */
+type Rules = Map<string, RawRule[]>;
 
 const PERIOD_MS = 2_000;
 const RULES_EVERY_MS = 60_000;
@@ -50,7 +55,7 @@ export const alertState = signal<AlertState>({ alerts: [], rules: undefined, una
 
 /** Polls the alerts while the page is visible. */
 export function watchAlerts(allowed: () => boolean): void {
-  let rules = new Map<string, { expr: string; place: string }>();
+  let rules: Rules = new Map();
   let count: number | undefined;
   let rulesAt = -Infinity;
 
@@ -70,8 +75,13 @@ export function watchAlerts(allowed: () => boolean): void {
     const alerts = raw.alerts.map((a) => alertOf(a, rules)).sort(urgentFirst);
     alertState.value = { alerts, rules: count, unavailable: '' };
   };
+  let failures = 0;
   const guarded = (): void => {
-    round().catch((error: Error) => {
+    const done = round().then(() => (failures = 0));
+    done.catch((error: Error) => {
+      // One lost answer does not take the list away.
+      failures += 1;
+      if (failures < 3 && !alertState.value.unavailable) return;
       alertState.value = { alerts: [], rules: undefined, unavailable: `The alerts cannot be read: ${error.message}` };
     });
   };
@@ -86,23 +96,31 @@ async function get<T>(path: string): Promise<T> {
   return ((await response.json()) as { data: T }).data;
 }
 
-async function readRules(): Promise<[Map<string, { expr: string; place: string }>, number]> {
+async function readRules(): Promise<[Rules, number]> {
   const { groups } = await get<{ groups: { file: string; rules: RawRule[] }[] }>('api/v1/rules?type=alert');
-  const known = new Map<string, { expr: string; place: string }>();
+  const known: Rules = new Map();
   let count = 0;
   for (const { file, rules } of groups) {
-    for (const { name, query, line } of rules) {
+    for (const rule of rules) {
       count += 1;
-      known.set(name, { expr: query, place: line ? `${file}:${line}` : file });
+      known.set(rule.name, [...(known.get(rule.name) ?? []), { ...rule, file }]);
     }
   }
   return [known, count];
 }
 
-function alertOf(raw: RawAlert, rules: Map<string, { expr: string; place: string }>): Alert {
+/** The rule that made an alert: of those with its name, the one whose labels the alert carries. */
+function ruleOf(labels: Record<string, string>, rules: Rules): RawRule | undefined {
+  const named = rules.get(labels['alertname'] ?? '') ?? [];
+  const fits = (rule: RawRule): boolean =>
+    Object.entries(rule.labels ?? {}).every(([name, value]) => labels[name] === value);
+  return named.find(fits) ?? named[0];
+}
+
+function alertOf(raw: RawAlert, rules: Rules): Alert {
   const { labels, annotations } = raw;
   const name = labels['alertname'] ?? '?';
-  const rule = rules.get(name);
+  const rule = ruleOf(labels, rules);
   return {
     id: JSON.stringify(labels),
     name,
@@ -115,8 +133,8 @@ function alertOf(raw: RawAlert, rules: Map<string, { expr: string; place: string
     description: annotations['summary'] ? (annotations['description'] ?? '') : '',
     runbook: annotations['runbook_url'] ?? '',
     labels,
-    expr: rule?.expr ?? '',
-    place: rule?.place ?? '',
+    expr: rule?.query ?? '',
+    place: rule?.line ? `${rule.file}:${rule.line}` : (rule?.file ?? ''),
   };
 }
 

@@ -19,6 +19,14 @@ export function expose(engine: Engine, source: SourceControl): void {
     get series() {
       return engine.store.size;
     },
+    /** Seconds between the rows of a panel that have a value. */
+    gaps(id: string): number[] {
+      const { data } = engine.watch(id);
+      const first = data.columns[0];
+      const values = first ? data.values(first) : [];
+      const times = [...data.times()].filter((_, i) => !Number.isNaN(values[i]));
+      return times.slice(1).map((t, i) => t - (times[i] as number));
+    },
     get panels() {
       return Object.fromEntries(
         engine.watches.map((watch) => [

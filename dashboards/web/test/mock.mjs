@@ -256,6 +256,8 @@ export async function start(options = {}) {
     streams,
     /** Keeps the stream open and sends nothing, so that data becomes stale. */
     silence: (on) => (silent = on),
+    /** Tells all pages that they lost ticks. */
+    resync: () => streams.forEach((response) => response.write('event: resync\ndata: {}\n\n')),
     close: async () => {
       for (const response of streams) response.end();
       server.closeAllConnections();

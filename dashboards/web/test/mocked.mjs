@@ -1,6 +1,6 @@
 // Everything that needs a daemon which can be told to misbehave: the browser tests against the mock.
 //   node test/mocked.mjs OUTDIR
-import { Check, launch, state, waitForPoints } from './browser.mjs';
+import { Check, launch, state, until, waitForPoints } from './browser.mjs';
 import { metricsOnly } from './metrics-only.mjs';
 import { start } from './mock.mjs';
 import { controls, firstDraw, manyTabs, pageTest, phone } from './page.mjs';
@@ -23,6 +23,7 @@ await withMock({}, async (mock) => {
   await manyTabs(check, browser, mock.url);
   await metricsOnly(check, browser, mock.url);
   await firstDraw(check, browser, mock.url);
+  await hides(mock);
   await goesStale(mock);
 });
 await withMock({ prefix: '/deep/watchfire' }, (mock) => moves('under a route prefix', mock, 'stream'));
@@ -55,6 +56,34 @@ async function goesStale(mock) {
   mock.silence(false);
   await page.waitForSelector('#panel-cpu.fresh', { timeout: 10_000 }).catch(() => undefined);
   check.that(await page.locator('#panel-cpu.fresh').count(), 'and fresh again when data comes');
+  await page.close();
+}
+
+/** A hidden tab costs nothing; when it is shown again, the hole is filled. */
+async function hides(mock) {
+  const page = await check.open(browser, mock.url);
+  await waitForPoints(page, ['cpu'], 2);
+  const hide = (hidden) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => value });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+  await hide(true);
+  const open = await until(() => mock.streams.size, (n) => n === 0, 5_000);
+  check.that(open === 0, `a hidden tab closes its stream (${open} open)`);
+  await page.waitForTimeout(6_000);
+  const { points } = (await state(page)).panels.cpu;
+  await hide(false);
+  await waitForPoints(page, ['cpu'], points + 2);
+  const longest = await page.evaluate(() => Math.max(...window.__watchfire.gaps('cpu')));
+  check.that(longest < 5, `the hole is filled when it is shown (longest gap ${longest.toFixed(1)} s)`);
+
+  const asked = () => mock.requests.filter((path) => path.endsWith('query_range')).length;
+  const before = asked();
+  mock.resync();
+  const after = await until(asked, (n) => n > before, 5_000);
+  check.that(after > before, 'resync asks the ring again');
+  check.that(!page.trouble.length, `hidden: no console error (${page.trouble.join('; ')})`);
   await page.close();
 }
 

@@ -1,7 +1,7 @@
 //! The demo: a machine that does not exist, for `serve --demo`. Everything is a pure function of (seed, time), smooth
 //! and the same on every run: a hot GPU (a shipped alert fires after two minutes), one that comes and goes, two models,
 //! and a training worker that leaks until the kernel kills it (a shipped alert fires within the first minute).
-//! `watchfire_demo 1` says on every page that none of it is real.
+//! `watchfire_demo 1`, which `telemetry` writes, says on every page that none of it is real.
 
 mod gpus;
 mod models;

@@ -18,12 +18,30 @@ pub use collector::{GpuHandle, Gpus};
 pub use nvml::NvmlSource;
 pub use reading::{CLOCKS, GpuError, GpuIdentity, GpuProcess, GpuReading, GpuSource, THROTTLE_REASONS};
 
-use super::system::Found;
+use std::time::Duration;
 
-/// Looks for GPUs once, for the start banner and `doctor`. Loads the driver's library and may take a second.
-pub fn detect(now: crate::model::Timestamp) -> Found {
-    match NvmlSource::default().read(now) {
-        Ok(gpus) => Found::yes("gpu", gpus.iter().map(|gpu| gpu.identity.name.as_str()).collect::<Vec<_>>().join(", ")),
-        Err(error) => Found::no("gpu", error.to_string()),
+use super::system::Found;
+use crate::model::Timestamp;
+
+use poller::{Answer, Poller};
+
+/// How long a start waits for a driver: waking one up takes a second, and more than that is a fault worth telling.
+const DETECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Looks for GPUs once, for the start banner and `doctor`. Takes as long as the driver's library, two seconds at most.
+pub fn detect(now: Timestamp) -> Found {
+    let answer = match Poller::spawn(Box::new(NvmlSource::default())) {
+        Ok(mut poller) => poller.ask(now, DETECT_DEADLINE),
+        Err(error) => return Found::no("gpu", format!("no thread to ask the driver: {error}")),
+    };
+    match answer {
+        Answer::Read(Ok(gpus)) => {
+            Found::yes("gpu", gpus.iter().map(|gpu| gpu.identity.name.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        Answer::Read(Err(error)) => Found::no("gpu", error.to_string()),
+        Answer::Late(since) => {
+            Found::no("gpu", format!("the driver has not answered for {:.1} s", since.as_secs_f64()))
+        }
+        Answer::Gone => Found::no("gpu", "the driver's library panicked"),
     }
 }

@@ -106,7 +106,7 @@ impl Plan {
         self.tick += 1;
         self.sleeping = None;
         if self.routes.len() > MAX_LINES {
-            self.routes.clear();
+            self.reset();
         }
     }
 

@@ -174,7 +174,10 @@ impl Poll {
             self.figure(&GENERATION_TOKENS, &[]),
         ];
         let activity = activity.map(|figure| figure.map_or(u64::MAX, f64::to_bits));
-        let changed = self.activity.replace(activity) != Some(activity) || running.is_some_and(|running| running > 0.0);
+        // A request that was cancelled leaves no trace in the counters: a busy slot is looked at until it is idle.
+        let changed = self.activity.replace(activity) != Some(activity)
+            || running.is_some_and(|running| running > 0.0)
+            || self.slots.is_some_and(|slots| slots.busy > 0.0);
         if self.facts.sleeping || self.facts.slots_offered == Some(false) || !changed {
             return;
         }

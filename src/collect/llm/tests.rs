@@ -213,12 +213,12 @@ async fn an_idle_server_is_not_asked_for_its_slots() {
     set(&bench.pages, "/props", 200, JSON, PROPS);
     set(&bench.pages, "/v1/models", 200, JSON, MODELS);
     let page = |tokens: u32| format!("llamacpp:tokens_predicted_total {tokens}\nllamacpp:requests_processing 0\n");
-    let slots = |used: u32| format!("[{{\"n_ctx\":100,\"n_prompt_tokens\":{used}}}]");
+    let slots = |used: u32| format!("[{{\"n_ctx\":100,\"n_prompt_tokens\":{used},\"is_processing\":{}}}]", used == 30);
     let usage = |lines: &[String]| {
         let line = lines.iter().find(|line| line.starts_with("llm_kv_cache_usage_ratio")).cloned().unwrap_or_default();
         line.rsplit(' ').next().unwrap_or("").to_owned()
     };
-    for (tokens, used, expected) in [(1, 10, "0.1"), (1, 20, "0.1"), (2, 30, "0.3")] {
+    for (tokens, used, expected) in [(1, 10, "0.1"), (1, 20, "0.1"), (2, 30, "0.3"), (2, 40, "0.4"), (2, 50, "0.4")] {
         set(&bench.pages, "/metrics", 200, "text/plain", &page(tokens));
         set(&bench.pages, "/slots", 200, JSON, &slots(used));
         let lines = bench.poll(i64::from(used) * 100).await;

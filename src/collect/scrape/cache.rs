@@ -9,6 +9,8 @@ use crate::model::{Family, Intern, Labels, LabelsBuilder, METRIC_NAME, Origin, S
 
 /// Scrapes after which a series that is gone leaves the cache and the series table.
 const KEEP_SCRAPES: u64 = 128;
+/// Entries that a cache may have beyond twice its page before gone ones leave at once: a page whose labels change each time.
+const SLACK: usize = 1_000;
 /// Scrapes between two attempts to find a place for a series that the table refused, and between two searches for gone ones.
 const RETRY_SCRAPES: u64 = 64;
 
@@ -55,8 +57,9 @@ impl SeriesCache {
     /// Ends a page that was read whole: gone series are released in the end. Returns how many series were new.
     pub(super) fn finish(&mut self, intern: &dyn Intern) -> usize {
         std::mem::swap(&mut self.last, &mut self.order);
-        if self.scrape.is_multiple_of(RETRY_SCRAPES) {
-            self.release_gone(intern);
+        let crowded = self.by_raw.len() > 2 * self.last.len() + SLACK;
+        if crowded || self.scrape.is_multiple_of(RETRY_SCRAPES) {
+            self.release_gone(if crowded { 1 } else { KEEP_SCRAPES }, intern);
         }
         self.added
     }
@@ -118,10 +121,10 @@ impl SeriesCache {
         Ok(index)
     }
 
-    fn release_gone(&mut self, intern: &dyn Intern) {
+    fn release_gone(&mut self, keep: u64, intern: &dyn Intern) {
         let mut gone = Vec::new();
         for (index, place) in self.entries.iter_mut().enumerate() {
-            let Some(entry) = place.take_if(|entry| entry.seen + KEEP_SCRAPES < self.scrape) else { continue };
+            let Some(entry) = place.take_if(|entry| entry.seen + keep < self.scrape) else { continue };
             self.by_raw.remove(&entry.raw);
             self.free.push(index as u32);
             gone.extend(entry.series);

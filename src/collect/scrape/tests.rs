@@ -152,6 +152,13 @@ async fn gone_series_leave_the_cache() {
         scrape.scrape(round).await;
     }
     assert!(recorder.living() < 260, "{} series live", recorder.living());
+    // A page that is new each time may not pile up until the next regular search.
+    for round in 0..8i64 {
+        let page: String = (0..500).map(|index| format!("b{{round=\"{round}-{index}\"}} 1\n")).collect();
+        set(&pages, "/metrics", 200, "text/plain", &page);
+        scrape.scrape(1_000 + round).await;
+    }
+    assert!(recorder.living() < 3_000, "{} series live", recorder.living());
 }
 
 /// Waits for batches until `what` is true.

@@ -19,15 +19,28 @@ const WAITING_LISTS: usize = 1;
 
 type Answers = HashMap<Arc<CString>, (Timestamp, Result<Space, io::ErrorKind>)>;
 
+/// Asks the kernel; may hang.
+type Ask = Arc<dyn Fn(&CString) -> io::Result<Space> + Send + Sync>;
+
 /// The mounts of this tick and the thread that asks for them; it starts with the first remote mount.
-#[derive(Default)]
 pub(super) struct RemoteMounts {
+    ask: Ask,
     wanted: Vec<Arc<CString>>,
     answers: Arc<Mutex<Answers>>,
     thread: Option<SyncSender<(Timestamp, Vec<Arc<CString>>)>>,
 }
 
+impl Default for RemoteMounts {
+    fn default() -> Self {
+        Self::asking(Arc::new(statvfs))
+    }
+}
+
 impl RemoteMounts {
+    fn asking(ask: Ask) -> Self {
+        Self { ask, wanted: Vec::new(), answers: Arc::default(), thread: None }
+    }
+
     /// The last answer for `path`, and a question for the next tick.
     ///
     /// # Errors
@@ -48,27 +61,69 @@ impl RemoteMounts {
             self.thread = None;
             return;
         }
-        let answers = &self.answers;
-        let sender = self.thread.get_or_insert_with(|| spawn(Arc::clone(answers)));
+        let (ask, answers) = (&self.ask, &self.answers);
+        let sender = self.thread.get_or_insert_with(|| spawn(Arc::clone(ask), Arc::clone(answers)));
         // A full queue means that the thread hangs in a call: its answers go stale by themselves.
         let _ = sender.try_send((now, wanted));
     }
 }
 
-fn spawn(answers: Arc<Mutex<Answers>>) -> SyncSender<(Timestamp, Vec<Arc<CString>>)> {
+fn spawn(ask: Ask, answers: Arc<Mutex<Answers>>) -> SyncSender<(Timestamp, Vec<Arc<CString>>)> {
     let (sender, receiver) = sync_channel(WAITING_LISTS);
-    let run = move || answer_all(&receiver, &answers);
+    let run = move || answer_all(&ask, &receiver, &answers);
     // A thread that cannot start leaves a closed queue: the mounts read as "has not answered".
     let _ = std::thread::Builder::new().name("remote-mounts".into()).spawn(run);
     sender
 }
 
-fn answer_all(questions: &Receiver<(Timestamp, Vec<Arc<CString>>)>, answers: &Mutex<Answers>) {
+fn answer_all(ask: &Ask, questions: &Receiver<(Timestamp, Vec<Arc<CString>>)>, answers: &Mutex<Answers>) {
     while let Ok((now, paths)) = questions.recv() {
         for path in &paths {
-            let answer = statvfs(path).map_err(|error| error.kind());
+            let answer = ask(path).map_err(|error| error.kind());
             answers.lock().insert(Arc::clone(path), (now, answer));
         }
         answers.lock().retain(|path, _| paths.contains(path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::sync::Arc;
+    use std::sync::mpsc::sync_channel;
+
+    use parking_lot::Mutex;
+
+    use super::RemoteMounts;
+    use crate::collect::system::filesystem::statvfs;
+
+    #[test]
+    fn a_mount_that_hangs_costs_its_own_samples_only() {
+        let (let_go, held) = sync_channel::<()>(0);
+        let (answered, answers) = sync_channel::<()>(16);
+        let held = Mutex::new(held);
+        let mut mounts = RemoteMounts::asking(Arc::new(move |path| {
+            if path.as_bytes() == b"/hangs" {
+                let _ = held.lock().recv();
+            }
+            let _ = answered.send(());
+            statvfs(&CString::from(c"/"))
+        }));
+        let paths = [Arc::new(CString::from(c"/well")), Arc::new(CString::from(c"/hangs"))];
+        let mut tick = |now: i64| {
+            let found = paths.each_ref().map(|path| mounts.ask(path, now).map_err(|error| error.kind()).err());
+            mounts.end_tick(now);
+            found
+        };
+        use std::io::ErrorKind::{TimedOut, WouldBlock};
+        assert_eq!(tick(0), [Some(WouldBlock), Some(WouldBlock)]);
+        answers.recv().unwrap();
+        // The answer is written just after it was given: the next tick that sees it may be a few later.
+        let seen = (1..1_000_000).map(|_| tick(1_000)).find(|found| found[0].is_none());
+        assert_eq!(seen, Some([None, Some(WouldBlock)]));
+        assert_eq!(tick(20_000), [Some(TimedOut), Some(WouldBlock)], "old answers are no answers");
+        drop(let_go);
+        let healed = (1..1_000_000).map(|_| tick(20_000)).find(|found| *found == [None, None]);
+        assert!(healed.is_some());
     }
 }

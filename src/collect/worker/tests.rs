@@ -182,3 +182,34 @@ fn short_lived_processes_leave_nothing_behind() {
     assert!((cpu - 300.0 / user_hz()).abs() < 1e-9, "{cpu}");
     assert_eq!(machine.intern.count(), 13, "no series per process");
 }
+
+/// A real child on the real `/proc`: alive, then a zombie because nobody waits for it, then gone.
+#[test]
+fn a_real_process_lives_and_dies() {
+    if !Path::new("/proc/self/stat").exists() {
+        eprintln!("SKIPPED: no /proc");
+        return;
+    }
+    // A name that no other run of this test has.
+    let time = format!("86397.{}", std::process::id());
+    let matcher = WorkerMatcher {
+        name: "sleeper".into(),
+        cmdline: vec![Regex::new(&format!("^sleep {time}$")).unwrap()],
+        declared: true,
+        ..WorkerMatcher::default()
+    };
+    let mut workers = Workers::new(&Roots::default(), &WorkerConfig { groups: vec![matcher] });
+    let intern = Interner::default();
+    let mut tick = |now: i64| collect(&mut workers, &intern, now).0;
+    assert_eq!(of(&tick(0), "procs", r#"group="sleeper""#), Some(0.0));
+    let mut child = std::process::Command::new("sleep").arg(&time).spawn().unwrap();
+    // Between fork and exec it still has our own command line.
+    let page = (1..1_000).map(&mut tick).find(|page| of(page, "procs", r#"group="sleeper""#) == Some(1.0)).unwrap();
+    assert!(of(&page, "memory_bytes", r#"group="sleeper", type="rss""#).is_some());
+    assert!(of(&page, "open_fds", r#"group="sleeper""#).is_some_and(|fds| fds >= 3.0));
+    child.kill().unwrap();
+    let zombie = |page: &Page| of(page, "states", r#"group="sleeper", state="zombie""#) == Some(1.0);
+    assert!((1_000..100_000).map(&mut tick).any(|page| zombie(&page)));
+    child.wait().unwrap();
+    assert_eq!(of(&tick(100_000), "procs", r#"group="sleeper""#), Some(0.0));
+}

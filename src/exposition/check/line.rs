@@ -2,6 +2,7 @@
 
 use crate::exposition::escape::unescape;
 use crate::exposition::number::parse_value;
+use crate::exposition::parse::MAX_LABELS;
 use crate::model::{is_classic_label_name, is_classic_metric_name};
 
 /// Label pairs in the order of the line.
@@ -92,6 +93,9 @@ fn braces(text: &str, named: bool) -> Result<Braces<'_>, String> {
             let (value, after) = string(value)?;
             if pairs.iter().any(|(known, _)| *known == label) {
                 return Err(format!("expected each label once, found {label:?} twice"));
+            }
+            if pairs.len() >= MAX_LABELS {
+                return Err(format!("expected at most {MAX_LABELS} labels"));
             }
             pairs.push((label, value));
             rest = after;

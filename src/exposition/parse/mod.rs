@@ -13,6 +13,7 @@ mod series;
 
 pub use comment::Meta;
 pub use sample::ExemplarText;
+pub(super) use series::MAX_LABELS;
 pub use series::{SeriesText, parse_series};
 
 use super::negotiate::Format;

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use crate::exposition::escape::unescape;
 use crate::model::{is_classic_label_name, is_classic_metric_name};
 
+/// Labels of one series: a page with more is broken or hostile, and checking them for duplicates takes their square.
+pub(crate) const MAX_LABELS: usize = 512;
+
 /// A series as it stands on a line, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SeriesText<'a> {
@@ -75,6 +78,9 @@ pub fn parse_series(raw: &str) -> Result<SeriesText<'_>, String> {
             (name, Some(value)) => {
                 if series.labels.iter().any(|(known, _)| *known == name) {
                     return Err(format!("expected each label once, found {name:?} twice"));
+                }
+                if series.labels.len() >= MAX_LABELS {
+                    return Err(format!("expected at most {MAX_LABELS} labels"));
                 }
                 series.labels.push((name, value));
             }

@@ -114,6 +114,13 @@ fn bad_lines_name_the_line_and_what_was_expected() {
 }
 
 #[test]
+fn labels_are_limited() {
+    let labels: Vec<String> = (0..600).map(|index| format!("l{index}=\"\"")).collect();
+    let found = check(Format::Text, &format!("a{{{}}} 1", labels.join(",")));
+    assert!(found.contains("expected at most 512 labels"), "{}", &found[..200.min(found.len())]);
+}
+
+#[test]
 fn no_prefix_of_a_page_and_no_flipped_byte_panics() {
     let page =
         "# HELP a x\n# TYPE a histogram\na_bucket{le=\"0.1\",q=\"\\\"é\"} 1 1 # {t=\"1\"} 2 3\n{\"a.b\"} 4\n# EOF\n";

@@ -7,7 +7,8 @@ use crate::promql::plan::{Node, Window};
 use crate::promql::result::QueryError;
 
 use super::block::Dropped;
-use super::window::{RangeSeries, Scratch, reach};
+use super::samples::{RangeSeries, Scratch};
+use super::window::reach;
 use super::{Block, Eval, Grid};
 
 impl Eval<'_> {

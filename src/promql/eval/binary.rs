@@ -93,7 +93,7 @@ impl Eval<'_> {
 fn samples_of(out: &Out) -> usize {
     match out {
         Out::Scalar(values) => values.len(),
-        Out::Vector(block) => block.cells.len(),
+        Out::Vector(block) => block.samples(),
         Out::Text(_) => 0,
     }
 }

@@ -31,6 +31,7 @@ impl Budget {
     ///
     /// # Errors
     /// When the time is over or the client has gone.
+    #[inline]
     pub(crate) fn work(&mut self, units: usize) -> Result<(), QueryError> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         if self.until_check > units {
@@ -51,6 +52,18 @@ impl Budget {
         Ok(())
     }
 
+    /// Looks at samples that are in memory for a moment.
+    ///
+    /// # Errors
+    /// As [`Budget::hold`].
+    #[inline]
+    pub(crate) fn touch(&mut self, samples: usize) -> Result<(), QueryError> {
+        let now = self.held + samples;
+        self.peak = self.peak.max(now);
+        self.total += samples as u64;
+        if now > self.max_samples { Err(too_many_samples()) } else { Ok(()) }
+    }
+
     /// Takes samples into memory.
     ///
     /// # Errors
@@ -59,6 +72,15 @@ impl Budget {
         self.held += samples;
         self.peak = self.peak.max(self.held);
         if self.held > self.max_samples { Err(too_many_samples()) } else { Ok(()) }
+    }
+
+    /// Whether a block of so many cells may be made. Holes take room too, but they are no samples: twice the limit.
+    ///
+    /// # Errors
+    /// As [`Budget::hold`].
+    pub(crate) fn room_for(&self, rows: usize, steps: usize) -> Result<(), QueryError> {
+        let fits = rows.checked_mul(steps).is_some_and(|cells| cells / 2 <= self.max_samples);
+        if fits { Ok(()) } else { Err(too_many_samples()) }
     }
 
     /// Lets samples go.
@@ -99,6 +121,8 @@ mod tests {
         assert!(matches!(budget.work(1), Err(QueryError::Timeout(_))));
         assert!(budget.hold(2).is_ok());
         assert!(matches!(budget.hold(1), Err(QueryError::Execution(_))));
+        assert!(budget.room_for(2, 2).is_ok() && budget.room_for(3, 2).is_err());
+        assert!(budget.room_for(usize::MAX, 2).is_err());
         let token = CancelToken::new();
         token.cancel();
         let mut budget = Budget::new(Stopwatch::start(), Duration::from_secs(9), Some(token), 2);

@@ -6,31 +6,32 @@ use rustc_hash::FxHashSet;
 
 use crate::model::{Labels, Timestamp, Value, is_absent};
 use crate::promql::parser::{RangeMode, ValueType};
-use crate::promql::plan::{Kind, Plan, Source};
+use crate::promql::plan::{Kind, Plan, QueryTimes, Source};
 use crate::promql::result::{QueryError, QueryValue, Sample, Series};
 
 use super::extend::Ends;
-use super::window::{Samples, Scratch, reach};
+use super::samples::{Samples, Scratch};
+use super::window::reach;
 use super::{Block, Dropped, Eval, Grid, Out, merge_rows, same_labelset, unshare, unsupported, without_metadata};
 
 impl Eval<'_> {
     /// Evaluates the plan's root and shapes the answer.
-    pub(super) fn finish(&mut self, plan: &Plan) -> Result<QueryValue, QueryError> {
-        let grid = Grid::of(plan.times);
+    pub(super) fn finish(&mut self, plan: &Plan, times: QueryTimes) -> Result<QueryValue, QueryError> {
+        let grid = Grid::of(times);
         if let Kind::Matrix(source) = &plan.root.kind {
             return self.raw_matrix(source, grid).map(QueryValue::Matrix);
         }
-        let ts = plan.times.start;
+        let ts = times.start;
         match self.eval(&plan.root, grid)? {
             Out::Text(text) => Ok(QueryValue::String(ts, text.to_string())),
-            Out::Scalar(values) if plan.gives == ValueType::Scalar && !plan.times.is_range() => {
+            Out::Scalar(values) if plan.gives == ValueType::Scalar && !times.is_range() => {
                 Ok(QueryValue::Scalar(ts, values.first().copied().unwrap_or(f64::NAN)))
             }
             Out::Scalar(values) => {
                 let block = Block::floats(Arc::new(vec![Labels::empty()]), Dropped::None, grid.len, values);
                 Ok(QueryValue::Matrix(self.matrix(block, grid)?))
             }
-            Out::Vector(block) if plan.times.is_range() => Ok(QueryValue::Matrix(self.matrix(unshare(block), grid)?)),
+            Out::Vector(block) if times.is_range() => Ok(QueryValue::Matrix(self.matrix(unshare(block), grid)?)),
             Out::Vector(block) => Ok(QueryValue::Vector(vector(&drop_names(unshare(block)), ts)?)),
         }
     }

@@ -1,13 +1,13 @@
 //! Which series an aggregation puts together, decided once for all steps.
 
-use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHasher;
 
 use crate::model::{Labels, METRIC_NAME};
 
 use super::block::{Block, Dropped};
+use super::label_index::{LabelIndex, ValueIndex};
 
 /// Groups of rows, in order of their first row.
 #[derive(Debug)]
@@ -57,31 +57,23 @@ impl Grouping<'_> {
         labels.filtered(|name| self.keeps(name))
     }
 
-    pub(super) fn groups(self, labels: &[Labels]) -> Groups {
+    pub(super) fn groups<'b>(&'b self, labels: &'b [Labels]) -> Groups {
         if self.names.is_empty() && !self.without {
             let first = if labels.is_empty() { Vec::new() } else { vec![0] };
             return Groups { of_row: vec![0; labels.len()], first };
         }
-        let mut index: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+        let mut by_values = ValueIndex::new(self.names);
+        let mut by_rest = LabelIndex::with_capacity(0);
         let mut first: Vec<usize> = Vec::new();
         let mut of_row = Vec::with_capacity(labels.len());
         for (row, series) in labels.iter().enumerate() {
-            let group = match index.entry(self.hash(series)) {
-                Entry::Vacant(entry) => {
-                    entry.insert(vec![first.len() as u32]);
-                    first.push(row);
-                    first.len() as u32 - 1
-                }
-                Entry::Occupied(mut entry) => {
-                    let known =
-                        entry.get().iter().copied().find(|group| self.same(&labels[first[*group as usize]], series));
-                    known.unwrap_or_else(|| {
-                        entry.get_mut().push(first.len() as u32);
-                        first.push(row);
-                        first.len() as u32 - 1
-                    })
-                }
+            let group = match self.without {
+                false => by_values.group_of(series),
+                true => by_rest.group_of(self.hash(series), series, |a, b| self.same(a, b)),
             };
+            if group as usize == first.len() {
+                first.push(row);
+            }
             of_row.push(group);
         }
         Groups { of_row, first }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Labels, LabelsBuilder, absent, is_absent};
+use crate::model::{Labels, LabelsBuilder, METRIC_NAME, absent, is_absent};
 use crate::promql::annotate;
+use crate::promql::functions::same_histogram;
 use crate::promql::parser::{BinaryOp, Cardinality, Pos};
 use crate::promql::plan::Binary;
 use crate::promql::result::QueryError;
@@ -83,7 +84,7 @@ impl Eval<'_> {
             match (left, right) {
                 (None, None) => Ok(None),
                 (Some(left), Some(right)) if matches!(binary.op, BinaryOp::Eq | BinaryOp::Ne) => {
-                    let holds = (left == right) == (binary.op == BinaryOp::Eq);
+                    let holds = same_histogram(left, right) == (binary.op == BinaryOp::Eq);
                     if binary.return_bool {
                         return Ok(Some((f64::from(u8::from(holds)), true)));
                     }
@@ -137,22 +138,25 @@ impl Join<'_> {
                 return false;
             }
         }
-        let steps = self.many.steps;
         let (op, return_bool, swapped) = (self.binary.op, self.binary.return_bool, self.swapped);
         let (many, one) = (self.many, self.one);
+        let unique = one_to_one && self.results_differ();
         for many_row in 0..many.rows() {
             let one_row = one_of[self.groups.left[many_row] as usize];
             if one_row == NONE {
                 continue;
             }
             let before = self.labels.len();
-            let out = self.output_row(Some(many_row), Some(one_row as usize));
+            let out = match unique {
+                true => self.new_row(many_row, one_row as usize),
+                false => self.output_row(Some(many_row), Some(one_row as usize)),
+            };
             if out < before {
                 // Two rows with one result: who is present decides, step by step.
                 self.reset();
                 return false;
             }
-            let target = &mut self.cells[out * steps..(out + 1) * steps];
+            let target = &mut self.cells[out * many.steps..(out + 1) * many.steps];
             for ((cell, a), b) in target.iter_mut().zip(many.row(many_row)).zip(one.row(one_row as usize)) {
                 if is_absent(*a) || is_absent(*b) {
                     continue;
@@ -165,6 +169,22 @@ impl Join<'_> {
             }
         }
         true
+    }
+
+    /// Whether one-to-one results must have different labels: match groups differ, and nothing that tells them apart
+    /// is taken away (name apart, which no match looks at).
+    fn results_differ(&self) -> bool {
+        let typed = |labels: &Labels| labels.iter().take(3).any(|(name, _)| name != METRIC_NAME && is_metadata(name));
+        self.binary.matching.include.is_empty()
+            && !(makes_new_metric(self.binary.op) && self.many.labels.iter().any(typed))
+    }
+
+    /// A row that is known to be new.
+    fn new_row(&mut self, many: usize, one: usize) -> usize {
+        self.labels.push(self.result_labels(Some(many), Some(one)));
+        self.dropped.push(self.binary.return_bool || self.many.dropped.get(many));
+        self.cells.extend(std::iter::repeat_n(absent(), self.many.steps));
+        self.labels.len() - 1
     }
 
     fn reset(&mut self) {

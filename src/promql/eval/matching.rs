@@ -2,10 +2,12 @@
 
 use std::hash::{Hash, Hasher};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHasher;
 
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::parser::VectorMatching;
+
+use super::label_index::{LabelIndex, ValueIndex};
 
 /// The match group of each row of both sides.
 #[derive(Debug)]
@@ -41,22 +43,19 @@ impl Signature<'_> {
         labels.filtered(|name| self.keeps(name))
     }
 
-    pub(super) fn groups(self, left: &[Labels], right: &[Labels]) -> MatchGroups {
-        let mut index: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
-        index.reserve(left.len().max(right.len()));
-        let mut examples: Vec<&Labels> = Vec::new();
+    pub(super) fn groups<'b>(&'b self, left: &'b [Labels], right: &'b [Labels]) -> MatchGroups {
+        if self.0.on {
+            let mut index = ValueIndex::new(&self.0.labels);
+            let left = left.iter().map(|labels| index.group_of(labels)).collect();
+            let right = right.iter().map(|labels| index.group_of(labels)).collect();
+            return MatchGroups { left, right, count: index.len() };
+        }
+        let mut index = LabelIndex::with_capacity(left.len().max(right.len()));
         let mut of = Vec::with_capacity(left.len() + right.len());
         for labels in left.iter().chain(right) {
-            let candidates = index.entry(self.hash(labels)).or_default();
-            let known = candidates.iter().copied().find(|group| self.same(examples[*group as usize], labels));
-            of.push(known.unwrap_or_else(|| {
-                let group = examples.len() as u32;
-                candidates.push(group);
-                examples.push(labels);
-                group
-            }));
+            of.push(index.group_of(self.hash(labels), labels, |a, b| self.same(a, b)));
         }
         let right = of.split_off(left.len());
-        MatchGroups { left: of, right, count: examples.len() }
+        MatchGroups { left: of, right, count: index.len() }
     }
 }

@@ -16,9 +16,11 @@ mod grid;
 mod grouping;
 mod info;
 mod join;
+mod label_index;
 mod matching;
 mod merge;
 mod range_source;
+mod samples;
 mod selector;
 mod series_hash;
 mod set_ops;
@@ -30,10 +32,10 @@ use crate::model::Timestamp;
 use crate::storage::Querier;
 
 use super::annotate::{Note, Notes};
-use super::cache::{CacheEntry, TickCache, WrittenNames, matchers_shareable};
+use super::cache::{CacheEntry, TickCache, WrittenNames};
 use super::engine::QueryOptions;
 use super::parser::Pos;
-use super::plan::{Kind, Node, Plan, Source};
+use super::plan::{Kind, Node, Plan, QueryTimes};
 use super::result::{QueryError, QueryResult};
 
 pub(crate) use block::{Block, Dropped, unshare, without_metadata};
@@ -41,7 +43,7 @@ pub(crate) use budget::Budget;
 pub(crate) use extend::Ends;
 pub(crate) use grid::Grid;
 pub(crate) use merge::{merge_rows, same_labelset};
-pub(crate) use window::Samples;
+pub(crate) use samples::Samples;
 
 /// What does not change during a query.
 #[derive(Debug, Clone, Copy)]
@@ -83,15 +85,16 @@ struct Sharing<'a> {
 pub(crate) fn run(
     querier: &dyn Querier,
     plan: &Plan,
+    times: QueryTimes,
     settings: Settings,
     budget: Budget,
     options: &QueryOptions,
     cache: Option<&TickCache>,
 ) -> Result<QueryResult, QueryError> {
     let sharing = cache.map(|cache| Sharing { cache, written: options.written.clone().unwrap_or_default() });
-    let is_range = plan.times.is_range();
+    let is_range = times.is_range();
     let mut eval = Eval { querier, settings, notes: Notes::default(), budget, is_range, sharing };
-    let value = eval.finish(plan)?;
+    let value = eval.finish(plan, times)?;
     let stats = eval.budget.stats();
     Ok(QueryResult { value, annotations: eval.notes.finish(options.text.as_deref()), stats })
 }
@@ -100,6 +103,7 @@ impl Eval<'_> {
     /// The node's value at every step of the grid.
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         self.budget.work(64)?;
+        self.budget.room_for(1, grid.len)?;
         if node.invariant && grid.len > 1 && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
             let once = self.eval(node, Grid::single(grid.start))?;
             return Ok(repeat(once, grid.len));
@@ -163,7 +167,8 @@ impl Eval<'_> {
     fn shared(&self, node: &Node, grid: Grid) -> Option<Arc<str>> {
         let sharing = self.sharing.as_ref()?;
         let key = node.key.as_ref()?;
-        (grid.len == 1 && node_shareable(node, &sharing.written)).then(|| Arc::clone(key))
+        let untouched = sharing.written.is_empty() || node.is_shareable(&sharing.written);
+        (grid.len == 1 && untouched).then(|| Arc::clone(key))
     }
 
     fn eval_shared(&mut self, node: &Node, grid: Grid, key: &Arc<str>) -> Result<Out, QueryError> {
@@ -189,32 +194,6 @@ impl Eval<'_> {
 fn shifted(note: Note, by: i64) -> Note {
     let shift = |at: u32| u32::try_from(i64::from(at) + by).unwrap_or(0);
     Note { pos: Pos { start: shift(note.pos.start), end: shift(note.pos.end) }, ..note }
-}
-
-/// Whether no selector below the node may see a series that this tick has written or will write.
-fn node_shareable(node: &Node, written: &WrittenNames) -> bool {
-    let source_shareable = |source: &Source| match source {
-        Source::Selector { selector, .. } => matchers_shareable(&selector.matchers, written),
-        Source::Subquery { expr, .. } => node_shareable(expr, written),
-    };
-    let both = |a: &Node, b: &Node| node_shareable(a, written) && node_shareable(b, written);
-    match &node.kind {
-        Kind::Number(_) | Kind::Text(_) => true,
-        Kind::Negate(inner) | Kind::Absent { arg: inner, .. } => node_shareable(inner, written),
-        Kind::Binary(binary) => both(&binary.lhs, &binary.rhs),
-        Kind::Aggregate(aggregate) => {
-            node_shareable(&aggregate.expr, written)
-                && aggregate.param.iter().all(|param| node_shareable(param, written))
-        }
-        Kind::Call(call) => call.args.iter().all(|arg| node_shareable(arg, written)),
-        Kind::SampleTime { selector, .. } | Kind::Vector(selector) => matchers_shareable(&selector.matchers, written),
-        Kind::Window(window) => {
-            source_shareable(&window.source) && window.args.iter().all(|arg| node_shareable(arg, written))
-        }
-        Kind::Matrix(source) => source_shareable(source),
-        // The info series' matchers come from the base series: they may see anything.
-        Kind::Info(_) => false,
-    }
 }
 
 impl Out {

@@ -11,6 +11,7 @@ use crate::storage::{Column, Run, SelectRequest, SelectedSeries, StorageError};
 
 use super::budget::too_many_samples;
 use super::extend::interpolate;
+use super::samples::seek;
 use super::{Block, Dropped, Eval, Grid, seconds};
 
 /// One sample as storage has it: time, start time (0 = unknown) and value.
@@ -80,7 +81,11 @@ impl Eval<'_> {
             start: selector.reference(grid.start).saturating_sub(back).saturating_add(1),
             end: selector.reference(grid.end()).saturating_add(ahead),
             last_only,
-            max_samples: self.settings.max_samples.saturating_sub(self.budget.held()),
+            // One sample a series is looked at, however many lie in the lookback.
+            max_samples: match last_only {
+                true => usize::MAX,
+                false => self.settings.max_samples.saturating_sub(self.budget.held()),
+            },
         };
         self.querier.select(&request).map_err(|error| match error {
             StorageError::TooManySamples => too_many_samples(),
@@ -91,6 +96,7 @@ impl Eval<'_> {
     fn instant_samples(&mut self, selector: &Selector, pick: Pick, grid: Grid) -> Result<Block, QueryError> {
         let lookback = self.settings.lookback;
         let series = self.select(selector, grid, lookback, 0, grid.len == 1)?;
+        self.budget.room_for(series.len(), grid.len)?;
         let mut block = Block::holes(labels_of(&series), Dropped::None, grid.len);
         for (row, series) in series.iter().enumerate() {
             self.budget.work(grid.len)?;
@@ -119,6 +125,7 @@ impl Eval<'_> {
     fn smoothed_selector(&mut self, selector: &Selector, pos: Pos, grid: Grid) -> Result<Block, QueryError> {
         let lookback = self.settings.lookback;
         let series = self.select(selector, grid, lookback, lookback, false)?;
+        self.budget.room_for(series.len(), grid.len)?;
         let mut block = Block::holes(labels_of(&series), Dropped::None, grid.len);
         for (row, series) in series.iter().enumerate() {
             let samples: Vec<RawSample<'_>> =
@@ -209,16 +216,52 @@ fn fill_row(
     lookback: i64,
     pick: Pick,
 ) {
-    let mut samples = series.runs.iter().flat_map(raw_samples).peekable();
-    let mut latest: Option<RawSample<'_>> = None;
+    let mut cursor = Cursor { runs: &series.runs, run: 0, next: series.runs.first().map_or(0, |run| run.from) };
     for step in 0..block.steps {
         let reference = reference(step);
-        while let Some(sample) = samples.next_if(|sample| sample.ts <= reference) {
-            latest = Some(sample);
-        }
-        if let Some(sample) = latest.filter(|sample| sample.ts > reference - lookback) {
+        if let Some(sample) = cursor.newest(reference, reference - lookback) {
             put(block, row, step, sample, pick);
         }
+    }
+}
+
+/// A place in the runs of a series that only moves forward.
+struct Cursor<'a> {
+    runs: &'a [Run],
+    run: usize,
+    /// The first sample of the run that is not yet past.
+    next: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// The newest sample in `(after, until]`.
+    fn newest(&mut self, until: Timestamp, after: Timestamp) -> Option<RawSample<'a>> {
+        loop {
+            let run = self.runs.get(self.run)?;
+            self.next += seek(run.times.get(self.next..run.to)?, 0, until);
+            let follows = |next: &Run| next.times.get(next.from).is_some_and(|first| *first <= until);
+            match self.runs.get(self.run + 1) {
+                Some(next) if self.next == run.to && follows(next) => {
+                    self.run += 1;
+                    self.next = next.from;
+                }
+                _ => break,
+            }
+        }
+        // Holes: back to the sample before them, into earlier runs if need be.
+        let mut end = self.next;
+        for run in self.runs[..=self.run].iter().rev() {
+            for index in (run.from..end.min(run.to)).rev() {
+                if run.times.get(index).is_none_or(|ts| *ts <= after) {
+                    return None;
+                }
+                if let Some(sample) = raw_sample(run, index) {
+                    return Some(sample);
+                }
+            }
+            end = usize::MAX;
+        }
+        None
     }
 }
 

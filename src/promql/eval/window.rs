@@ -2,106 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::model::{Histogram, Labels, METRIC_NAME, Timestamp, is_stale};
+use crate::model::{Labels, METRIC_NAME, Timestamp};
 use crate::promql::annotate;
-use crate::promql::functions::{Produced, WindowFn, WindowInput, window_fn};
+use crate::promql::functions::{Produced, Sliding, WindowFn, WindowInput, resets_before, window_fn};
 use crate::promql::parser::{FunctionId, RangeMode};
 use crate::promql::plan::{Source, Window};
 use crate::promql::result::QueryError;
-use crate::storage::{Column, SelectedSeries};
 
 use super::block::Dropped;
-use super::selector::{RawValue, raw_samples};
+use super::samples::{RangeData, RangeSeries, Samples, Scratch, seek};
 use super::{Block, Eval, Grid};
-
-/// Samples of one series in time order, without holes and stale markers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Samples<'a> {
-    pub(crate) times: &'a [Timestamp],
-    pub(crate) values: &'a [f64],
-    /// Start timestamps parallel to `times`, or empty when none is known.
-    pub(crate) starts: &'a [Timestamp],
-    pub(crate) histogram_times: &'a [Timestamp],
-    pub(crate) histograms: &'a [Arc<Histogram>],
-}
-
-/// Room for samples that must be copied out of their runs.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    pub(crate) times: Vec<Timestamp>,
-    pub(crate) values: Vec<f64>,
-    pub(crate) starts: Vec<Timestamp>,
-    pub(crate) histogram_times: Vec<Timestamp>,
-    pub(crate) histograms: Vec<Arc<Histogram>>,
-}
-
-impl Scratch {
-    fn clear(&mut self) {
-        self.times.clear();
-        self.values.clear();
-        self.starts.clear();
-        self.histogram_times.clear();
-        self.histograms.clear();
-    }
-
-    pub(crate) fn samples(&self) -> Samples<'_> {
-        Samples {
-            times: &self.times,
-            values: &self.values,
-            starts: &self.starts,
-            histogram_times: &self.histogram_times,
-            histograms: &self.histograms,
-        }
-    }
-
-    fn load(&mut self, series: &SelectedSeries) {
-        self.clear();
-        let known_starts = series.runs.iter().any(|run| run.start_times.is_some());
-        for sample in series.runs.iter().flat_map(raw_samples).filter(|sample| !sample.value.is_stale()) {
-            match sample.value {
-                RawValue::Float(value) => {
-                    self.times.push(sample.ts);
-                    self.values.push(value);
-                    if known_starts {
-                        self.starts.push(sample.start);
-                    }
-                }
-                RawValue::Histogram(histogram) => {
-                    self.histogram_times.push(sample.ts);
-                    self.histograms.push(Arc::clone(histogram));
-                }
-            }
-        }
-    }
-}
-
-/// The samples of a series: straight from storage when they lie in one run without holes, else copied to `scratch`.
-pub(crate) fn samples_of<'a>(series: &'a SelectedSeries, scratch: &'a mut Scratch) -> Samples<'a> {
-    if let [run] = series.runs.as_slice()
-        && let Column::Floats(column) = &run.values
-        && let (Some(times), Some(values)) = (run.times.get(run.from..run.to), column.get(run.from..run.to))
-        && !values.iter().any(|value| value.is_nan())
-    {
-        let starts = run.start_times.as_ref().and_then(|starts| starts.get(run.from..run.to)).unwrap_or(&[]);
-        return Samples { times, values, starts, histogram_times: &[], histograms: &[] };
-    }
-    scratch.load(series);
-    scratch.samples()
-}
-
-/// The series of a range, and what happens to their names.
-pub(super) struct RangeSeries {
-    pub(super) labels: Arc<Vec<Labels>>,
-    pub(super) dropped: Dropped,
-    pub(super) data: RangeData,
-}
-
-/// Where the samples lie.
-pub(super) enum RangeData {
-    Stored(Vec<SelectedSeries>),
-    /// A subquery's block; times are those of its grid.
-    Computed(Arc<Block>, Vec<Timestamp>),
-}
 
 impl Eval<'_> {
     /// `func(range, …)` at every step.
@@ -116,6 +26,7 @@ impl Eval<'_> {
             .ok_or_else(|| QueryError::BadData(format!("{} takes no range", window.func.name)))?;
         let keeps_name = matches!(window.func.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
         let dropped = if keeps_name { series.dropped.clone() } else { Dropped::All };
+        self.budget.room_for(series.labels.len(), grid.len)?;
         let mut block = Block::holes(Arc::clone(&series.labels), dropped, grid.len);
         let mut run = WindowRun { window, apply, args: &args, grid, row: 0, named: None };
         let mut scratch = Scratch::default();
@@ -141,40 +52,46 @@ impl Eval<'_> {
         let mut floats = Slider::default();
         let mut histograms = Slider::default();
         let mut produced_float = false;
+        let mut sliding = run.sliding(samples);
+        let falls = run.falls(samples);
+        let mut input = WindowInput {
+            samples: *samples,
+            start: 0,
+            end: 0,
+            ts: 0,
+            range,
+            mode: source.mode(),
+            args: [f64::NAN; 2],
+            labels,
+            falls: &[],
+            pos: source.pos(),
+            first_arg: run.window.first_arg,
+        };
         for step in 0..run.grid.len {
-            let ts = run.grid.at(step);
-            let end = source.reference(ts);
-            let start = end.saturating_sub(range);
-            let (lo, hi) = floats.advance(samples.times, start - back, end + ahead);
-            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, start - back, end + ahead);
+            input.ts = run.grid.at(step);
+            input.end = source.reference(input.ts);
+            input.start = input.end.saturating_sub(range);
+            let (lo, hi) = floats.advance(samples.times, input.start - back, input.end + ahead);
+            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, input.start - back, input.end + ahead);
             let size = (hi - lo) + (h_hi - h_lo);
             if size == 0 {
                 continue;
             }
             self.budget.work(size)?;
-            self.budget.read(size as u64);
-            let input = WindowInput {
-                samples: Samples {
-                    times: &samples.times[lo..hi],
-                    values: &samples.values[lo..hi],
-                    starts: samples.starts.get(lo..hi).unwrap_or(&[]),
-                    histogram_times: &samples.histogram_times[h_lo..h_hi],
-                    histograms: &samples.histograms[h_lo..h_hi],
-                },
-                start,
-                end,
-                ts,
-                range,
-                mode: source.mode(),
-                args: [arg(run.args, 0, step), arg(run.args, 1, step)],
-                labels,
-                pos: source.pos(),
-                first_arg: run.window.first_arg,
-            };
-            self.budget.hold(size)?;
-            let produced = (run.apply)(&input, &mut self.notes);
-            self.budget.release(size);
-            match produced? {
+            self.budget.touch(size)?;
+            input.args = [arg(run.args, 0, step), arg(run.args, 1, step)];
+            let slid = sliding.as_mut().and_then(|state| state.window(samples.values, lo, hi, input.args[0]));
+            if let Some(value) = slid {
+                block.cells[run.row * run.grid.len + step] = value;
+                continue;
+            }
+            input.falls = falls.get(lo..hi).unwrap_or(&[]);
+            input.samples.times = &samples.times[lo..hi];
+            input.samples.values = &samples.values[lo..hi];
+            input.samples.starts = samples.starts.get(lo..hi).unwrap_or(&[]);
+            input.samples.histogram_times = &samples.histogram_times[h_lo..h_hi];
+            input.samples.histograms = &samples.histograms[h_lo..h_hi];
+            match (run.apply)(&input, &mut self.notes)? {
                 Produced::Nothing => {}
                 Produced::Float(value) => {
                     block.cells[run.row * run.grid.len + step] = value;
@@ -216,6 +133,25 @@ struct WindowRun<'a> {
     named: Option<String>,
 }
 
+impl WindowRun<'_> {
+    /// A running state, when windows overlap enough to pay for it.
+    fn sliding(&self, samples: &Samples<'_>) -> Option<Sliding> {
+        if self.overlaps(samples) { Sliding::of(self.window.func.id, samples.values) } else { None }
+    }
+
+    /// For `rate` and `increase`: how many resets lie before each sample.
+    fn falls(&self, samples: &Samples<'_>) -> Vec<u32> {
+        let counter = matches!(self.window.func.id, FunctionId::Rate | FunctionId::Increase);
+        if counter && self.overlaps(samples) { resets_before(samples.values) } else { Vec::new() }
+    }
+
+    fn overlaps(&self, samples: &Samples<'_>) -> bool {
+        let source = &self.window.source;
+        let plain = source.mode() == RangeMode::Plain && samples.histograms.is_empty() && samples.starts.is_empty();
+        plain && self.grid.len > 2 && source.range() >= 2 * self.grid.step
+    }
+}
+
 fn arg(args: &[Vec<f64>], index: usize, step: usize) -> f64 {
     args.get(index).and_then(|values| values.get(step)).copied().unwrap_or(f64::NAN)
 }
@@ -241,39 +177,6 @@ impl Slider {
         self.hi = seek(times, self.hi, end);
         self.lo = seek(times, self.lo, start);
         (self.lo, self.hi.max(self.lo))
-    }
-}
-
-/// The first index from `from` on whose time is after `bound`: steps forward, doubling.
-fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
-    let rest = &times[from..];
-    let mut width = 1;
-    while width < rest.len() && rest[width - 1] <= bound {
-        width *= 2;
-    }
-    let low = width / 2;
-    let high = width.min(rest.len());
-    from + low + rest[low..high].partition_point(|ts| *ts <= bound)
-}
-
-impl RangeData {
-    pub(super) fn row<'a>(&'a self, row: usize, scratch: &'a mut Scratch) -> Samples<'a> {
-        match self {
-            Self::Stored(series) => samples_of(&series[row], scratch),
-            Self::Computed(block, times) => {
-                scratch.clear();
-                for (step, (ts, cell)) in times.iter().zip(block.row(row)).enumerate() {
-                    if let Some(histogram) = block.histogram(row, step) {
-                        scratch.histogram_times.push(*ts);
-                        scratch.histograms.push(Arc::clone(histogram));
-                    } else if !crate::model::is_absent(*cell) && !is_stale(*cell) {
-                        scratch.times.push(*ts);
-                        scratch.values.push(*cell);
-                    }
-                }
-                scratch.samples()
-            }
-        }
     }
 }
 

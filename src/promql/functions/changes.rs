@@ -8,7 +8,7 @@ use crate::promql::parser::RangeMode;
 use crate::promql::result::QueryError;
 
 use super::rate::started_anew;
-use super::{Produced, WindowInput};
+use super::{Produced, WindowInput, same_histogram};
 
 type Answer = Result<Produced, QueryError>;
 
@@ -22,7 +22,7 @@ pub(super) fn changes(input: &WindowInput<'_>, _: &mut Notes) -> Answer {
     let merged = merged(input);
     let changed = |pair: &&[Merged<'_>]| match (&pair[0].value, &pair[1].value) {
         (Kind::Float(a), Kind::Float(b)) => differ(*a, *b),
-        (Kind::Histogram(a), Kind::Histogram(b)) => a != b,
+        (Kind::Histogram(a), Kind::Histogram(b)) => !same_histogram(a, b),
         _ => true,
     };
     Ok(Produced::Float(merged.windows(2).filter(changed).count() as f64))

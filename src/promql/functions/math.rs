@@ -75,7 +75,6 @@ pub(crate) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    let nan_first = |a: &f64, b: &f64| b.is_nan().cmp(&a.is_nan()).then(a.total_cmp(b));
     let rank = q * (values.len() - 1) as f64;
     let lower = rank.floor() as usize;
     let upper = (lower + 1).min(values.len() - 1);
@@ -84,6 +83,20 @@ pub(crate) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
     let high = if upper == lower { low } else { rest.iter().copied().min_by(nan_first).unwrap_or(low) };
     let weight = rank - rank.floor();
     low * (1.0 - weight) + high * weight
+}
+
+/// As [`quantile_of`] for values in order and a `q` from 0 to 1.
+pub(crate) fn quantile_of_sorted(q: f64, sorted: &[f64]) -> f64 {
+    let rank = q * (sorted.len() - 1) as f64;
+    let lower = rank.floor() as usize;
+    let upper = (lower + 1).min(sorted.len() - 1);
+    let weight = rank - rank.floor();
+    sorted[lower] * (1.0 - weight) + sorted[upper] * weight
+}
+
+/// A total order with NaN below everything.
+pub(crate) fn nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
+    b.is_nan().cmp(&a.is_nan()).then(a.total_cmp(b))
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ mod math;
 mod over_time;
 mod rate;
 mod regression;
+mod sliding;
 mod sort;
 
 use std::sync::Arc;
 
-use crate::model::{Histogram, Labels, Timestamp};
+use crate::model::{Histogram, Labels, ResetHint, Timestamp};
 
 use super::annotate::{self, Notes};
 use super::eval::Samples;
@@ -25,6 +26,7 @@ pub(crate) use histogram::{Bucket, bucket_fraction, bucket_quantile};
 pub(crate) use kahan::{KahanSum, Mean};
 pub(crate) use labels::{Expansion, is_valid_label_name, join};
 pub(crate) use math::{clamp, math_fn, quantile_of, round};
+pub(crate) use sliding::{Sliding, resets_before};
 pub(crate) use sort::natural_order;
 
 /// One window of one series, with all that a function may ask for.
@@ -42,6 +44,8 @@ pub(crate) struct WindowInput<'a> {
     /// The scalar arguments; NaN where there are none.
     pub(crate) args: [f64; 2],
     pub(crate) labels: &'a Labels,
+    /// For each sample how many resets lie before it, or empty when nobody has counted.
+    pub(crate) falls: &'a [u32],
     /// Where the range stands.
     pub(crate) pos: Pos,
     /// Where the first argument stands.
@@ -80,6 +84,12 @@ pub(crate) fn window_fn(id: FunctionId) -> Option<WindowFn> {
         FunctionId::DoubleExponentialSmoothing => regression::double_exponential_smoothing,
         other => return over_time::over_time_fn(other),
     })
+}
+
+/// Whether two histograms hold the same observations; what is known about resets does not count.
+pub(crate) fn same_histogram(a: &Histogram, b: &Histogram) -> bool {
+    let content = |h: &Histogram| Histogram { reset_hint: ResetHint::Unknown, ..h.clone() };
+    a == b || content(a) == content(b)
 }
 
 /// Functions that look at floats only: says so when the window holds histograms too. `None`: nothing to compute.

@@ -61,7 +61,7 @@ fn extrapolated(input: &WindowInput<'_>, notes: &mut Notes, is_counter: bool) ->
     let (first, last) = (*values.first()?, *values.last()?);
     let mut value = last - first;
     if is_counter {
-        value += resets(times, values, starts);
+        value += resets(input);
         if overlaps(times, starts) {
             notes.warn(input.pos, annotate::start_time_overlap(input.name()));
         }
@@ -97,20 +97,24 @@ fn extrapolated(input: &WindowInput<'_>, notes: &mut Notes, is_counter: bool) ->
 }
 
 /// What the counter had counted before each reset, summed.
-fn resets(times: &[Timestamp], values: &[f64], starts: &[Timestamp]) -> f64 {
+fn resets(input: &WindowInput<'_>) -> f64 {
+    let (times, values, starts) = (input.samples.times, input.samples.values, input.samples.starts);
     let mut lost = 0.0;
-    if starts.is_empty() {
-        for pair in values.windows(2) {
-            if pair[1] < pair[0] {
-                lost += pair[0];
+    if !starts.is_empty() {
+        for i in 1..values.len() {
+            if values[i] < values[i - 1] || started_anew(starts[i - 1], times[i - 1], starts[i], times[i]) {
+                lost += values[i - 1];
             }
         }
         return lost;
     }
-    for i in 1..values.len() {
-        if values[i] < values[i - 1] || started_anew(starts[i - 1], times[i - 1], starts[i], times[i]) {
-            lost += values[i - 1];
-        }
+    // Almost always there is none: that is found out without a branch a sample.
+    let none = match (input.falls.first(), input.falls.last()) {
+        (Some(first), Some(last)) => first == last,
+        _ => !values.iter().zip(&values[1..]).fold(false, |any, (before, now)| any | (now < before)),
+    };
+    if !none {
+        lost = values.iter().zip(&values[1..]).filter(|(before, now)| now < before).map(|(before, _)| before).sum();
     }
     lost
 }

@@ -1,9 +1,11 @@
 //! From the tree to the plan.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Timestamp};
+use crate::promql::cache::WrittenNames;
 use crate::promql::parser::{
     AggregateExpr, AtModifier, BinaryExpr, Call as CallExpr, Expr, FunctionId, MatrixSelector, Pos, RangeMode,
     SubqueryExpr, ValueType, VectorSelector,
@@ -21,17 +23,25 @@ pub(super) fn plan(expr: &Expr, times: QueryTimes, subquery_step: Duration) -> R
         )));
     }
     let subquery_step = i64::try_from(subquery_step.as_millis()).unwrap_or(60_000).max(1);
-    let builder = Builder { times, subquery_step };
+    let builder = Builder { times, subquery_step, asked_times: Cell::new(false) };
     let root = builder.node(expr)?;
-    Ok(Plan { root, times, gives })
+    Ok(Plan { root, gives, bound_to_times: builder.asked_times.get() })
 }
 
 struct Builder {
     times: QueryTimes,
     subquery_step: i64,
+    /// Whether anything depended on the query's times.
+    asked_times: Cell<bool>,
 }
 
 impl Builder {
+    /// The query's times, for something that will not hold at others.
+    fn times(&self) -> QueryTimes {
+        self.asked_times.set(true);
+        self.times
+    }
+
     fn node(&self, expr: &Expr) -> Result<Node, QueryError> {
         match expr {
             Expr::Number(number) => Ok(node(Kind::Number(number.value), number.pos, true)),
@@ -98,8 +108,9 @@ impl Builder {
     /// `start()`, `end()`, `step()`, `range()` are known before the query runs.
     fn query_constant(&self, id: FunctionId) -> Option<f64> {
         let ms = match id {
-            FunctionId::Start => self.times.start,
-            FunctionId::End => self.times.end,
+            FunctionId::Start => self.times().start,
+            FunctionId::End => self.times().end,
+            // Of an instant query both are zero, whatever its time.
             FunctionId::Step => self.times.step,
             FunctionId::Range => self.times.end.saturating_sub(self.times.start),
             _ => return None,
@@ -234,8 +245,8 @@ impl Builder {
     fn at(&self, at: Option<AtModifier>) -> Option<Timestamp> {
         at.map(|at| match at {
             AtModifier::At(ts) => ts,
-            AtModifier::Start => self.times.start,
-            AtModifier::End => self.times.end,
+            AtModifier::Start => self.times().start,
+            AtModifier::End => self.times().end,
         })
     }
 }
@@ -321,7 +332,7 @@ impl Node {
     pub(super) fn set_keys(&mut self) {
         self.for_each_child(&mut Self::set_keys);
         let worth = !matches!(self.kind, Kind::Number(_) | Kind::Text(_) | Kind::Matrix(_));
-        if worth {
+        if worth && self.is_shareable(&WrittenNames::default()) {
             self.key = Some(Arc::from(self.canonical()));
         }
     }

@@ -5,6 +5,7 @@
 mod build;
 mod durations;
 mod explain;
+mod sharing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,9 +53,10 @@ impl QueryTimes {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) root: Node,
-    pub(crate) times: QueryTimes,
     /// What the expression gives; a range query turns scalars into matrices.
     pub(crate) gives: ValueType,
+    /// Whether the plan holds for its times only, because it says `start()`, `@ end()`, `step()` or the like.
+    pub(crate) bound_to_times: bool,
 }
 
 /// A step of the plan.
@@ -65,7 +67,8 @@ pub(crate) struct Node {
     pub(crate) pos: Pos,
     /// Whether the value is the same at every step: it is then computed once.
     pub(crate) invariant: bool,
-    /// The subexpression in a canonical form, when its result is worth sharing.
+    /// The subexpression in a canonical form, when its result is worth sharing and no selector in it may see alerts or
+    /// any name at all.
     pub(crate) key: Option<Arc<str>>,
 }
 

@@ -5,8 +5,11 @@ mod sharing;
 
 use std::path::PathBuf;
 
-use super::testlang::{Options, run_script};
-use super::{Engine, EngineConfig};
+use std::time::Duration;
+
+use super::testlang::{MemoryStore, Options, run_script};
+use super::{CancelToken, Engine, EngineConfig, QueryError, QueryOptions, QueryValue};
+use crate::model::{Labels, Value};
 
 fn suite() -> Engine {
     Engine::new(EngineConfig::for_scripts())
@@ -43,4 +46,54 @@ fn the_shared_scripts_pass() {
         }
     }
     assert!(failures.is_empty(), "{failures}");
+}
+
+/// A query that would fill the memory or the stack is refused, or goes through; nothing falls over.
+#[test]
+fn bounds_hold() {
+    let engine = Engine::new(EngineConfig { max_samples: 10_000, ..EngineConfig::default() });
+    let mut store = MemoryStore::new();
+    for i in 0..200 {
+        let labels = Labels::from_pairs(&[("__name__", "x"), ("i", &i.to_string())]);
+        (0..60).for_each(|t| store.append(&labels, t * 1000, 0, Value::Float(1.0)));
+        store.settle(&labels);
+    }
+    let deep = |open: &str, depth: usize| format!("{}x{}", open.repeat(depth), ")".repeat(depth));
+    let too_many = "query processing would load too many samples into memory in query execution";
+    let cases = [
+        ("x[10s]", None),
+        ("x[5m]", Some(too_many)),
+        ("vector(1)[1y:1ms]", Some(too_many)),
+        ("sum_over_time(vector(1)[100y:1ms])", Some(too_many)),
+        ("sum_over_time(x[1h:1s])", Some(too_many)),
+        (&deep("abs(", 120), None),
+        (&deep("-sum by (i) (", 60), None),
+        (
+            "double_exponential_smoothing(x[1m], 2, 0.5)",
+            Some("invalid smoothing factor. Expected: 0 < sf < 1, got: 2.000000"),
+        ),
+    ];
+    for (query, expected) in cases {
+        let expr = engine.parse(query).expect("parses");
+        let result = engine.instant(&store, &expr, 59_000, &QueryOptions::default());
+        assert_eq!(result.err().map(|error| error.to_string()).as_deref(), expected, "{query}");
+    }
+}
+
+#[test]
+fn time_and_patience_run_out() {
+    let (engine, store) = (Engine::default(), MemoryStore::new());
+    let expr = engine.parse("sum_over_time(vector(1)[1h:10ms])").expect("parses");
+    let timeout = QueryOptions { timeout: Some(Duration::ZERO), ..QueryOptions::default() };
+    let error = engine.instant(&store, &expr, 0, &timeout).expect_err("no time");
+    assert_eq!(error.to_string(), "query timed out in expression evaluation");
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let gone = QueryOptions { cancel: Some(cancel), ..QueryOptions::default() };
+    assert!(matches!(engine.instant(&store, &expr, 0, &gone), Err(QueryError::Canceled(_))));
+    let late = engine.range(&store, &expr, 10, 0, Duration::from_secs(1), &QueryOptions::default());
+    assert!(matches!(late, Err(QueryError::BadData(_))));
+    let text = engine.parse("\"a\"").expect("parses");
+    let answer = engine.instant(&store, &text, 7, &QueryOptions::default()).expect("a string");
+    assert_eq!(answer.value, QueryValue::String(7, "a".to_owned()));
 }

@@ -44,6 +44,9 @@ fn selects(queries: &[(&str, Timestamp)], written: &[&str]) -> usize {
     for (query, ts) in queries {
         let expr = engine.parse(query).expect("parses");
         let shared = engine.instant_cached(&querier, &expr, *ts, &options, &cache).expect("evaluates");
+        let prepared = engine.prepare(&expr, query).expect("plans");
+        let again = engine.instant_prepared(&querier.store, &prepared, *ts, &options, &TickCache::new());
+        assert_eq!(again.expect("evaluates").value, shared.value, "{query}");
         let alone = engine.instant(&querier.store, &expr, *ts, &options).expect("evaluates");
         assert_eq!(shared.value, alone.value, "{query}");
         assert_eq!(shared.annotations, alone.annotations, "{query}");
@@ -54,7 +57,8 @@ fn selects(queries: &[(&str, Timestamp)], written: &[&str]) -> usize {
 
 #[test]
 fn equal_parts_are_read_once() {
-    let cases: &[(&[(&str, Timestamp)], &[&str], usize)] = &[
+    type Case<'a> = (&'a [(&'a str, Timestamp)], &'a [&'a str], usize);
+    let cases: &[Case<'_>] = &[
         (&[("x > 0", 60_000), ("x > 1", 60_000), ("sum(x)", 60_000)], &[], 1),
         (&[("sum(rate(x[1m])) > 1", 60_000), ("1 < sum( rate(x[60s]) )", 60_000)], &[], 1),
         // Another query_offset is another time.

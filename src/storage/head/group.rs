@@ -55,6 +55,15 @@ impl Columns {
         self.cols.len()
     }
 
+    /// Columns that have a series.
+    pub(crate) fn live(&self) -> usize {
+        self.col_of.len()
+    }
+
+    pub(crate) fn has(&self, sid: Sid) -> bool {
+        self.col_of.contains_key(&sid)
+    }
+
     pub(crate) fn sids(&self) -> &[Option<Sid>] {
         &self.cols
     }

@@ -2,8 +2,12 @@
 
 mod group;
 mod irregular;
+mod late;
 mod log;
+mod read;
+mod replayed;
 mod series;
+mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,24 +15,26 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{
-    Batch, Exemplar, GroupId, Histogram, Intern, Irregular, IrregularSample, Labels, SeriesRef, Timestamp, Value,
-    absent, is_absent,
-};
+use crate::model::{Batch, Exemplar, GroupId, Histogram, Intern, Labels, SeriesRef, Timestamp, absent, is_absent};
 
 use super::config::RingCounters;
-use super::querier::Run;
-use super::rows::{Member, RowState, Tick, write_irregular};
+use super::rows::{Member, RowState, Tick};
 
-pub(crate) use group::{BLOCK, Block, OpenTimes, bounds, push};
+pub(crate) use group::{BLOCK, Block, bounds, push};
 pub(crate) use irregular::{IrregularSeries, RunBuilder};
 pub(crate) use log::{Log, Record};
+pub(crate) use replayed::ReplayedTick;
 pub(crate) use series::{Place, SeriesTable, Sid};
+pub(crate) use window::WindowData;
 
 use group::Columns;
 
 /// Exemplars that the head keeps in all; the oldest go first.
 const MAX_EXEMPLARS: usize = 4096;
+/// Columns of one group: with a block open each takes a kilobyte. Pages that change their labels each time end here.
+const MAX_COLUMNS: usize = 1 << 16;
+/// Irregular samples in memory, some 60 bytes each.
+const MAX_IRREGULAR: usize = 4 << 20;
 
 /// One group of series that tick together.
 #[derive(Debug, Default)]
@@ -59,6 +65,7 @@ pub(crate) struct Head {
     free_groups: Vec<u32>,
     group_of: FxHashMap<GroupId, u32>,
     irregular: FxHashMap<Sid, IrregularSeries>,
+    irregular_samples: usize,
     exemplars: VecDeque<(Labels, Timestamp, Exemplar)>,
     /// Samples of windows before this one have been or are being sealed: late ones go into the next segment.
     pub(crate) sealing: Timestamp,
@@ -67,16 +74,6 @@ pub(crate) struct Head {
     pub(crate) log: Log,
     /// Values of the tick at hand, by column.
     scratch: Vec<f64>,
-}
-
-/// The series of a group's columns, and its blocks.
-pub(crate) type GroupData = (Vec<Option<Sid>>, Vec<Arc<Block>>);
-
-/// What a window holds, shared with the head or copied, for the sealer.
-#[derive(Debug, Default)]
-pub(crate) struct WindowData {
-    pub(crate) groups: Vec<GroupData>,
-    pub(crate) irregular: Vec<(Sid, Vec<IrregularSample>)>,
 }
 
 impl Head {
@@ -88,6 +85,7 @@ impl Head {
             free_groups: Vec::new(),
             group_of: FxHashMap::default(),
             irregular: FxHashMap::default(),
+            irregular_samples: 0,
             exemplars: VecDeque::new(),
             sealing: Timestamp::MIN,
             floor: Timestamp::MIN,
@@ -176,12 +174,22 @@ impl Head {
             unknown += u64::from(col.is_none());
             order.push((*series, col.unwrap_or(u32::MAX)));
         }
-        counters.unknown_series.fetch_add(unknown, Relaxed);
+        let full = group.columns.live() >= MAX_COLUMNS;
+        let counter = if full { &counters.over_limit } else { &counters.unknown_series };
+        counter.fetch_add(unknown, Relaxed);
         group.order = order;
     }
 
     /// The column of a series in a group that was taken out of the head; a new one if need be.
     fn column(&mut self, group: &mut Group, index: u32, series: SeriesRef, intern: &dyn Intern) -> Option<u32> {
+        if let Some(sid) = self.series.by_ref(series)
+            && group.columns.has(sid)
+        {
+            return Some(self.column_of(group, index, sid));
+        }
+        if group.columns.live() >= MAX_COLUMNS {
+            return None;
+        }
         let sid = self.sid_of(series, intern)?;
         Some(self.column_of(group, index, sid))
     }
@@ -249,288 +257,14 @@ impl Head {
         self.log.add(window, |out| rows.write(&row, || members(series, columns, window), out));
     }
 
-    /// A tick that its group has passed already, or whose window is sealed.
-    fn append_late(&mut self, batch: &Batch, intern: &dyn Intern, counters: &RingCounters) {
-        let start =
-            |series: &SeriesRef| batch.start_ts.iter().find(|(s, _)| s == series).map_or(0, |(_, start)| *start);
-        let floats = batch.floats.iter().map(|(series, v)| (*series, start(series), Value::Float(*v)));
-        let histograms = batch.histograms.iter().map(|(s, h)| (*s, start(s), Value::Histogram(h.clone())));
-        for (series, start_ts, value) in floats.chain(histograms) {
-            let Some(sid) = self.sid_of(series, intern) else {
-                counters.unknown_series.fetch_add(1, Relaxed);
-                continue;
-            };
-            if self.insert_irregular(sid, &[IrregularSample { ts: batch.ts, start_ts, value }], counters) {
-                counters.out_of_order.fetch_add(1, Relaxed);
-            }
-        }
-    }
-
-    /// Takes samples that carry their own timestamps.
-    pub(crate) fn append_irregular(
-        &mut self,
-        irregular: &Irregular,
-        intern: &dyn Intern,
-        limits: Limits,
-        counters: &RingCounters,
-    ) {
-        let Some(sid) = self.sid_of(irregular.series, intern) else {
-            counters.unknown_series.fetch_add(irregular.samples.len() as u64, Relaxed);
-            return;
-        };
-        let (mut old, mut ahead) = (0, 0);
-        let mut within: Vec<IrregularSample> = Vec::with_capacity(irregular.samples.len());
-        for sample in &irregular.samples {
-            if sample.ts < limits.oldest {
-                old += 1;
-            } else if sample.ts > limits.newest {
-                ahead += 1;
-            } else {
-                within.push(sample.clone());
-            }
-        }
-        counters.too_old.fetch_add(old, Relaxed);
-        counters.too_far_ahead.fetch_add(ahead, Relaxed);
-        self.insert_irregular(sid, &within, counters);
-    }
-
-    /// Keeps samples whose times are free, and writes their rows. Says whether any was kept.
-    fn insert_irregular(&mut self, sid: Sid, samples: &[IrregularSample], counters: &RingCounters) -> bool {
-        let mut kept: Vec<(Timestamp, IrregularSample)> = Vec::with_capacity(samples.len());
-        for sample in samples {
-            let mut sample = sample.clone();
-            if let Value::Float(value) = &mut sample.value
-                && is_absent(*value)
-            {
-                *value = f64::NAN;
-            }
-            match self.sample_at(sid, sample.ts) {
-                Some(same) => counters.duplicates.fetch_add(u64::from(!same(&sample.value)), Relaxed),
-                None => {
-                    let window = self.window_of(sample.ts).max(self.sealing);
-                    self.keep_irregular(sid, window, sample.clone());
-                    kept.push((window, sample));
-                    0
-                }
-            };
-        }
-        self.series_rows(sid, &kept);
-        counters.samples.fetch_add(kept.len() as u64, Relaxed);
-        !kept.is_empty()
-    }
-
-    fn series_rows(&mut self, sid: Sid, kept: &[(Timestamp, IrregularSample)]) {
-        for run in kept.chunk_by(|a, b| a.0 == b.0) {
-            let window = run[0].0;
-            let samples: Vec<IrregularSample> = run.iter().map(|(_, sample)| sample.clone()).collect();
-            let labels = announce(&mut self.series, sid, window);
-            self.log.add(window, |out| write_irregular(window, sid.0, labels.as_ref(), &samples, out));
-        }
-    }
-
-    /// Puts a sample into memory only; its time must be free.
-    pub(crate) fn keep_irregular(&mut self, sid: Sid, window: Timestamp, sample: IrregularSample) {
-        let list = self.irregular.entry(sid).or_default();
-        if list.is_empty()
-            && let Some(entry) = self.series.get_mut(sid)
-        {
-            entry.uses += 1;
-        }
-        list.insert(window, sample);
-    }
-
-    /// A test for equality with the sample that the head has at this time, if it has one.
-    pub(crate) fn sample_at(&self, sid: Sid, ts: Timestamp) -> Option<impl Fn(&Value) -> bool + use<>> {
-        let dense = self.series.get(sid).and_then(|entry| {
-            entry.places.iter().find_map(|p| self.groups.get(p.group as usize)?.as_ref()?.columns.at(p.col, ts))
-        });
-        let found = dense.or_else(|| self.irregular.get(&sid)?.at(ts).map(|s| s.value.as_float()))?;
-        // Histograms at one time count as equal: the first one stays either way.
-        Some(move |value: &Value| match (found, value) {
-            (Some(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
-            (None, Value::Histogram(_)) => true,
-            _ => false,
-        })
-    }
-
     fn keep_exemplar(&mut self, series: SeriesRef, ts: Timestamp, exemplar: &Exemplar, intern: &dyn Intern) {
         let Some(sid) = self.sid_of(series, intern) else { return };
         let Some(labels) = self.series.get(sid).map(|s| s.labels.clone()) else { return };
+        self.series.release_if_unused(sid);
         if self.exemplars.len() == MAX_EXEMPLARS {
             self.exemplars.pop_front();
         }
         self.exemplars.push_back((labels, exemplar.ts.unwrap_or(ts), exemplar.clone()));
-    }
-
-    /// Exemplars in the order in which they came.
-    pub(crate) fn exemplars(&self) -> impl Iterator<Item = &(Labels, Timestamp, Exemplar)> {
-        self.exemplars.iter()
-    }
-
-    /// The oldest window that is not sealed and has samples.
-    pub(crate) fn first_open_window(&self) -> Option<Timestamp> {
-        let groups = self.groups.iter().flatten().filter_map(|g| g.columns.first_window(self.sealing));
-        let irregular = self.irregular.values().filter_map(|s| s.first_window(self.sealing));
-        groups.chain(irregular).min()
-    }
-
-    /// Closes a window: later samples of it are late. Everything before it must be sealed.
-    pub(crate) fn close_window(&mut self, window: Timestamp) -> WindowData {
-        self.sealing = self.sealing.max(window.saturating_add(self.window_ms));
-        self.window_data(window)
-    }
-
-    fn window_data(&mut self, window: Timestamp) -> WindowData {
-        let mut data = WindowData::default();
-        for group in self.groups.iter_mut().flatten() {
-            group.columns.freeze_window(window);
-            let blocks = group.columns.blocks_of(window);
-            if !blocks.is_empty() {
-                data.groups.push((group.columns.sids().to_vec(), blocks));
-            }
-        }
-        for (sid, series) in &self.irregular {
-            if let Some(samples) = series.of_window(window) {
-                data.irregular.push((*sid, samples.to_vec()));
-            }
-        }
-        data.irregular.sort_by_key(|(sid, _)| *sid);
-        data
-    }
-
-    /// Drops windows before `floor` from memory.
-    pub(crate) fn evict(&mut self, floor: Timestamp) {
-        if floor <= self.floor {
-            return;
-        }
-        self.floor = floor;
-        for index in 0..self.groups.len() {
-            let Some(group) = self.groups[index].as_mut() else { continue };
-            let gone = group.columns.evict(floor);
-            let empty = group.columns.is_empty();
-            let id = group.id;
-            for sid in gone {
-                if let Some(entry) = self.series.get_mut(sid) {
-                    entry.places.retain(|p| p.group != index as u32);
-                }
-                self.series.release_if_unused(sid);
-            }
-            if empty {
-                self.groups[index] = None;
-                self.free_groups.push(index as u32);
-                if let Some(id) = id {
-                    self.group_of.remove(&id);
-                }
-            }
-        }
-        let series = &mut self.series;
-        self.irregular.retain(|sid, list| {
-            list.evict(floor);
-            if list.is_empty() {
-                if let Some(entry) = series.get_mut(*sid) {
-                    entry.uses -= 1;
-                }
-                series.release_if_unused(*sid);
-            }
-            !list.is_empty()
-        });
-    }
-
-    /// Makes the next row of every group full: rows were lost.
-    pub(crate) fn reset_rows(&mut self) {
-        self.groups.iter_mut().flatten().for_each(|g| g.rows.reset());
-        self.series.forget_announcements();
-    }
-
-    /// Writes a replayed tick of an earlier run.
-    pub(crate) fn replay_tick(
-        &mut self,
-        index: u32,
-        ts: Timestamp,
-        samples: &[(Sid, f64)],
-        histograms: &[(Sid, Arc<Histogram>)],
-        starts: &[(Sid, Timestamp)],
-    ) {
-        let window = self.window_of(ts);
-        let Some(mut group) = self.groups.get_mut(index as usize).and_then(Option::take) else { return };
-        if group.columns.newest().is_none_or(|newest| newest < ts) {
-            let cols: Vec<u32> = samples.iter().map(|(sid, _)| self.column_of(&mut group, index, *sid)).collect();
-            let hist_cols: Vec<u32> =
-                histograms.iter().map(|(sid, _)| self.column_of(&mut group, index, *sid)).collect();
-            let tick = group.columns.begin_tick(window, ts);
-            for (col, (_, value)) in cols.iter().zip(samples) {
-                group.columns.put(tick, *col, *value);
-            }
-            for (col, (_, histogram)) in hist_cols.iter().zip(histograms) {
-                group.columns.put_histogram(tick, *col, histogram.clone());
-            }
-            for (sid, start) in starts {
-                let col = self.column_of(&mut group, index, *sid);
-                group.columns.put_start(tick, col, *start);
-            }
-        }
-        self.groups[index as usize] = Some(group);
-    }
-
-    /// Runs of a series within the bounds, sorted by their first time.
-    pub(crate) fn runs(&self, sid: Sid, start: Timestamp, end: Timestamp, copies: &mut [OpenTimes]) -> Vec<Run> {
-        let mut runs = Vec::new();
-        let Some(entry) = self.series.get(sid) else { return runs };
-        for place in &entry.places {
-            if let (Some(group), Some(copy)) = (self.group(*place), copies.get_mut(place.group as usize)) {
-                group.columns.runs(place.col, start, end, copy, &mut runs);
-            }
-        }
-        if let Some(irregular) = self.irregular.get(&sid) {
-            irregular.runs(start, end, &mut runs);
-        }
-        runs
-    }
-
-    /// The newest sample of a series within the bounds.
-    pub(crate) fn last(&self, sid: Sid, start: Timestamp, end: Timestamp, copies: &mut [OpenTimes]) -> Option<Run> {
-        let entry = self.series.get(sid)?;
-        let mut newest: Option<Run> = None;
-        for place in &entry.places {
-            let (Some(group), Some(copy)) = (self.group(*place), copies.get_mut(place.group as usize)) else {
-                continue;
-            };
-            let run = group.columns.last(place.col, start, end, copy);
-            newest = later(newest, run);
-        }
-        if let Some(irregular) = self.irregular.get(&sid) {
-            let mut runs = Vec::new();
-            irregular.runs(start, end, &mut runs);
-            let run = runs.pop().map(|mut run| {
-                run.from = run.to - 1;
-                run
-            });
-            newest = later(newest, run);
-        }
-        newest
-    }
-
-    fn group(&self, place: Place) -> Option<&Group> {
-        self.groups.get(place.group as usize)?.as_ref()
-    }
-
-    /// Room for the timestamps that a selection copies, one place a group.
-    pub(crate) fn open_times(&self) -> Vec<OpenTimes> {
-        self.groups.iter().map(|_| OpenTimes::default()).collect()
-    }
-
-    /// Oldest and newest time in memory, and approximate bytes.
-    pub(crate) fn extent(&self) -> (Option<Timestamp>, Option<Timestamp>, usize) {
-        let groups = || self.groups.iter().flatten();
-        let oldest = groups()
-            .filter_map(|g| g.columns.oldest())
-            .chain(self.irregular.values().filter_map(IrregularSeries::oldest));
-        let newest = groups()
-            .filter_map(|g| g.columns.newest())
-            .chain(self.irregular.values().filter_map(IrregularSeries::newest));
-        let bytes = groups().map(|g| g.columns.bytes()).sum::<usize>()
-            + self.irregular.values().map(|s| s.len() * size_of::<IrregularSample>()).sum::<usize>();
-        (oldest.min(), newest.max(), bytes)
     }
 }
 
@@ -546,10 +280,4 @@ fn announce(series: &mut SeriesTable, sid: Sid, window: Timestamp) -> Option<Lab
 
 fn members(series: &mut SeriesTable, columns: &Columns, window: Timestamp) -> Vec<Member> {
     columns.sids().iter().map(|sid| sid.map(|sid| (sid.0, announce(series, sid, window)))).collect()
-}
-
-/// The run whose last sample is newer.
-fn later(a: Option<Run>, b: Option<Run>) -> Option<Run> {
-    let last = |run: &Option<Run>| run.as_ref().map(|r| r.times[r.to - 1]);
-    if last(&b) > last(&a) { b } else { a }
 }

@@ -122,11 +122,16 @@ impl SeriesTable {
     }
 
     /// Sorts by labels.
-    pub(crate) fn sort(&self, sids: &mut [Sid]) {
-        sids.sort_unstable_by_key(|sid| self.get(*sid).map_or(0, |s| s.order));
+    fn sort(&self, sids: &mut [Sid]) {
+        sids.sort_by_cached_key(|sid| self.get(*sid).map_or(0, |s| s.order));
     }
 
-    /// The series that satisfy all matchers, in no order.
+    /// Forgets every series that nothing holds.
+    pub(crate) fn release_unused(&mut self) {
+        (0..self.entries.len() as u32).for_each(|sid| self.release_if_unused(Sid(sid)));
+    }
+
+    /// The series that satisfy all matchers, sorted by labels.
     pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<Sid> {
         // A matcher that no empty value satisfies names its series through the index; others only filter.
         let (indexed, filters): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| !m.matches_empty());
@@ -144,7 +149,11 @@ impl SeriesTable {
         let passes =
             |sid: &Sid| self.get(*sid).is_some_and(|s| filters.iter().all(|m| m.matches(s.labels.get(&m.name))));
         match found {
-            Some(found) => found.into_iter().map(Sid).filter(passes).collect(),
+            Some(found) => {
+                let mut found: Vec<Sid> = found.into_iter().map(Sid).filter(passes).collect();
+                self.sort(&mut found);
+                found
+            }
             None => self.by_labels.values().copied().filter(passes).collect(),
         }
     }
@@ -284,8 +293,7 @@ mod tests {
             let matchers: Vec<Matcher> =
                 matchers.iter().map(|(op, name, value)| Matcher::new(*op, name, value).unwrap()).collect();
             let table = table();
-            let mut found = table.matching(&matchers);
-            table.sort(&mut found);
+            let found = table.matching(&matchers);
             let text: Vec<String> = found
                 .iter()
                 .map(|sid| table.get(*sid).unwrap())

@@ -4,7 +4,7 @@ mod http;
 mod peer;
 mod process;
 
-pub(crate) use http::{Reply, get, post, request};
+pub(crate) use http::{get, post, request};
 pub(crate) use peer::{find_program, free_port, python_with, shared, skip};
 pub(crate) use process::{Daemon, Spawned, encode, temp_dir, write};
 

@@ -88,9 +88,9 @@ impl Daemon {
 
     /// Starts with this data directory.
     pub(crate) fn start_in<S: AsRef<OsStr>>(data: &Path, args: &[S]) -> Self {
-        let mut process = Spawned::start(
-            Self::command().args(["--web.listen-address=127.0.0.1:0", "--storage.path"]).arg(data).args(args),
-        );
+        let chosen = args.iter().any(|arg| arg.as_ref().to_string_lossy().starts_with("--web.listen-address"));
+        let listen = (!chosen).then_some("--web.listen-address=127.0.0.1:0");
+        let mut process = Spawned::start(Self::command().arg("--storage.path").arg(data).args(listen).args(args));
         let url = wait_for("the banner with the URL", Duration::from_secs(30), || {
             if let Some(status) = process.child.try_wait().expect("waitable") {
                 panic!("watchfire ended with {status}:\n{}", process.log());

@@ -33,9 +33,10 @@ export class Spark {
     if (!column) return;
     const times = data.times();
     const values = data.values(column);
-    const from = this.span.now() - this.span.width();
+    const shown = this.span.width();
+    const from = this.span.now() - shown;
     const line = devicePixelRatio * 1.25;
-    const x = (t: number): number => ((t - from) / this.span.width()) * width;
+    const x = (t: number): number => ((t - from) / shown) * width;
     const top = this.max ?? (largest(times, values, from) * 1.15 || 1);
     const y = (v: number): number => height - line - (v / top) * (height - 2 * line);
     const colour = ink(0).colour;

@@ -53,7 +53,8 @@ function ask(text: string, legend = ''): Question {
 
 /** The words of a legend with the labels of an answer put in. */
 export function legendOf(legend: string, labels: Labels): string {
-  return legend.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? '');
+  const text = legend.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? '');
+  return text.trim() || !legend ? text : 'unnamed';
 }
 
 /** A sample as the cell of a panel's row. */
@@ -84,6 +85,8 @@ export class Engine {
   /** The newest timestamp of any tick, in milliseconds: the right edge of all charts. */
   now = 0;
   ticks = 0;
+  /** The timestamp of the oldest row of any panel, in seconds. */
+  oldest = Infinity;
   /** How far the daemon's clock is ahead of the browser's, in milliseconds. */
   skew = 0;
   private readonly byId = new Map(this.watches.map((w) => [w.id, w]));
@@ -98,13 +101,6 @@ export class Engine {
     }
   }
 
-  /** The timestamp of the oldest row of any panel, in seconds. */
-  oldest(): number {
-    let oldest = this.now / 1000;
-    for (const { data } of this.watches) if (data.first < oldest) oldest = data.first;
-    return oldest;
-  }
-
   watch(id: string): Watch {
     const found = this.byId.get(id);
     if (!found) throw new Error(`no panel is called ${id}`);
@@ -117,6 +113,8 @@ export class Engine {
 
   /** Tells everybody who draws that something changed. */
   changed(): void {
+    this.oldest = Infinity;
+    for (const { data } of this.watches) if (data.first < this.oldest) this.oldest = data.first;
     for (const listener of this.listeners) listener();
   }
 

@@ -6,6 +6,8 @@ import { clock, engine } from './state';
 
 /** Rows drawn before a person asks for more: a big incident must not stop the browser. */
 const FIRST_ROWS = 50;
+/** What can be followed; a path of the project's documents is shown as text. */
+const LINK = /^https?:\/\//;
 const ICONS: IconName[] = ['critical', 'critical', 'warning', 'info', 'info'];
 
 export function AlertList() {
@@ -46,28 +48,29 @@ function Row({ alert }: { alert: Alert }) {
   return (
     <li class={`alert-row sev-${alert.severity} is-${alert.state}`}>
       <details>
-      <summary>
-        <span class="severity">
-          <Icon name={ICONS[severityRank(alert.severity)] ?? 'info'} />
-          {alert.severity}
-        </span>
-        <span class="state">{alert.state}</span>
-        <span class="name">{alert.name}</span>
-        <span class="what">{alert.summary}</span>
-        <span class="category">{alert.category}</span>
-        <span class="value" title="value">{format(alert.value, 'count')}</span>
-        <span class="age" title={new Date(alert.since * 1000).toLocaleString()}>{age}</span>
-      </summary>
-      <div class="alert-more">
-        {alert.description && <p>{alert.description}</p>}
-        {alert.expr && <pre><code>{alert.expr}</code></pre>}
-        <p class="labels">
-          {Object.entries(alert.labels).map(([name, value]) => <code key={name}>{name}="{value}"</code>)}
-        </p>
-        {alert.place && <p class="place">Rule: <code>{alert.place}</code></p>}
-      </div>
+        <summary>
+          <span class="severity">
+            <Icon name={ICONS[severityRank(alert.severity)] ?? 'info'} />
+            {alert.severity}
+          </span>
+          <span class="state">{alert.state}</span>
+          <span class="name">{alert.name}</span>
+          <span class="what">{alert.summary}</span>
+          <span class="category">{alert.category}</span>
+          <span class="value" title="value">{format(alert.value, 'count')}</span>
+          <span class="age" title={new Date(alert.since * 1000).toLocaleString()}>{age}</span>
+        </summary>
+        <div class="alert-more">
+          {alert.description && <p>{alert.description}</p>}
+          {alert.expr && <pre><code>{alert.expr}</code></pre>}
+          <p class="labels">
+            {Object.entries(alert.labels).map(([name, value]) => <code key={name}>{name}="{value}"</code>)}
+          </p>
+          {alert.runbook && !LINK.test(alert.runbook) && <p class="place">Runbook: <code>{alert.runbook}</code></p>}
+          {alert.place && <p class="place">Rule: <code>{alert.place}</code></p>}
+        </div>
       </details>
-      {alert.runbook && (
+      {LINK.test(alert.runbook) && (
         <a class="runbook" href={alert.runbook} target="_blank" rel="noreferrer" aria-label={`Runbook of ${alert.name}`}>
           <Icon name="book" /> runbook
         </a>

@@ -20,7 +20,7 @@ window.setInterval(() => {
 export const span: Span = {
   now: () => engine.now / 1000,
   width: () => {
-    const have = engine.now / 1000 - engine.oldest();
+    const have = engine.now / 1000 - engine.oldest;
     return Math.min(width.value, YOUNG_WIDTHS_S.find((s) => s >= have) ?? width.value);
   },
 };
