@@ -84,6 +84,7 @@ pub(super) async fn run<T: Send + 'static>(
     let _cancel_on_drop = CancelOnDrop(cancel.clone());
     let edge = Arc::clone(edge);
     let done = tokio::task::spawn_blocking(move || {
+        let _span = tracing::debug_span!("query").entered();
         let result = work(&edge, &cancel);
         drop(place);
         result

@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::Instrument as _;
 
 use super::edge::Edge;
 use super::error::{ApiError, ErrorKind};
@@ -148,7 +149,10 @@ pub(super) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next:
         Some(path) => edge.guard.scope(path, request.method()),
     };
     let mut response = match edge.guard.check(scope, request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let route = path.as_deref().unwrap_or("unknown");
+            next.run(request).instrument(tracing::debug_span!("request", route)).await
+        }
         Err(error) => error.into_response(),
     };
     let headers = response.headers_mut();

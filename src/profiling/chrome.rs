@@ -12,12 +12,13 @@ pub(super) fn json(recording: &SpanRecording) -> String {
         if index > 0 {
             out.push(',');
         }
-        let SpanEvent { name, target, thread, start_us, duration_us } = event;
+        let SpanEvent { name, target, fields, thread, start_us, duration_us } = event;
         let name = serde_json::Value::from(*name);
         let target = serde_json::Value::from(*target);
+        let fields = serde_json::Value::from(fields.as_str());
         let _ = write!(
             out,
-            "{{\"name\":{name},\"cat\":{target},\"ph\":\"X\",\"ts\":{start_us},\"dur\":{duration_us},\"pid\":{pid},\"tid\":{thread}}}"
+            "{{\"name\":{name},\"cat\":{target},\"ph\":\"X\",\"ts\":{start_us},\"dur\":{duration_us},\"pid\":{pid},\"tid\":{thread},\"args\":{{\"fields\":{fields}}}}}"
         );
     }
     let _ = write!(out, "],\"otherData\":{{\"dropped_spans\":{}}}}}", recording.dropped);

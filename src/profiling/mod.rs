@@ -42,4 +42,4 @@ pub use tasks::{RuntimeHandle, tasks_text};
 /// crate's collector, which it never frees) instead of 205 MB. `prof_accum` stays off, because it keeps every stack
 /// that ever allocated.
 pub const MALLOC_CONF: &[u8] =
-    b"prof:true,prof_active:true,lg_prof_sample:19,background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+    b"prof:true,prof_active:true,lg_prof_sample:19,background_thread:true,max_background_threads:1,dirty_decay_ms:1000,muzzy_decay_ms:0\0";

@@ -22,15 +22,31 @@ impl Symbols {
         self.0.entry(address).or_insert_with(|| resolve(address))
     }
 
-    /// The part of a sampled stack that belongs to the program: what lies below the profiler's signal handler and the
-    /// trampoline that called it. A stack without a handler is all program.
+    /// The part of a stack that belongs to the program. What took the sample is no part of it: in a CPU profile the
+    /// signal handler and the trampoline that called it, in a heap profile the allocator itself.
     pub(super) fn program_part<'a>(&mut self, addresses: &'a [usize]) -> &'a [usize] {
-        let handler = addresses
-            .iter()
-            .rposition(|address| self.at(*address).iter().any(|frame| frame.name.contains("perf_signal_handler")));
-        let skip = handler.map_or(0, |index| index + 2);
+        let mut last = |is_sampler: fn(&str) -> bool| {
+            addresses.iter().rposition(|address| self.at(*address).iter().any(|frame| is_sampler(&frame.name)))
+        };
+        let skip = match last(|name| name.contains("perf_signal_handler")) {
+            Some(handler) => handler + 2,
+            None => last(is_allocator).map_or(0, |allocator| allocator + 1),
+        };
         addresses.get(skip..).unwrap_or_default()
     }
+}
+
+fn is_allocator(name: &str) -> bool {
+    [
+        "_rjem_",
+        "<tikv_jemallocator::",
+        "__rustc::__rust_alloc",
+        "__rustc::__rust_realloc",
+        "__rust_alloc",
+        "__rust_realloc",
+    ]
+    .iter()
+    .any(|start| name.starts_with(start))
 }
 
 impl Drop for Symbols {

@@ -1,9 +1,11 @@
 //! Records spans, but only while somebody asked for a trace: at other times no span is even created for it.
 
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
@@ -17,12 +19,14 @@ use crate::clock::Stopwatch;
 const MAX_SPANS: usize = 100_000;
 
 /// One stay inside a span on one thread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpanEvent {
     /// The span's name.
     pub name: &'static str,
     /// Where in the code it is.
     pub target: &'static str,
+    /// The span's fields, as `name=value` words.
+    pub fields: String,
     /// A number for the thread.
     pub thread: u64,
     /// Microseconds since the recording began.
@@ -114,11 +118,27 @@ struct RecordLayer(SpanRecorder);
 /// When the span was entered last; kept with the span.
 struct Entered(Stopwatch);
 
+/// What a span was created with.
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let separator = if self.0.is_empty() { "" } else { " " };
+        let _ = write!(self.0, "{separator}{}={value:?}", field.name());
+    }
+}
+
 impl<S> Layer<S> for RecordLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {}
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields(String::new());
+            attributes.record(&mut fields);
+            span.extensions_mut().replace(fields);
+        }
+    }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
@@ -129,6 +149,7 @@ where
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let Some(Entered(entered)) = span.extensions_mut().remove::<Entered>() else { return };
+        let fields = span.extensions().get::<Fields>().map(|fields| fields.0.clone()).unwrap_or_default();
         let inside = entered.elapsed();
         let mut running = self.0.0.running.lock();
         let Some(Running { watch, recording }) = running.as_mut() else { return };
@@ -139,6 +160,7 @@ where
         recording.events.push(SpanEvent {
             name: span.name(),
             target: span.metadata().target(),
+            fields,
             thread: thread_number(),
             start_us: micros(watch.elapsed().saturating_sub(inside)),
             duration_us: micros(inside),
@@ -168,7 +190,7 @@ mod tests {
         let recorder = SpanRecorder::default();
         let subscriber = tracing_subscriber::registry().with(recorder.layer());
         tracing::subscriber::with_default(subscriber, || {
-            let visit = || tracing::info_span!("visit").in_scope(|| ());
+            let visit = || tracing::info_span!("visit", room = 3).in_scope(|| ());
             visit();
             let recording = recorder.start();
             visit();
@@ -176,7 +198,7 @@ mod tests {
             let recorded = recording.finish();
             visit();
             assert_eq!(recorded.events.len(), 2);
-            assert_eq!(recorded.events[0].name, "visit");
+            assert_eq!((recorded.events[0].name, recorded.events[0].fields.as_str()), ("visit", "room=3"));
         });
     }
 }
