@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn the_directory_fits_the_user() {
-        let cases: &[(&[(&str, &str)], bool, &str)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], bool, &'a str);
+        let cases: &[Case<'_>] = &[
             (&[("STATE_DIRECTORY", "/s"), ("HOME", "/h")], false, "/s"),
             (&[("HOME", "/h")], true, "/var/lib/watchfire"),
             (&[("HOME", "/h"), ("XDG_STATE_HOME", "/x")], false, "/x/watchfire"),

@@ -16,8 +16,8 @@ pub struct StorageSection {
 
 pub(super) fn storage(node: &Node<'_>, errors: &mut YamlErrors) -> Option<StorageSection> {
     let mut map = node.mapping(errors);
-    let mut section = StorageSection::default();
-    section.path = map.optional("path", errors, Node::nonempty_string).map(PathBuf::from);
+    let path = map.optional("path", errors, Node::nonempty_string).map(PathBuf::from);
+    let mut section = StorageSection { path, ..StorageSection::default() };
     let durability = [("immediate", Durability::Immediate), ("relaxed", Durability::Relaxed)];
     if let Some(found) = map.optional("durability", errors, |node, errors| node.word(&durability, errors)) {
         section.ring.durability = found;

@@ -10,7 +10,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("global: {scrape_interval: 1s, scrape_timeout: 2s}", &["longer than the scrape interval"]),
     ("global: {external_labels: {__name__: x}}", &["__name__"]),
     ("storage: {retention: {size: 1GB, time: 15d}, durability: relaxed}", &[]),
-    ("storage: {retention: {size: 1}}", &["too small"]),
+    ("storage: {retention: {size: 1MB}}", &["too small"]),
     ("storage: {durability: maybe}", &["maybe"]),
     ("collectors: {enabled: [system, gpuu]}", &["gpu"]),
     ("collectors: {intervals: {cpuu: 1s}}", &["did you mean \"cpu\""]),

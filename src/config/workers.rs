@@ -11,6 +11,7 @@ pub(super) fn workers(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Worker
 }
 
 fn matcher(node: &Node<'_>, errors: &mut YamlErrors) -> Option<WorkerMatcher> {
+    let before = errors.len();
     let mut map = node.mapping(errors);
     let matcher = WorkerMatcher {
         name: map.optional("name", errors, Node::string).unwrap_or_default(),
@@ -25,8 +26,11 @@ fn matcher(node: &Node<'_>, errors: &mut YamlErrors) -> Option<WorkerMatcher> {
     };
     map.finish(errors);
     let one = WorkerConfig { groups: vec![matcher] };
-    for problem in one.problems() {
-        errors.push(node.error(problem.to_string()));
+    // What cannot be read has been said; a selector that is missing because of it is no second mistake.
+    if errors.len() == before {
+        for problem in one.problems() {
+            errors.push(node.error(problem.to_string()));
+        }
     }
     one.groups.into_iter().next()
 }

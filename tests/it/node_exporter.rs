@@ -96,7 +96,11 @@ fn families_that_both_publish_agree() {
             complaints.push(format!("{name}: {our_kind}, node_exporter says {kind}"));
         }
         let of = |page: &Page| -> BTreeMap<String, f64> {
-            page.samples.iter().filter(|((n, l), _)| n == name && !left_out(n, l)).map(|((_, l), v)| (l.clone(), *v)).collect()
+            page.samples
+                .iter()
+                .filter(|((n, l), _)| n == name && !left_out(n, l))
+                .map(|((_, l), v)| (l.clone(), *v))
+                .collect()
         };
         let (mine, peer) = (of(&ours), of(&theirs));
         for labels in peer.keys().filter(|l| !mine.contains_key(*l)) {
