@@ -154,6 +154,15 @@ pub(crate) enum TestCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Run rule tests in promtool's format.
+    Rules {
+        /// Only tests of this name; may be repeated.
+        #[arg(long, value_name = "NAME")]
+        run: Vec<String>,
+        /// Test files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ mod doctor;
 mod once;
 mod query;
 mod serve;
-mod test_promql;
+mod test;
 
 use std::process::ExitCode;
 
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
                 Command::Serve(_) => Outcome::Ok,
                 Command::Once(args) => once::run(&args),
                 Command::Check(command) => check::run(command),
-                Command::Test(command) => test_promql::run(command),
+                Command::Test(command) => test::run(command),
                 Command::Query(command) => query::run(command),
                 Command::Doctor(args) => doctor::run(args.serve),
                 Command::Version => version(),

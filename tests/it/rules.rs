@@ -5,13 +5,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Daemon, Spawned, get, post, temp_dir, wait_for, write};
+use crate::support::{Daemon, Spawned, encode, get, post, temp_dir, wait_for, write};
 
 fn alert_state(daemon: &Daemon, name: &str) -> Option<(String, Value)> {
     let json = get(&format!("{}/api/v1/alerts", daemon.url)).json();
     let alerts = json["data"]["alerts"].as_array().expect("a list").clone();
     let alert = alerts.into_iter().find(|alert| alert["labels"]["alertname"] == name)?;
     Some((alert["state"].as_str().expect("text").to_owned(), alert))
+}
+
+/// Timestamps of the alert's samples in one state, ascending.
+fn times(daemon: &Daemon, state: &str) -> Vec<f64> {
+    let query = encode(&format!(r#"ALERTS{{alertname="Burning",alertstate="{state}"}}[2m]"#));
+    let json = get(&format!("{}/api/v1/query?query={query}", daemon.url)).json();
+    let values = json["data"]["result"][0]["values"].as_array().expect("a series").clone();
+    values.iter().map(|point| point[0].as_f64().expect("a time")).collect()
 }
 
 /// A child that burns one core until it is dropped, and at most for a minute.
@@ -60,9 +68,12 @@ fn a_burner_makes_an_alert_pend_fire_and_resolve() {
         firing["annotations"]["summary"].as_str().is_some_and(|s| s.starts_with("burning at ") && s.ends_with('%'))
     );
     assert_eq!(daemon.value(r#"ALERTS{alertname="Burning",alertstate="firing"}"#), Some(1.0));
-    // `for: 3s` by the series' own timestamps: three pending evaluations before the first firing one.
-    let pending = daemon.value(r#"count_over_time(ALERTS{alertname="Burning",alertstate="pending"}[2m])"#);
-    assert_eq!(pending, Some(3.0));
+    // `for: 3s` by the series' own timestamps: pending below three seconds of age, firing from the first slot at or above.
+    let started = times(&daemon, "pending")[0];
+    let last_pending = *times(&daemon, "pending").last().expect("it was pending");
+    let first_firing = times(&daemon, "firing")[0];
+    assert!(last_pending - started < 3.0, "pending until {last_pending}, active since {started}");
+    assert!(first_firing - started >= 3.0, "firing at {first_firing}, active since {started}");
     drop(fire);
     wait_for("resolved", Duration::from_secs(30), || alert_state(&daemon, "Burning").is_none().then_some(()));
     assert_eq!(daemon.value(r#"ALERTS{alertname="Burning"}"#), None, "a resolved alert ends with a stale marker");
