@@ -165,9 +165,13 @@ fn intern_series(
     }
     for (name, value) in target.iter() {
         let scraped = labels.get(name);
+        // An empty label of the page is honored too: it takes the target's away.
+        if honor_labels && parsed.labels.iter().any(|(known, _)| known == name) {
+            continue;
+        }
         if scraped.is_empty() {
             labels.put(name, value);
-        } else if !honor_labels {
+        } else {
             let (mut aside, scraped) = (format!("exported_{name}"), scraped.to_owned());
             while !labels.get(&aside).is_empty() || target.contains(&aside) {
                 aside.insert_str(0, "exported_");

@@ -86,6 +86,8 @@ async fn pages_become_samples() {
     let (found, _, _) = once(|job| job.honor_labels = true, "", "a{job=\"mine\"} 1").await;
     assert_eq!(found.len(), 1);
     assert!(found[0].contains("job=\"mine\"") && !found[0].contains("exported"), "{found:?}");
+    let (found, _, _) = once(|job| job.honor_labels = true, "", "a{instance=\"\",zone=\"\"} 1").await;
+    assert_eq!(found, ["a{job=\"app\"} 1"]);
     let (found, irregular, _) = once(|job| job.honor_timestamps = false, "", "a 1 1500").await;
     assert_eq!((found, irregular.len()), (strings(&["a{T} 1"]), 0));
 }
