@@ -135,7 +135,8 @@ fn is_rfc3339(text: &str) -> bool {
             })
     };
     let Some((start, rest)) = text.split_at_checked(19) else { return false };
-    let zone = rest.strip_prefix('.').map_or(rest, |fraction| fraction.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let zone =
+        rest.strip_prefix('.').map_or(rest, |fraction| fraction.trim_start_matches(|c: char| c.is_ascii_digit()));
     shape(start, "0000-00-00T00:00:00") && (zone == "Z" || shape(zone, "+00:00"))
 }
 

@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::model::{
-    Batch, GroupId, Intern, Irregular, IrregularSample, Labels, METRIC_NAME, Output, SeriesKey, SeriesRef, SourceId, Timestamp, Value,
+    Batch, GroupId, Intern, Irregular, IrregularSample, Labels, METRIC_NAME, Output, SeriesKey, SeriesRef, SourceId,
+    Timestamp, Value,
 };
 
 /// Status, Content-Type and body by path; whoever holds it may change the answers.

@@ -102,7 +102,11 @@ async fn a_bad_page_fails_the_scrape() {
     let cases: &[(Change, &str, &str)] = &[
         (|_| {}, "a 1\nb x", "line 2: expected a value after the series, found \"x\""),
         (|_| {}, "a{b=\"1\" 1", "line 1: expected }"),
-        (|job| job.sample_limit = 1, "a 1\nb 1", "sample limit exceeded: expected at most 1 samples (sample_limit), found 2"),
+        (
+            |job| job.sample_limit = 1,
+            "a 1\nb 1",
+            "sample limit exceeded: expected at most 1 samples (sample_limit), found 2",
+        ),
         (|job| job.body_size_limit = 5, "a 1\nb 1", "body size limit exceeded: the answer"),
         (|job| job.metrics_path = "/other".to_owned(), "a 1", "server returned HTTP status 404 Not Found"),
     ];

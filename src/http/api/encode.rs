@@ -164,7 +164,10 @@ fn write_stats(json: &mut Json, stats: QueryStats) {
     let seconds = stats.elapsed.as_secs_f64();
     json.raw(",\"stats\":{\"timings\":{\"evalTotalTime\":").float(seconds);
     json.raw(",\"resultSortTime\":0,\"queryPreparationTime\":0,\"innerEvalTime\":").float(seconds);
-    json.raw(",\"execQueueTime\":0,\"execTotalTime\":").float(seconds).raw("},\"samples\":{\"totalQueryableSamples\":").number(stats.total_samples);
+    json.raw(",\"execQueueTime\":0,\"execTotalTime\":")
+        .float(seconds)
+        .raw("},\"samples\":{\"totalQueryableSamples\":")
+        .number(stats.total_samples);
     json.raw(",\"peakSamples\":").number(stats.peak_samples).raw("}}");
 }
 
