@@ -8,6 +8,7 @@ mod exposition;
 mod history;
 mod llama;
 mod node_exporter;
+mod panels;
 mod pprof;
 mod prometheus;
 mod rules;
