@@ -4,6 +4,7 @@
 mod architecture;
 mod bad_input;
 mod browser;
+mod differential;
 mod exposition;
 mod history;
 mod llama;
