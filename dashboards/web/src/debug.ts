@@ -1,3 +1,4 @@
+import { drawMs } from './chart/loop';
 import type { Engine } from './data/engine';
 import type { SourceControl } from './source/source';
 
@@ -19,6 +20,8 @@ export function expose(engine: Engine, source: SourceControl): void {
     get series() {
       return engine.store.size;
     },
+    /** What the newest drawing frames cost in script, in milliseconds. */
+    drawMs,
     /** The labels of the live series of a metric. */
     labels(metric: string): object[] {
       return engine.store.labels(metric);
