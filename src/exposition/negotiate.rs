@@ -30,7 +30,7 @@ impl Format {
 /// The format that an Accept header prefers: OpenMetrics when it is empty, says `*/*` or leaves the choice open; text
 /// when it gives text more weight, or comes from a browser (which would download OpenMetrics instead of showing it).
 pub fn negotiate(accept: &str) -> Format {
-    let (mut open, mut text) = (0.0f32, 0.0f32);
+    let (mut open, mut text, mut refused) = (0.0f32, 0.0f32, false);
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next().unwrap_or("").to_ascii_lowercase();
@@ -47,14 +47,16 @@ pub fn negotiate(accept: &str) -> Format {
         match media.as_str() {
             "application/openmetrics-text" if matches!(version.as_str(), "" | "1.0.0" | "0.0.1") => {
                 open = open.max(quality);
+                refused |= quality == 0.0;
             }
-            "text/plain" if matches!(version.as_str(), "" | "0.0.4") => text = text.max(quality),
+            // Text 1.0.0 adds quoted names, which our pages do not need.
+            "text/plain" if matches!(version.as_str(), "" | "0.0.4" | "1.0.0") => text = text.max(quality),
             "text/html" | "text/*" => text = text.max(quality),
             "application/*" => open = open.max(quality),
             _ => {}
         }
     }
-    if text > open { Format::Text } else { Format::OpenMetrics }
+    if text > open || (refused && open == 0.0) { Format::Text } else { Format::OpenMetrics }
 }
 
 /// Whether an Accept-Encoding header allows gzip.
@@ -93,6 +95,10 @@ mod tests {
             ("application/openmetrics-text; version=\"1.0.0\"", Format::OpenMetrics),
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Format::Text),
             ("application/json", Format::OpenMetrics),
+            ("application/openmetrics-text;q=0,*/*", Format::Text),
+            ("text/plain;version=1.0.0;escaping=allow-utf-8", Format::Text),
+            ("text/plain;version=0.0.4;q=1,*/*;q=0.1", Format::Text),
+            ("text/plain;q=0.9, application/openmetrics-text;q=0.9", Format::OpenMetrics),
         ];
         for (accept, expected) in cases {
             assert_eq!(negotiate(accept), expected, "{accept:?}");

@@ -21,7 +21,7 @@ const RESERVED: [&str; 11] =
     ["node_", "process_", "worker_", "gpu_", "llm_", "tool_", "ui_", "watchfire_", "scrape_", "ALERTS", "up"];
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Raw<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,

@@ -56,6 +56,7 @@ fn bad_lines_are_answered_and_good_ones_kept() {
     let good = r#"{"name":"a","type":"gauge","value":1}"#;
     let cases = [
         ("nonsense", "expected {\"name\":…"),
+        ("null", "expected an object"),
         (r#"{"name":"a","type":"gauge"}"#, "missing field `value`"),
         (r#"{"name":"a","type":"gauge","value":1,"x":1}"#, "unknown field `x`"),
         (r#"{"name":"a","type":"gauge","value":"1"}"#, "invalid type: string"),

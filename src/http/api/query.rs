@@ -60,10 +60,21 @@ impl Common {
     fn answer(limit: Option<usize>, stats: bool, mut result: QueryResult) -> Answer {
         let cut = limit.is_some_and(|limit| truncate(&mut result.value, limit));
         let mut notes = Notes::truncated(cut);
-        notes.warnings.splice(0..0, result.annotations.warnings);
-        notes.infos = result.annotations.infos;
+        notes.warnings.splice(0..0, shortened(result.annotations.warnings, "warning"));
+        notes.infos = shortened(result.annotations.infos, "info");
         Answer { value: result.value, notes, stats: stats.then_some(result.stats) }
     }
+}
+
+/// At most ten annotations of a kind, and how many more there are, as Prometheus' API answers.
+fn shortened(mut annotations: Vec<String>, kind: &str) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let omitted = annotations.len().saturating_sub(SHOWN);
+    if omitted > 0 {
+        annotations.truncate(SHOWN);
+        annotations.push(format!("{omitted} more {kind} annotations omitted"));
+    }
+    annotations
 }
 
 /// Cuts a result to `limit` series; says whether that took something away.
@@ -122,4 +133,17 @@ fn read_step(params: &Params) -> Result<Duration, ApiError> {
         return Err(ApiError::parameter("step", message));
     }
     Ok(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn many_annotations_are_counted() {
+        let many = |count: usize| (0..count).map(|i| i.to_string()).collect::<Vec<_>>();
+        assert_eq!(shortened(many(10), "info"), many(10));
+        let found = shortened(many(12), "info");
+        assert_eq!((found.len(), found[10].as_str()), (11, "2 more info annotations omitted"));
+    }
 }
