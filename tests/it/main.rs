@@ -4,7 +4,9 @@
 mod architecture;
 mod bad_input;
 mod browser;
+mod command_line;
 mod exposition;
+mod faults;
 mod history;
 mod llama;
 mod node_exporter;
