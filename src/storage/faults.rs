@@ -329,7 +329,10 @@ fn damaged_pages_never_panic() {
                     while matches!(ring.maintain(n * 2000), Ok(Progress::More)) {}
                 }
                 let newest = ring.select(&SelectRequest { start: 98_000, ..request });
-                assert!(newest.is_ok_and(|found| !found.is_empty()), "seed {seed}: memory answers whatever the file does");
+                assert!(
+                    newest.is_ok_and(|found| !found.is_empty()),
+                    "seed {seed}: memory answers whatever the file does"
+                );
                 let _ = ring.shutdown();
             }
         }

@@ -4,8 +4,10 @@
 mod architecture;
 mod bad_input;
 mod browser;
+mod command_line;
 mod differential;
 mod exposition;
+mod faults;
 mod history;
 mod llama;
 mod node_exporter;

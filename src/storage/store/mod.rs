@@ -232,7 +232,10 @@ impl Store {
         change: impl FnOnce(&WriteTransaction) -> std::result::Result<T, redb::Error>,
     ) -> Result<T> {
         let guard = self.db.read();
-        let db = guard.as_ref().and_then(|handle| handle.0.as_ref()).ok_or_else(|| failed(doing, "the database is closed"))?;
+        let db = guard
+            .as_ref()
+            .and_then(|handle| handle.0.as_ref())
+            .ok_or_else(|| failed(doing, "the database is closed"))?;
         self.guard(doing, || {
             let mut txn = db.begin_write().map_err(|e| self.broken(doing, e))?;
             txn.set_durability(durability).map_err(|e| failed(doing, e))?;
@@ -250,7 +253,10 @@ impl Store {
         look: impl FnOnce(&redb::ReadTransaction) -> std::result::Result<T, redb::Error>,
     ) -> Result<T> {
         let guard = self.db.read();
-        let db = guard.as_ref().and_then(|handle| handle.0.as_ref()).ok_or_else(|| failed(doing, "the database is closed"))?;
+        let db = guard
+            .as_ref()
+            .and_then(|handle| handle.0.as_ref())
+            .ok_or_else(|| failed(doing, "the database is closed"))?;
         self.guard(doing, || {
             let txn = db.begin_read().map_err(|e| self.broken(doing, e))?;
             look(&txn).map_err(|e| self.broken(doing, e))

@@ -119,7 +119,10 @@ impl Store {
     ) -> Result<T> {
         let doing = "reading a segment";
         let guard = self.db.read();
-        let db = guard.as_ref().and_then(|handle| handle.0.as_ref()).ok_or_else(|| failed(doing, "the database is closed"))?;
+        let db = guard
+            .as_ref()
+            .and_then(|handle| handle.0.as_ref())
+            .ok_or_else(|| failed(doing, "the database is closed"))?;
         self.guard(doing, || {
             let txn = db.begin_read().map_err(|e| self.broken(doing, e))?;
             let table = txn.open_table(SEGMENTS).map_err(|e| self.broken(doing, e))?;
