@@ -170,6 +170,9 @@ impl App {
         edge.add_runtime(RuntimeHandle { name: "main", handle });
         let server = bound.serve(edge)?;
         let Ground { pipeline, ring, .. } = ground;
+        if let Some(reason) = ring.failure() {
+            tracing::error!(reason, "the history cannot be opened: samples are kept in memory until it can");
+        }
         drop(_inside);
         Ok(Self { runtime, settings, reloader, quit, server, scheduler, maintenance, pipeline, ring, url })
     }
@@ -188,7 +191,7 @@ impl App {
     pub fn run(self) -> std::io::Result<()> {
         let mut quit = self.quit.subscribe();
         let reloader = Arc::clone(&self.reloader);
-        self.runtime.block_on(async move {
+        let (mut term, mut int) = self.runtime.block_on(async move {
             let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             let mut hup = signal(SignalKind::hangup())?;
             loop {
@@ -203,13 +206,11 @@ impl App {
                     }
                 }
             }
-            std::io::Result::Ok(())
+            // Kept, so that a second signal is not missed.
+            std::io::Result::Ok((term, int))
         })?;
         tracing::info!("stopping");
-        self.runtime.spawn(async {
-            let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-                return;
-            };
+        self.runtime.spawn(async move {
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
             std::process::exit(130);
         });

@@ -27,6 +27,8 @@ families! {
     STORAGE_OUT_OF_ORDER "watchfire_storage_out_of_order_samples_total" Counter "" "Samples that came after their group had moved on; they are kept." [];
     STORAGE_TOO_OLD "watchfire_storage_too_old_samples_total" Counter "" "Samples older than the retention time, dropped." [];
     STORAGE_AHEAD "watchfire_storage_too_far_ahead_samples_total" Counter "" "Samples too far ahead of the clock, dropped." [];
+    STORAGE_OVER_LIMIT "watchfire_storage_over_limit_samples_total" Counter "" "Samples dropped because their group, or the memory for late samples, is full." [];
+    STORAGE_UNKNOWN "watchfire_storage_unknown_series_samples_total" Counter "" "Samples of series that had left the table, dropped." [];
     STORAGE_COMMITS "watchfire_storage_commits_total" Counter "" "Commits of write-ahead rows." [];
     STORAGE_COMMIT_ERRORS "watchfire_storage_commit_errors_total" Counter "" "Commits that failed." [];
     STORAGE_ROWS_LOST "watchfire_storage_rows_lost_total" Counter "" "Rows that were given up while the disk was full." [];
@@ -73,6 +75,8 @@ pub(super) fn storage(ring: Arc<Ring>) -> Arc<dyn OwnSource> {
         out.add(&STORAGE_OUT_OF_ORDER, value(&counters.out_of_order));
         out.add(&STORAGE_TOO_OLD, value(&counters.too_old));
         out.add(&STORAGE_AHEAD, value(&counters.too_far_ahead));
+        out.add(&STORAGE_OVER_LIMIT, value(&counters.over_limit));
+        out.add(&STORAGE_UNKNOWN, value(&counters.unknown_series));
         out.add(&STORAGE_COMMITS, value(&counters.commits));
         out.add(&STORAGE_COMMIT_ERRORS, value(&counters.commit_errors));
         out.add(&STORAGE_ROWS_LOST, value(&counters.rows_lost));

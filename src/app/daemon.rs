@@ -27,10 +27,10 @@ pub(super) struct DaemonPort {
 
 impl Daemon for DaemonPort {
     fn ready(&self) -> Result<(), String> {
-        if self.ring.stats().degraded {
-            return Err("storage failed: samples are kept in memory only until the disk takes them again".to_owned());
+        match self.ring.failure() {
+            Some(why) => Err(format!("{why}; samples are kept in memory only until the disk takes them again")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn reload(&self) -> Result<(), String> {

@@ -21,7 +21,9 @@ impl Store for RingStore {
     }
 
     fn commit(&mut self) -> Result<(), StorageError> {
-        self.0.commit()
+        self.0.commit()?;
+        // Kept in memory only is no success: the log says so once, and once when it is over.
+        self.0.failure().map_or(Ok(()), |reason| Err(StorageError::Failed { doing: "committing", reason }))
     }
 }
 

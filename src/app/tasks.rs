@@ -37,7 +37,7 @@ impl Maintenance {
                 {
                     tracing::error!(%error, "the ring cannot be maintained; samples stay in memory");
                 }
-                failing = result.is_err();
+                failing = result.is_err() || ring.is_degraded();
                 wake.wait_for(&mut stopped, wait);
             }
         };

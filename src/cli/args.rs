@@ -85,10 +85,10 @@ pub(crate) struct ServeArgs {
     #[arg(long = "path.rootfs", value_name = "DIR", default_value = "/", env = "WATCHFIRE_PATH_ROOTFS")]
     pub(crate) rootfs: PathBuf,
     /// Show a synthetic machine instead of this one, in a temporary history.
-    #[arg(long = "demo")]
+    #[arg(long = "demo", env = "WATCHFIRE_DEMO")]
     pub(crate) demo: bool,
     /// Seed of the synthetic machine.
-    #[arg(long = "demo.seed", value_name = "N", default_value_t = 1)]
+    #[arg(long = "demo.seed", value_name = "N", default_value_t = 1, env = "WATCHFIRE_DEMO_SEED")]
     pub(crate) demo_seed: u64,
     /// Only messages of this level and above: debug, info, warn, error.
     #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", env = "WATCHFIRE_LOG_LEVEL")]

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::exposition::{check_openmetrics, lint_text};
+use crate::exposition::{Format, Meta, SampleLine, Sink, check_openmetrics, lint_text, parse};
 use crate::rules;
 
 use super::args::CheckCommand;
@@ -71,10 +71,21 @@ fn check_metrics(file: Option<&Path>) -> Outcome {
             problem.text
         );
     }
-    match (problems.is_empty(), is_openmetrics) {
-        (true, _) => Outcome::Ok,
-        // What breaks OpenMetrics is an error; what promtool's lint says of text 0.0.4 is advice.
-        (false, true) => Outcome::Failed,
-        (false, false) => Outcome::Lint,
+    // What breaks OpenMetrics is an error; of text 0.0.4 it is what nobody can read, and the rest is promtool's advice.
+    match problems.is_empty() {
+        true => Outcome::Ok,
+        false if is_openmetrics || parse(&text, Format::Text, &mut Unread).is_err() => Outcome::Failed,
+        false => Outcome::Lint,
     }
+}
+
+/// Only whether a page can be read counts.
+struct Unread;
+
+impl<'a> Sink<'a> for Unread {
+    fn sample(&mut self, _: SampleLine<'a>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn meta(&mut self, _: &'a str, _: Meta<'a>) {}
 }

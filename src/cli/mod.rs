@@ -37,6 +37,7 @@ impl From<Outcome> for ExitCode {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    forget_empty_settings();
     let cli = Cli::parse();
     let outcome = match cli.command {
         None => serve::run(cli.serve),
@@ -74,6 +75,16 @@ fn version() -> Outcome {
 fn failed(error: impl std::fmt::Display) -> Outcome {
     eprintln!("watchfire: {error}");
     Outcome::Failed
+}
+
+/// An empty variable means that nothing was set, as unit files and container files have it.
+fn forget_empty_settings() {
+    for (name, value) in std::env::vars_os() {
+        if value.is_empty() && name.to_string_lossy().starts_with("WATCHFIRE_") {
+            // SAFETY: no other thread exists yet that could read the environment.
+            unsafe { std::env::remove_var(name) }
+        }
+    }
 }
 
 /// Rust ignores SIGPIPE, so that `watchfire check … | head` would end in a panic; a command ends quietly instead.

@@ -75,11 +75,11 @@ fn ask(url: &str, token_file: Option<&Path>) -> Result<Value, String> {
         .map_err(|error| format!("{error}: is watchfire running there? (--url)"))?;
     let json: Value =
         serde_json::from_slice(&answer.body).map_err(|_| format!("{url} answered {} and no JSON", answer.status))?;
-    match json["status"].as_str() {
-        Some("success") => Ok(json),
-        _ => {
-            Err(format!("{}: {}", json["errorType"].as_str().unwrap_or("error"), json["error"].as_str().unwrap_or("?")))
-        }
+    let word = |name: &str| json[name].as_str().unwrap_or("?");
+    match word("status") {
+        "success" => Ok(json),
+        _ if answer.status == hyper::StatusCode::UNAUTHORIZED => Err(format!("{} (--token-file FILE)", word("error"))),
+        _ => Err(format!("{}: {}", word("errorType"), word("error"))),
     }
 }
 

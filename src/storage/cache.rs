@@ -48,6 +48,11 @@ impl ColumnCache {
         Some(decoded)
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        *self.generations.lock() = Generations::default();
+    }
+
     pub(crate) fn put(&self, key: ColumnKey, decoded: Decoded, bytes: usize) {
         self.generations.lock().put(key, decoded, bytes);
     }

@@ -51,6 +51,19 @@ impl Catalog {
         catalog
     }
 
+    /// Takes up the directory of another file; series that only the old one named are given up.
+    pub(crate) fn replace(&mut self, other: Self, table: &mut SeriesTable) {
+        for sid in self.epochs.values().flat_map(|epoch| epoch.ids.iter().flat_map(|ids| ids.iter().flatten())) {
+            if let Some(series) = table.get_mut(*sid) {
+                series.uses -= 1;
+            }
+            table.release_if_unused(*sid);
+        }
+        // Numbers go on, so that nobody takes a new segment for an old one.
+        let next_segment = self.next_segment.max(other.next_segment);
+        *self = Self { next_segment, ..other };
+    }
+
     pub(crate) fn segments(&self) -> &[Arc<SegmentMeta>] {
         &self.segments
     }

@@ -31,6 +31,12 @@ pub enum StorageError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// There is no room for what must be written.
+    #[error("no space left on the disk while {doing}")]
+    Full {
+        /// What we were doing.
+        doing: &'static str,
+    },
     /// The database failed.
     #[error("storage failed while {doing}: {reason}")]
     Failed {

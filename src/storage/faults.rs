@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::store::Store;
 use super::testing::{Names, labels, select};
-use super::{Config, Progress, Ring};
+use super::{Config, Progress, Querier, Ring, SelectRequest, StorageError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{Batch, GroupId, Timestamp};
 
@@ -38,8 +38,13 @@ impl Disk {
     fn store(&self) -> Store {
         let disk = self.clone();
         let open = move || redb::Builder::new().set_cache_size(1 << 16).create_with_backend(disk.clone());
-        let error = |e: redb::DatabaseError| super::StorageError::Failed { doing: "opening", reason: e.to_string() };
-        Store::with_opener(None, Box::new(move || open().map_err(error))).unwrap()
+        let error = |e: redb::DatabaseError| match e {
+            redb::DatabaseError::Storage(redb::StorageError::Io(e)) if e.kind() == io::ErrorKind::StorageFull => {
+                StorageError::Full { doing: "opening" }
+            }
+            other => StorageError::Failed { doing: "opening", reason: other.to_string() },
+        };
+        Store::with_opener(None, Box::new(move || open().map_err(error)))
     }
 }
 
@@ -206,4 +211,131 @@ fn a_full_disk_degrades_to_memory_and_recovers() {
     drop(ring);
     let (ring, _) = open(&disk, &ManualClock::new(80_000));
     assert_eq!(ticks(&ring, 20_000), expected, "nor after a restart");
+}
+
+/// Runs ticks from..to on a ring that is open, one commit and all maintenance each.
+fn run_ticks(ring: &Ring, names: &Names, clock: &ManualClock, numbers: std::ops::Range<i64>) {
+    for n in numbers {
+        clock.set(n * 2000);
+        tick(ring, names, n);
+        // While the disk is full nothing is durable, and everything goes on.
+        let _ = ring.commit();
+        while matches!(ring.maintain(n * 2000), Ok(Progress::More)) {}
+    }
+}
+
+#[test]
+fn a_start_on_a_full_disk_takes_the_history_up_later() {
+    let disk = Disk::new();
+    let clock = ManualClock::new(0);
+    let (ring, names) = open(&disk, &clock);
+    run_ticks(&ring, &names, &clock, 0..12);
+    drop(ring);
+    let mut all: Vec<i64> = (0..12).collect();
+    // A short while, and one so long that memory had to give windows up.
+    for (full, restart) in [(12..15, false), (15..32, true), (38..46, false)] {
+        disk.left.store(0, Relaxed);
+        let (ring, names) = open(&disk, &clock);
+        assert!(ring.failure().is_some_and(|why| why.contains("no space left")), "{:?}", ring.failure());
+        run_ticks(&ring, &names, &clock, full.clone());
+        assert_eq!(ticks(&ring, (full.end - 1) * 2000), [full.end - 1], "queries go on");
+        disk.left.store(i64::MAX, Relaxed);
+        // The file is tried again every ten seconds.
+        let later = full.end * 2000 + 10_000;
+        clock.set(later);
+        while ring.maintain(later).unwrap() == Progress::More {}
+        assert_eq!(ring.failure(), None);
+        all.extend(full);
+        // Retention keeps a minute.
+        let expected: Vec<i64> = all.iter().copied().filter(|n| n * 2000 >= later - 60_000).collect();
+        let found = ticks(&ring, Timestamp::MIN);
+        assert!(found.ends_with(&expected), "{found:?} lacks some of {expected:?}");
+        drop(ring);
+        if restart {
+            let (ring, _) = open(&disk, &clock);
+            assert!(ticks(&ring, Timestamp::MIN).ends_with(&expected), "after a restart too");
+        }
+    }
+}
+
+#[test]
+fn a_long_failure_loses_nothing_that_was_committed() {
+    let disk = Disk::new();
+    let clock = ManualClock::new(0);
+    let (ring, names) = open(&disk, &clock);
+    run_ticks(&ring, &names, &clock, 0..8);
+    disk.left.store(0, Relaxed);
+    // Thirty seconds: memory gives up windows after twice ten, among them one with committed rows.
+    run_ticks(&ring, &names, &clock, 8..23);
+    assert!(!ticks(&ring, Timestamp::MIN).contains(&6), "memory is bounded");
+    disk.left.store(i64::MAX, Relaxed);
+    run_ticks(&ring, &names, &clock, 23..36);
+    // Retention keeps a minute.
+    let expected: Vec<i64> = (5..36).collect();
+    assert_eq!(ticks(&ring, 10_000), expected);
+    drop(ring);
+    let (ring, _) = open(&disk, &clock);
+    assert_eq!(ticks(&ring, 10_000), expected, "after a restart too");
+    assert_eq!(ring.counters().damaged.load(Relaxed), 0);
+}
+
+/// A generator that needs no state beyond a number (splitmix64).
+fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z ^ (z >> 27)
+}
+
+#[test]
+fn damaged_pages_never_panic() {
+    let disk = Disk::new();
+    let clock = ManualClock::new(0);
+    let (ring, names) = open(&disk, &clock);
+    run_ticks(&ring, &names, &clock, 0..30);
+    drop(ring);
+    let whole = disk.bytes.lock().clone();
+    let (mut refused, mut worked) = (0, 0);
+    for seed in 0..150 {
+        let mut bytes = whole.clone();
+        let used = bytes.iter().rposition(|b| *b != 0).unwrap_or(0) as u64;
+        for i in 0..=mix(seed) % 40 {
+            let at = (mix(seed * 1000 + i) % used) as usize & !7;
+            for byte in &mut bytes[at..at + 8] {
+                *byte ^= mix(seed ^ i) as u8 | 1;
+            }
+        }
+        let image = Disk { bytes: Arc::new(Mutex::new(bytes)), ..Disk::new() };
+        let names: Arc<Names> = Arc::default();
+        let config = Config { window: Duration::from_secs(10), ..Config::default() };
+        match Ring::with_store(config, Clock::Manual(clock.clone()), names.clone(), image.store()) {
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().is_empty());
+            }
+            Ok(ring) => {
+                worked += 1;
+                let request = SelectRequest {
+                    matchers: Vec::new(),
+                    start: 0,
+                    end: 1 << 40,
+                    last_only: false,
+                    max_samples: 1 << 30,
+                };
+                let _ = ring.select(&request);
+                for n in 30..50 {
+                    clock.set(n * 2000);
+                    tick(&ring, &names, n);
+                    let _ = ring.commit();
+                    while matches!(ring.maintain(n * 2000), Ok(Progress::More)) {}
+                }
+                let newest = ring.select(&SelectRequest { start: 98_000, ..request });
+                assert!(
+                    newest.is_ok_and(|found| !found.is_empty()),
+                    "seed {seed}: memory answers whatever the file does"
+                );
+                let _ = ring.shutdown();
+            }
+        }
+    }
+    assert!(refused > 0 && worked > 0, "{refused} refused, {worked} worked");
 }

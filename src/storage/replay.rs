@@ -11,7 +11,7 @@ use super::bytes::{FormatError, Reader};
 use super::config::RingCounters;
 use super::head::{Head, ReplayedTick, Sid};
 use super::rows::{Member, ReplayState, Row, TickRow, read_row};
-use super::store::{Store, StoredRecord};
+use super::store::{Store, StoredRecord, Writer};
 
 /// A group of an earlier run.
 struct OldGroup {
@@ -23,17 +23,46 @@ struct OldGroup {
 }
 
 /// What the rows' numbers mean, by the run that wrote them.
-#[derive(Default)]
 struct Replay {
+    scope: Scope,
+    /// The run that is under way.
+    run: u32,
     series: FxHashMap<(u32, u32), Sid>,
     groups: FxHashMap<(u32, u32), OldGroup>,
     rows: u64,
 }
 
-/// Replays all rows. Returns how many there were.
-pub(crate) fn replay(store: &Store, head: &mut Head, counters: &RingCounters) -> Result<u64, StorageError> {
-    let mut replay = Replay::default();
-    let covered = store.writer().rows_before(head.sealing);
+/// Which rows the head lacks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope {
+    /// All of them: it is new.
+    All,
+    /// Those of other runs of the process, and those before this time.
+    Others(Timestamp),
+    /// Those before this time.
+    Before(Timestamp),
+}
+
+impl Scope {
+    fn has(self, own: bool, ts: Timestamp) -> bool {
+        match self {
+            Self::All => true,
+            Self::Others(limit) => !own || ts < limit,
+            Self::Before(limit) => ts < limit,
+        }
+    }
+}
+
+/// Replays the rows that are missing. Returns how many there were in all.
+pub(crate) fn replay(
+    store: &Store,
+    writer: &Writer,
+    head: &mut Head,
+    scope: Scope,
+    counters: &RingCounters,
+) -> Result<u64, StorageError> {
+    let (covered, run) = (writer.rows_before(head.sealing), writer.run());
+    let mut replay = Replay { scope, run, series: FxHashMap::default(), groups: FxHashMap::default(), rows: 0 };
     let damaged = store.rows(|record| {
         // Left over: a segment has all of it.
         if record.window < covered {
@@ -61,10 +90,13 @@ impl Replay {
                         None => self.known(record.run, sid)?,
                     };
                     for sample in samples {
+                        if !self.scope.has(record.run == self.run, sample.ts) {
+                            continue;
+                        }
                         if head.sample_at(sid, sample.ts).is_some() {
                             continue;
                         }
-                        let window = head.window_of(sample.ts).max(head.sealing);
+                        let window = head.window_for(sample.ts);
                         head.keep_irregular(sid, window, sample);
                     }
                 }
@@ -98,7 +130,7 @@ impl Replay {
         }
         let group = self.groups.get_mut(&key).ok_or(FormatError("a row without a full one before it"))?;
         let values = group.state.apply(&mut row, &mut group.starts)?;
-        if head.window_of(row.ts) >= head.sealing {
+        if row.ts >= head.sealing && self.scope.has(run == self.run, row.ts) {
             let tick = ReplayedTick {
                 ts: row.ts,
                 cols: &group.cols,

@@ -65,12 +65,42 @@ pub struct Ring {
     /// When rows were written last, for relaxed durability.
     last_write: AtomicI64,
     pub(crate) degraded: AtomicBool,
+    /// Why the file failed last.
+    failure: Mutex<Option<String>>,
+    /// What is in the file is not known in memory: it could not be opened at the start, or another has its name now.
+    pub(crate) detached: AtomicBool,
     /// When the file was last tried again while degraded.
     pub(crate) last_retry: AtomicI64,
     replayed_rows: u64,
     /// Bytes of rows written since the last seal, and the most that one window took.
     pub(crate) row_bytes: AtomicU64,
     pub(crate) row_bytes_peak: AtomicU64,
+}
+
+/// What a file says of itself when it is opened.
+pub(crate) struct Contents {
+    pub(crate) catalog: Catalog,
+    /// Damaged records of the directory.
+    pub(crate) damaged: u64,
+}
+
+impl Contents {
+    pub(crate) fn read(store: &Store, config: &Config) -> Result<Self, StorageError> {
+        store.set_window(window_ms(config))?;
+        let (metas, damaged) = store.directory()?;
+        let catalog = Catalog::new(metas);
+        // Numbers start anew when no segment is left: the last series table must not be taken for a new one.
+        let orphans: Vec<u32> = store.epochs()?.into_iter().filter(|epoch| !catalog.has_epoch(*epoch)).collect();
+        if !orphans.is_empty() {
+            store.retire(&Retire { segments: Vec::new(), epochs: orphans })?;
+        }
+        Ok(Self { catalog, damaged })
+    }
+}
+
+/// Length of a window in milliseconds.
+fn window_ms(config: &Config) -> i64 {
+    millis(config.window).max(1000)
 }
 
 /// What the one lock guards.
@@ -80,12 +110,13 @@ pub(crate) struct Inner {
 }
 
 impl Ring {
-    /// Opens the ring in `config.path` and replays what was not sealed.
+    /// Opens the ring in `config.path` and replays what was not sealed. On a full disk it begins in memory, says so in
+    /// its stats, and takes the file up when there is room.
     ///
     /// # Errors
-    /// When the directory cannot be written, another process has it, or a newer watchfire wrote it.
+    /// When the directory cannot be written, another process has it, the file is damaged, or a newer watchfire wrote it.
     pub fn open(config: Config, clock: Clock, intern: Arc<dyn Intern>) -> Result<Self, StorageError> {
-        let store = Store::open(&config.path, config.cache_bytes)?;
+        let store = Store::in_dir(&config.path, config.cache_bytes);
         Self::with_store(config, clock, intern, store)
     }
 
@@ -96,7 +127,7 @@ impl Ring {
     pub fn in_memory(config: Config, clock: Clock, intern: Arc<dyn Intern>) -> Result<Self, StorageError> {
         // Tests and demos bring timestamps of their own.
         let config = Config { max_ahead: None, ..config };
-        Self::with_store(config, clock, intern, Store::in_memory()?)
+        Self::with_store(config, clock, intern, Store::in_memory())
     }
 
     pub(crate) fn with_store(
@@ -105,20 +136,37 @@ impl Ring {
         intern: Arc<dyn Intern>,
         store: Store,
     ) -> Result<Self, StorageError> {
-        let counters = Arc::new(RingCounters::default());
-        let window_ms = millis(config.window).max(1000);
-        store.set_window(window_ms)?;
-        let (metas, damaged) = store.directory()?;
-        counters.damaged.fetch_add(damaged, Relaxed);
-        let catalog = Catalog::new(metas);
-        // Numbers start anew when no segment is left: the last series table must not be taken for a new one.
-        let orphans: Vec<u32> = store.epochs()?.into_iter().filter(|epoch| !catalog.has_epoch(*epoch)).collect();
-        if !orphans.is_empty() {
-            store.retire(&Retire { segments: Vec::new(), epochs: orphans })?;
+        match store.reopen().and_then(|()| Contents::read(&store, &config)) {
+            Ok(contents) => Self::begin(config, clock, intern, store, Some(contents)),
+            Err(error @ StorageError::Full { .. }) => {
+                let ring = Self::begin(config, clock, intern, store, None)?;
+                ring.detached.store(true, Relaxed);
+                ring.degrade(ring.clock.now(), &error);
+                Ok(ring)
+            }
+            Err(error) => Err(error),
         }
-        let mut head = Head::new(window_ms);
-        (head.sealing, head.floor) = (catalog.sealed_until(), catalog.sealed_until());
-        let replayed_rows = replay::replay(&store, &mut head, &counters)?;
+    }
+
+    fn begin(
+        config: Config,
+        clock: Clock,
+        intern: Arc<dyn Intern>,
+        store: Store,
+        contents: Option<Contents>,
+    ) -> Result<Self, StorageError> {
+        let counters = Arc::new(RingCounters::default());
+        let mut head = Head::new(window_ms(&config));
+        let mut replayed_rows = 0;
+        let catalog = match contents {
+            Some(Contents { catalog, damaged }) => {
+                counters.damaged.fetch_add(damaged, Relaxed);
+                (head.sealing, head.floor) = (catalog.sealed_until(), catalog.sealed_until());
+                replayed_rows = replay::replay(&store, &store.writer(), &mut head, replay::Scope::All, &counters)?;
+                catalog
+            }
+            None => Catalog::new(Vec::new()),
+        };
         Ok(Self {
             last_write: AtomicI64::new(clock.now()),
             last_retry: AtomicI64::new(0),
@@ -132,6 +180,8 @@ impl Ring {
             counters,
             state: Mutex::new(BTreeMap::new()),
             degraded: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            detached: AtomicBool::new(false),
             replayed_rows,
             row_bytes: AtomicU64::new(0),
             row_bytes_peak: AtomicU64::new(0),
@@ -220,14 +270,15 @@ impl Ring {
                 inner.head.reset_rows();
                 drop(inner);
                 self.counters.commit_errors.fetch_add(1, Relaxed);
-                self.degrade(now);
+                self.degrade(now, &error);
                 Err(error)
             }
         }
     }
 
     /// Goes on without the file.
-    pub(crate) fn degrade(&self, now: Timestamp) {
+    pub(crate) fn degrade(&self, now: Timestamp, why: &StorageError) {
+        *self.failure.lock() = Some(why.to_string());
         self.degraded.store(true, Relaxed);
         self.last_retry.store(now, Relaxed);
     }
@@ -323,7 +374,11 @@ impl Ring {
         if let Some(pending) = self.state.lock().get(&(table as u8, key.to_vec())) {
             return Ok(pending.clone());
         }
-        self.store.state_get(table as u8, key)
+        match self.store.state_get(table as u8, key) {
+            // Without the file, memory answers alone.
+            Err(_) if self.is_degraded() => Ok(None),
+            found => found,
+        }
     }
 
     /// All pairs of a small table, ascending by key.
@@ -332,7 +387,11 @@ impl Ring {
     /// When the file cannot be read.
     pub fn state_scan(&self, table: StateTable) -> Result<Vec<StatePair>, StorageError> {
         let pending = self.state.lock().clone();
-        let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = self.store.state_scan(table as u8)?.into_iter().collect();
+        let stored = match self.store.state_scan(table as u8) {
+            Err(_) if self.is_degraded() => Vec::new(),
+            found => found?,
+        };
+        let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
         for ((found, key), value) in pending {
             if found != table as u8 {
                 continue;
@@ -348,6 +407,11 @@ impl Ring {
     /// Whether the disk failed and samples are kept in memory only.
     pub fn is_degraded(&self) -> bool {
         self.degraded.load(Relaxed)
+    }
+
+    /// Why samples are kept in memory only, while they are.
+    pub fn failure(&self) -> Option<String> {
+        self.is_degraded().then(|| self.failure.lock().clone()).flatten()
     }
 
     pub(crate) fn count_damage(&self, records: u64) {

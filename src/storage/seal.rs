@@ -10,7 +10,8 @@ use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
 use super::catalog::{cost, millis};
-use super::ring::Ring;
+use super::replay::{Scope, replay};
+use super::ring::{Contents, Ring};
 use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
 use super::store::SealChange;
 use super::{Progress, StorageError};
@@ -48,6 +49,7 @@ enum State {
 
 /// One slice of whatever is due.
 pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
+    look_for_file(ring, now);
     if ring.degraded.load(Relaxed) && !recover(ring, now)? {
         forget_unsealed(ring, now);
         return Ok(Progress::Idle);
@@ -64,7 +66,7 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
         State::Encoding(writer) => sealer.job = encode(*writer).map(|state| Job { plan, state }),
         State::Encoded(finished) => {
             if let Err(error) = write(ring, plan, &finished, now) {
-                ring.degrade(now);
+                ring.degrade(now, &error);
                 sealer.job = Some(Job { plan, state: State::Encoded(finished) });
                 return Err(error);
             }
@@ -86,10 +88,14 @@ fn encode(mut writer: SegmentWriter) -> Option<State> {
 
 /// Closes the oldest window that is over.
 fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
-    let window_ms = millis(ring.config.window).max(1000);
-    let due = |window: Timestamp| window.saturating_add(window_ms + millis(ring.config.seal_delay)) <= now;
-    let Some(window) = ring.inner.read().head.first_open_window().filter(|w| due(*w)) else { return Ok(None) };
-    let epoch = ring.inner.read().catalog.current_epoch();
+    let inner = ring.inner.read();
+    let Some(window) = inner.head.first_open_window() else { return Ok(None) };
+    let window_end = inner.head.window_end(window);
+    if window_end.saturating_add(millis(ring.config.seal_delay)) > now {
+        return Ok(None);
+    }
+    let epoch = inner.catalog.current_epoch();
+    drop(inner);
     ring.load_epoch(epoch)?;
     let mut inner = ring.inner.write();
     let inner = &mut *inner;
@@ -101,7 +107,7 @@ fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
     }
     let series = ids.len() as u32;
     let slices = SliceInput::of_window(data, |sid| ids.get(&sid).copied());
-    let plan = Plan { window, window_end: window.saturating_add(window_ms), epoch, series };
+    let plan = Plan { window, window_end, epoch, series };
     Ok(Some(Job { plan, state: State::Encoding(Box::new(SegmentWriter::new(slices))) }))
 }
 
@@ -181,7 +187,7 @@ fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError>
     }
     let writer = ring.store.writer();
     if let Err(error) = ring.store.retire(&retire) {
-        ring.degrade(now);
+        ring.degrade(now, &error);
         return Err(error);
     }
     let mut inner = ring.inner.write();
@@ -197,11 +203,58 @@ fn recover(ring: &Ring, now: Timestamp) -> Result<bool, StorageError> {
     if (0..RETRY_MS).contains(&(now - ring.last_retry.load(Relaxed))) {
         return Ok(false);
     }
-    ring.last_retry.store(now, Relaxed);
-    ring.store.reopen()?;
-    ring.write_pending(now)?;
+    take_up(ring, now).inspect_err(|error| ring.degrade(now, error))?;
     ring.degraded.store(false, Relaxed);
     Ok(true)
+}
+
+/// Opens the file again, brings it what memory has, and memory what only the file has.
+fn take_up(ring: &Ring, now: Timestamp) -> Result<(), StorageError> {
+    let mut sealer = ring.sealer.lock();
+    ring.last_retry.store(now, Relaxed);
+    ring.store.reopen()?;
+    let detached = ring.detached.load(Relaxed);
+    let contents = detached.then(|| Contents::read(&ring.store, &ring.config)).transpose()?;
+    ring.write_pending(now)?;
+    let writer = ring.store.writer();
+    let mut inner = ring.inner.write();
+    let inner = &mut *inner;
+    if let Some(Contents { catalog, damaged }) = contents {
+        ring.count_damage(damaged);
+        inner.catalog.replace(catalog, &mut inner.head.series);
+        ring.cache.clear();
+        // It was to go into another file.
+        sealer.job = None;
+        ring.detached.store(false, Relaxed);
+    }
+    let job_end = sealer.job.as_ref().map_or(Timestamp::MIN, |job| job.plan.window_end);
+    let sealed = inner.catalog.sealed_until().max(job_end);
+    if !detached && inner.head.sealing <= sealed {
+        return Ok(());
+    }
+    // Windows that memory gave up meanwhile may have rows in the file, and it is the rows that a seal takes away.
+    let before = (inner.head.sealing, inner.head.floor);
+    let forgotten = before.1;
+    (inner.head.sealing, inner.head.floor) = (sealed, sealed);
+    let scope = if detached { Scope::Others(forgotten) } else { Scope::Before(forgotten) };
+    if let Err(error) = replay(&ring.store, &writer, &mut inner.head, scope, &ring.counters()) {
+        (inner.head.sealing, inner.head.floor) = before;
+        ring.detached.store(detached, Relaxed);
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Goes on in memory when the file was taken away or replaced: what is written to it now nobody would ever find.
+fn look_for_file(ring: &Ring, now: Timestamp) {
+    if !ring.degraded.load(Relaxed) && ring.store.is_gone() {
+        let path = ring.config.path.clone();
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, "the file was taken away while in use");
+        ring.detached.store(true, Relaxed);
+        ring.degrade(now, &StorageError::Unwritable { path, source });
+        // Rows of a new file must not build upon rows of the old one.
+        ring.inner.write().head.reset_rows();
+    }
 }
 
 impl Ring {

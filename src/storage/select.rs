@@ -149,7 +149,7 @@ impl Ring {
                 Ok(None)
             }
             // Without the file, memory answers alone.
-            Err(StorageError::Failed { .. }) if self.is_degraded() => Ok(None),
+            Err(StorageError::Failed { .. } | StorageError::Full { .. }) if self.is_degraded() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -289,7 +289,10 @@ fn refusals_say_what_to_do() {
     let other = tempfile::tempdir().unwrap();
     std::fs::write(other.path().join("ring.redb"), b"this is no database, it is a text file of some length").unwrap();
     let foreign = open(&Config { path: other.path().to_path_buf(), ..bench.config.clone() });
-    assert!(foreign.contains("ring.redb"), "{foreign}");
+    assert!(foreign.contains("ring.redb: it is no ring file; move the file away"), "{foreign}");
+    std::fs::write(other.path().join("ring.redb"), b"").unwrap();
+    let empty = open(&Config { path: other.path().to_path_buf(), ..bench.config.clone() });
+    assert!(empty.contains("ring.redb: it is empty; move the file away"), "{empty}");
 }
 
 #[test]
@@ -336,6 +339,58 @@ fn a_damaged_segment_costs_only_itself() {
     assert!(bench.ring().counters().damaged.load(Relaxed) > 0);
     bench.tick(91_000, &[(1, 1.0)]);
     bench.ring().commit().unwrap();
+}
+
+#[test]
+fn windows_of_other_lengths_lose_nothing() {
+    for seed in 0..20 {
+        let mut random = Random::new(seed);
+        let mut bench = Bench::new();
+        let mut now = 0;
+        let mut context = format!("seed {seed}:");
+        for _ in 0..12 {
+            let seconds = [7, 10, 13, 25, 60][random.below(5) as usize];
+            bench.config.window = Duration::from_secs(seconds);
+            bench.kill_and_open();
+            context.push_str(&format!(" {seconds}s from {now}"));
+            for _ in 0..random.below(25) {
+                now += 1;
+                bench.tick(now * 1000, &[(1, now as f64)]);
+                bench.ring().commit().unwrap();
+                if random.below(3) > 0 {
+                    bench.maintain(now * 1000);
+                }
+            }
+            let found: Vec<f64> = select(bench.ring(), &[], 0, 1 << 40, false).into_iter().map(|s| s.2).collect();
+            let expected: Vec<f64> = (1..=now).map(|n| n as f64).collect();
+            assert_eq!(found, expected, "{context}");
+        }
+        assert_eq!(bench.ring().counters().out_of_order.load(Relaxed), 0, "{context}");
+    }
+}
+
+#[test]
+fn a_file_that_is_taken_away_is_made_anew() {
+    let bench = Bench::new();
+    bench.tick(1000, &[(1, 1.0)]);
+    bench.ring().commit().unwrap();
+    bench.maintain(2000);
+    std::fs::remove_dir_all(&bench.config.path).unwrap();
+    bench.maintain(3000);
+    assert!(bench.ring().failure().is_some_and(|why| why.contains("taken away")), "{:?}", bench.ring().failure());
+    bench.tick(4000, &[(1, 4.0)]);
+    bench.ring().commit().unwrap();
+    bench.maintain(14_000);
+    assert_eq!(bench.ring().failure(), None);
+    assert!(bench.config.path.join("ring.redb").exists());
+    bench.tick(15_000, &[(1, 15.0)]);
+    bench.ring().commit().unwrap();
+    assert_eq!(bench.dump(0, 90_000), "1@1000=1 1@4000=4 1@15000=15");
+    bench.maintain(60_000);
+    assert_eq!(bench.ring().stats().segments, 2, "what memory still had is sealed into the new file");
+    let mut bench = bench;
+    bench.kill_and_open();
+    assert_eq!(bench.dump(0, 90_000), "1@1000=1 1@4000=4 1@15000=15");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a person gets for a mistake: place, expectation, nearest word; exit code 1; nothing lost.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -85,6 +86,9 @@ fn the_daemon_refuses_a_bad_configuration() {
     let (code, said) = run(&["--config.file", "/nowhere/x.yml"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("/nowhere/x.yml"), "{said}");
+    let (code, said) = run(&["--config.file", &dir.path().to_string_lossy()]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Is a directory") && said.lines().count() == 1, "{said}");
 }
 
 #[test]
@@ -114,11 +118,48 @@ fn a_data_directory_in_trouble_is_one_sentence() {
     let (code, said) = run(&["--web.listen-address=127.0.0.1:0", "--storage.path", &path]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("in use") && said.contains(&path), "{said}");
+    assert!(said.contains(&format!("(pid {})", first.process.pid())), "the holder has a name: {said}");
     drop(first);
     let file = write(dir.path(), "a-file", "x");
     let (code, said) = run(&["--web.listen-address=127.0.0.1:0", "--storage.path", &file.to_string_lossy()]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("a-file") && !said.contains("panicked"), "{said}");
+}
+
+/// A ring's file of a format that only a later version can read.
+fn newer_ring(file: &Path) {
+    let db = redb::Database::create(file).expect("a new database");
+    let txn = db.begin_write().expect("a transaction");
+    let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+    txn.open_table(meta).expect("a table").insert("format", &7u32.to_le_bytes()[..]).expect("a value");
+    txn.commit().expect("a commit");
+}
+
+#[test]
+fn a_foreign_file_is_left_alone() {
+    type Make = fn(&Path);
+    let cases: &[(&str, Make, &[&str])] = &[
+        ("text", |file| std::fs::write(file, "something else\n").expect("writable"), &["it is no ring file", "move"]),
+        ("noise", |file| std::fs::write(file, [0xa5; 70_000]).expect("writable"), &["it is no ring file", "move"]),
+        ("nothing", |file| std::fs::write(file, "").expect("writable"), &["it is empty", "move"]),
+        ("later", newer_ring, &["newer watchfire (format 7, this one reads up to 1)", "update"]),
+    ];
+    for (name, make, says) in cases {
+        let dir = temp_dir();
+        let file = dir.path().join("ring.redb");
+        make(&file);
+        let before = std::fs::read(&file).expect("readable");
+        let (code, said) = run(&["--web.listen-address=127.0.0.1:0", "--storage.path", &dir.path().to_string_lossy()]);
+        assert_eq!(code, Some(1), "{name}: {said}");
+        for part in [&["ring.redb"], *says].concat() {
+            assert!(said.contains(part), "{name} lacks {part:?}: {said}");
+        }
+        assert!(!said.contains("panicked") && said.lines().count() == 1, "{name}: {said}");
+        // redb notes that it was there; what is in a file of a later format it leaves as it is.
+        if *name != "later" {
+            assert!(std::fs::read(&file).expect("still there") == before, "{name} was overwritten");
+        }
+    }
 }
 
 #[test]

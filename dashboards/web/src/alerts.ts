@@ -52,7 +52,9 @@ const SEVERITIES = ['critical', 'error', 'warning', 'info', 'none'];
 
 export const NEEDS_API = 'The list of alerts needs the API; the page reads /metrics alone now.';
 
-export const alertState = signal<AlertState>({ alerts: [], rules: undefined, unavailable: 'waiting for the daemon' });
+export const WAITING = 'Waiting for the daemon.';
+
+export const alertState = signal<AlertState>({ alerts: [], rules: undefined, unavailable: WAITING });
 
 /** Polls the alerts while the page is visible. */
 export function watchAlerts(allowed: () => boolean): void {
@@ -83,7 +85,7 @@ export function watchAlerts(allowed: () => boolean): void {
       // One lost answer does not take the list away.
       failures += 1;
       if (failures < 3 && !alertState.value.unavailable) return;
-      alertState.value = { alerts: [], rules: undefined, unavailable: `The alerts cannot be read: ${error.message}` };
+      alertState.value = { alerts: [], rules: undefined, unavailable: `The alerts cannot be read: ${error.message}.` };
     });
   };
   guarded();

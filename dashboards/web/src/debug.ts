@@ -1,3 +1,4 @@
+import { drawMs } from './chart/loop';
 import type { Engine } from './data/engine';
 import type { SourceControl } from './source/source';
 
@@ -18,6 +19,12 @@ export function expose(engine: Engine, source: SourceControl): void {
     },
     get series() {
       return engine.store.size;
+    },
+    /** What the newest drawing frames cost in script, in milliseconds. */
+    drawMs,
+    /** The labels of the live series of a metric. */
+    labels(metric: string): object[] {
+      return engine.store.labels(metric);
     },
     /** Seconds between the rows of a panel that have a value. */
     gaps(id: string): number[] {

@@ -23,6 +23,7 @@ const count = (t, a, b, period, phase = 0) =>
   a * t + b * (t / 2 - (period / (4 * Math.PI)) * Math.cos((2 * Math.PI * t) / period + phase));
 
 const GI = 1024 ** 3;
+const OWN = '127.0.0.1:9480';
 const BOOT = Math.floor(Date.now() / 1000) - 273_000;
 
 /** Every series at `t` seconds: [name, labels, value]. */
@@ -164,6 +165,7 @@ export async function start(options = {}) {
   const requests = [];
   let silent = false;
 
+  const ringLabels = ([name, labels]) => ({ __name__: name, ...labels, job: /^(process|watchfire)_/.test(name) ? 'watchfire' : 'node', instance: OWN });
   const range = (q) => {
     const expr = page.parse(q.get('query'));
     const [from, to, step] = ['start', 'end', 'step'].map((k) => Number(q.get(k)));
@@ -175,7 +177,7 @@ export async function start(options = {}) {
       for (const sample of cachedAt(t)) {
         if (!wanted.has(sample[0])) continue;
         const id = sample[3];
-        if (!series.has(id)) series.set(id, store.add({ __name__: sample[0], ...sample[1] }));
+        if (!series.has(id)) series.set(id, store.add(ringLabels(sample)));
         series.get(id).push(t * 1000, sample[2]);
       }
       if (t < from || (t - from) % step) continue;
@@ -198,7 +200,7 @@ export async function start(options = {}) {
       const ts = Date.now();
       const now = sampleAt(ts / 1000, options).filter(([name]) => names.has(name));
       const fresh = now.some((s) => !ids.has(text(s)));
-      for (const s of now) if (!ids.has(text(s))) ids.set(text(s), { id: ids.size + 1, labels: { __name__: s[0], ...s[1], job: /^(process|watchfire)_/.test(s[0]) ? 'watchfire' : 'node', instance: '127.0.0.1:9480' } });
+      for (const s of now) if (!ids.has(text(s))) ids.set(text(s), { id: ids.size + 1, labels: ringLabels(s) });
       if (fresh) send('series', { series: [...ids.values()] });
       // One tick a group, as the daemon's collectors run apart.
       for (const part of [/^node_|^process_|^watchfire_/, /^gpu_/, /^worker_/, /^llm_/]) {
@@ -244,6 +246,11 @@ export async function start(options = {}) {
       return response.end(`${sampleAt(now, options).map((s) => `${text(s)} ${s[2]}`).join('\n')}\n# EOF\n`);
     }
     if (path === '/api/v1/query_range') return json(response, range(q));
+    if (path === '/api/v1/query') {
+      const at = Date.now() / 1000;
+      return json(response, { resultType: 'vector', result: [{ metric: { job: 'watchfire', instance: OWN }, value: [at, String(at)] }] });
+    }
+    if (path === '/api/v1/targets') return json(response, { activeTargets: [], droppedTargets: [] });
     if (path === '/api/v1/alerts') return json(response, { alerts: alerts(options) });
     if (path === '/api/v1/rules') return json(response, rules());
     if (path === '/api/watchfire/v1/live' && stream) return live(request, response, q);

@@ -5,7 +5,7 @@ import { metricsOnly } from './metrics-only.mjs';
 import { start } from './mock.mjs';
 import { controls, firstDraw, manyTabs, pageTest, phone } from './page.mjs';
 
-const ALL = ['cpu', 'memory', 'disk', 'network', 'worker-cpu', 'gpu-utilization', 'model-decode', 'model-ttft', 'pressure', 'tile-cpu'];
+const ALL = ['cpu', 'memory', 'disk', 'network', 'worker-cpu', 'gpu-utilization', 'model-decode', 'pressure', 'tile-cpu'];
 
 const check = new Check(process.argv[2] ?? 'test/out');
 const browser = await launch();

@@ -111,6 +111,42 @@ export async function manyTabs(check, browser, url) {
   await context.close();
 }
 
+/** Alerts, if there are any, lead to what can be done about them. */
+export async function alertList(check, browser, url) {
+  const page = await check.open(browser, url);
+  await waitForPoints(page, ['cpu'], 1);
+  const rows = page.locator('.alert-row');
+  const shown = await until(() => rows.count(), (n) => n > 0, 3_000);
+  if (shown) {
+    const link = rows.first().locator('.runbook');
+    const href = (await link.getAttribute('href').catch(() => '')) ?? '';
+    await rows.first().locator('summary').click();
+    check.that((await rows.first().locator('.alert-more pre').count()) === 1, 'an open alert shows its expression');
+    if (href.startsWith('runbook.html#')) {
+      const text = await until(() => rows.first().locator('.runbook-text').innerText(), (t) => t.includes('Do:'), 5_000);
+      check.that(text.includes('Means:') && text.includes('Do:'), 'an open alert says what it means and what to do');
+      const runbook = await (await fetch(new URL(href, url))).text();
+      check.that(runbook.includes(`id="${href.split('#')[1]}"`), `the runbook has the section ${href}`);
+    }
+  }
+  check.that(!page.trouble.length, `alerts (${shown}): no console error (${page.trouble.join('; ')})`);
+  await page.close();
+}
+
+/** What goes over the wire before the page can draw. */
+export async function weight(check, browser, url) {
+  const page = await check.open(browser, url);
+  const files = await page.evaluate(() =>
+    performance.getEntriesByType('resource').map(({ name, encodedBodySize: size, decodedBodySize: whole }) => ({ name, size, whole })),
+  );
+  for (const [end, limit] of [['.js', 60_000], ['.css', 10_000]]) {
+    const found = files.filter((f) => f.name.endsWith(end) && f.size < f.whole);
+    const size = found.reduce((sum, f) => sum + f.size, 0);
+    if (found.length) check.that(size <= limit, `${end} is ${size} bytes, at most ${limit}`);
+  }
+  await page.close();
+}
+
 export async function firstDraw(check, browser, url) {
   const page = await check.open(browser, url);
   await waitForPoints(page, ['cpu'], 1);
@@ -127,6 +163,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await pageTest(check, browser, url, process.env.PANELS?.split(','));
   await controls(check, browser, url);
   await phone(check, browser, url);
+  await alertList(check, browser, url);
+  await weight(check, browser, url);
   await manyTabs(check, browser, url);
   await firstDraw(check, browser, url);
   await browser.close();

@@ -68,7 +68,7 @@ impl Head {
                 Some(same) => counters.duplicates.fetch_add(u64::from(!same(&sample.value)), Relaxed),
                 None if self.irregular_samples >= MAX_IRREGULAR => counters.over_limit.fetch_add(1, Relaxed),
                 None => {
-                    let window = self.window_of(sample.ts).max(self.sealing);
+                    let window = self.window_for(sample.ts);
                     self.keep_irregular(sid, window, sample.clone());
                     kept.push((window, sample));
                     0

@@ -94,8 +94,19 @@ impl Head {
         }
     }
 
+    /// The start of the window on the grid that a time belongs to.
     pub(crate) fn window_of(&self, ts: Timestamp) -> Timestamp {
         ts.div_euclid(self.window_ms).saturating_mul(self.window_ms)
+    }
+
+    /// The window that takes a sample: where sealing has come into the middle of one of the grid, what is left of it.
+    pub(crate) fn window_for(&self, ts: Timestamp) -> Timestamp {
+        self.window_of(ts).max(self.sealing)
+    }
+
+    /// Where a window ends: on the grid.
+    pub(crate) fn window_end(&self, window: Timestamp) -> Timestamp {
+        self.window_of(window).saturating_add(self.window_ms)
     }
 
     /// Takes one tick of a group.
@@ -115,7 +126,7 @@ impl Head {
             return;
         }
         let index = self.group_index(batch.group);
-        let late = self.window_of(batch.ts) < self.sealing
+        let late = batch.ts < self.sealing
             || self.groups[index as usize].as_ref().and_then(|g| g.columns.newest()).is_some_and(|n| n >= batch.ts);
         if late {
             return self.append_late(batch, intern, counters);
@@ -229,7 +240,7 @@ impl Head {
                 starts.push((col, *start));
             }
         }
-        let window = self.window_of(batch.ts);
+        let window = self.window_for(batch.ts);
         let tick = group.columns.begin_tick(window, batch.ts);
         self.scratch.clear();
         self.scratch.resize(group.columns.len(), absent());

@@ -27,7 +27,7 @@ impl Head {
 
     /// Writes a replayed tick of an earlier run; `cols` has the column of each value.
     pub(crate) fn replay_tick(&mut self, index: u32, tick: &ReplayedTick<'_>) {
-        let window = self.window_of(tick.ts);
+        let window = self.window_for(tick.ts);
         let Some(Some(group)) = self.groups.get_mut(index as usize) else { return };
         if group.columns.newest().is_some_and(|newest| newest >= tick.ts) {
             return;

@@ -26,7 +26,7 @@ impl Head {
 
     /// Closes a window: later samples of it are late. Everything before it must be sealed.
     pub(crate) fn close_window(&mut self, window: Timestamp) -> WindowData {
-        self.sealing = self.sealing.max(window.saturating_add(self.window_ms));
+        self.sealing = self.sealing.max(self.window_end(window));
         self.window_data(window)
     }
 

@@ -4,6 +4,7 @@ mod open;
 mod rows;
 mod segments;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, RwLock};
@@ -34,9 +35,22 @@ pub(crate) struct Store {
     /// `None` in memory.
     file: Option<PathBuf>,
     opener: Opener,
-    db: RwLock<Option<Database>>,
+    db: RwLock<Option<Handle>>,
+    /// Device and inode of the file that is open.
+    identity: Mutex<Option<(u64, u64)>>,
     /// Serialises writers and numbers the rows.
     writer: Mutex<Writer>,
+}
+
+/// An open database. After damaged pages made redb panic, it may panic again when it is dropped.
+struct Handle(Option<Database>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        // What it had to say has been said when the damage was found.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+    }
 }
 
 /// What only the one writer of the moment may touch.
@@ -44,41 +58,63 @@ pub(crate) struct Store {
 pub(crate) struct Writer {
     next_row: u64,
     run: u32,
-    /// How far rows of the last run may reach beyond the window length of this one, in milliseconds.
-    slack_ms: i64,
+    /// Rows that were keyed by windows of another length.
+    foreign: Option<ForeignRows>,
+}
+
+/// Rows of the time before the window's length was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ForeignRows {
+    /// No such row reaches beyond this.
+    until: Timestamp,
+    /// The longest window that keys them, in milliseconds.
+    length_ms: i64,
 }
 
 impl Writer {
-    /// Rows before this window are covered once everything before `window_end` is sealed.
+    /// Rows of windows before this one are covered once everything before `window_end` is sealed.
     pub(crate) fn rows_before(&self, window_end: Timestamp) -> Timestamp {
-        window_end.saturating_sub(self.slack_ms)
+        match self.foreign {
+            // A foreign window may begin before `window_end` and end after it.
+            Some(rows) if window_end < rows.until => window_end.saturating_sub(rows.length_ms - 1),
+            _ => window_end,
+        }
+    }
+
+    /// The number of this run of the process in the rows; 0 before the file was opened.
+    pub(crate) fn run(&self) -> u32 {
+        self.run
     }
 }
 
 impl Store {
-    /// Opens the ring's file, making directory and file where they are missing.
-    pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Self> {
-        std::fs::create_dir_all(dir).map_err(|source| StorageError::Unwritable { path: dir.to_path_buf(), source })?;
+    /// The store in a directory. Nothing is opened before [`Store::reopen`].
+    pub(crate) fn in_dir(dir: &Path, cache_bytes: usize) -> Self {
         let (dir, file) = (dir.to_path_buf(), dir.join(FILE_NAME));
         let path = file.clone();
-        let opener = move || {
-            let builder = &mut Builder::new();
-            builder.set_cache_size(cache_bytes).create(&path).map_err(|error| open::open_error(&dir, &path, error))
-        };
+        let opener = move || open::open_or_make(&dir, &path, cache_bytes);
         Self::with_opener(Some(file), Box::new(opener))
     }
 
     /// A store that ends with the process.
-    pub(crate) fn in_memory() -> Result<Self> {
+    pub(crate) fn in_memory() -> Self {
         let open = || Builder::new().create_with_backend(redb::backends::InMemoryBackend::new());
         Self::with_opener(None, Box::new(move || open().map_err(|e| failed("making a ring in memory", e))))
     }
 
-    /// A store on whatever `opener` opens.
-    pub(crate) fn with_opener(file: Option<PathBuf>, opener: Opener) -> Result<Self> {
-        let store = Self { file, opener, db: RwLock::new(None), writer: Mutex::new(Writer::default()) };
-        store.reopen()?;
-        Ok(store)
+    /// A store on whatever `opener` opens, at the first [`Store::reopen`].
+    pub(crate) fn with_opener(file: Option<PathBuf>, opener: Opener) -> Self {
+        let (db, writer) = (RwLock::new(None), Mutex::new(Writer::default()));
+        Self { file, opener, db, identity: Mutex::new(None), writer }
+    }
+
+    /// Whether the file has been taken away or replaced behind our back.
+    pub(crate) fn is_gone(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let Some(file) = &self.file else { return false };
+        let found = std::fs::metadata(file).ok().map(|m| (m.dev(), m.ino()));
+        let opened = *self.identity.lock();
+        opened.is_some() && found != opened
     }
 
     /// Opens the database anew: at the start, and after the disk failed.
@@ -86,9 +122,38 @@ impl Store {
         let mut slot = self.db.write();
         // The lock on the file goes with the old handle.
         *slot = None;
-        *slot = Some((self.opener)()?);
+        *slot = Some(Handle(Some(self.guard("opening the ring", &self.opener)?)));
         drop(slot);
+        self.remember_identity();
         self.prepare()
+    }
+
+    fn remember_identity(&self) {
+        use std::os::unix::fs::MetadataExt;
+        let found = self.file.as_ref().and_then(|file| std::fs::metadata(file).ok());
+        *self.identity.lock() = found.map(|m| (m.dev(), m.ino()));
+    }
+
+    /// redb trusts its own pages: where they are damaged it may panic, and then the file is what is wrong.
+    ///
+    /// A transaction must have no table open while it opens another: a panic there leaves a lock that the open one
+    /// wants when it is dropped, and a second panic would end the process.
+    fn guard<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(self.damaged_file(format!("found while {doing}"))))
+    }
+
+    fn damaged_file(&self, reason: String) -> StorageError {
+        let what = self.file.as_ref().map_or_else(|| "the ring".to_owned(), |file| file.display().to_string());
+        StorageError::Damaged { what, reason: format!("{reason}; {}", open::WHAT_TO_DO) }
+    }
+
+    /// redb's error in our words.
+    fn broken(&self, doing: &'static str, error: impl Into<redb::Error>) -> StorageError {
+        match error.into() {
+            redb::Error::Io(error) if open::is_full(&error) => StorageError::Full { doing },
+            redb::Error::Corrupted(reason) => self.damaged_file(format!("{reason}, found while {doing}")),
+            other => failed(doing, other),
+        }
     }
 
     /// Checks the format, makes the tables, and numbers this run of the process.
@@ -101,6 +166,7 @@ impl Store {
             let run = meta.get("run")?.map_or(0, |v| number(v.value())).wrapping_add(1);
             meta.insert("format", &FORMAT.to_le_bytes()[..])?;
             meta.insert("run", &run.to_le_bytes()[..])?;
+            drop(meta);
             txn.open_table(ROWS)?;
             txn.open_table(SEGMENTS)?;
             txn.open_table(DIRECTORY)?;
@@ -166,14 +232,19 @@ impl Store {
         change: impl FnOnce(&WriteTransaction) -> std::result::Result<T, redb::Error>,
     ) -> Result<T> {
         let guard = self.db.read();
-        let db = guard.as_ref().ok_or_else(|| failed(doing, "the database is closed"))?;
-        let mut txn = db.begin_write().map_err(|e| failed(doing, e))?;
-        txn.set_durability(durability).map_err(|e| failed(doing, e))?;
-        // Without it a killed process would have the whole file read at the next start.
-        txn.set_quick_repair(true);
-        let out = change(&txn).map_err(|e| failed(doing, e))?;
-        txn.commit().map_err(|e| failed(doing, e))?;
-        Ok(out)
+        let db = guard
+            .as_ref()
+            .and_then(|handle| handle.0.as_ref())
+            .ok_or_else(|| failed(doing, "the database is closed"))?;
+        self.guard(doing, || {
+            let mut txn = db.begin_write().map_err(|e| self.broken(doing, e))?;
+            txn.set_durability(durability).map_err(|e| failed(doing, e))?;
+            // Without it a killed process would have the whole file read at the next start.
+            txn.set_quick_repair(true);
+            let out = change(&txn).map_err(|e| self.broken(doing, e))?;
+            txn.commit().map_err(|e| self.broken(doing, e))?;
+            Ok(out)
+        })
     }
 
     fn read<T>(
@@ -182,22 +253,43 @@ impl Store {
         look: impl FnOnce(&redb::ReadTransaction) -> std::result::Result<T, redb::Error>,
     ) -> Result<T> {
         let guard = self.db.read();
-        let db = guard.as_ref().ok_or_else(|| failed(doing, "the database is closed"))?;
-        let txn = db.begin_read().map_err(|e| failed(doing, e))?;
-        look(&txn).map_err(|e| failed(doing, e))
+        let db = guard
+            .as_ref()
+            .and_then(|handle| handle.0.as_ref())
+            .ok_or_else(|| failed(doing, "the database is closed"))?;
+        self.guard(doing, || {
+            let txn = db.begin_read().map_err(|e| self.broken(doing, e))?;
+            look(&txn).map_err(|e| self.broken(doing, e))
+        })
     }
 
-    /// Remembers the length of a window; rows that were keyed by longer ones are kept a little longer.
+    /// Remembers the length of a window, and how far rows reach that were keyed by windows of another length.
     pub(crate) fn set_window(&self, window_ms: i64) -> Result<()> {
-        let old = self.write("remembering the window", Durability::Immediate, |txn| {
+        let foreign = self.write("remembering the window", Durability::Immediate, |txn| {
             let mut meta = txn.open_table(META)?;
-            let old = meta.get("window_ms")?.and_then(|v| v.value().first_chunk().map(|b| i64::from_le_bytes(*b)));
-            if old != Some(window_ms) {
-                meta.insert("window_ms", &window_ms.to_le_bytes()[..])?;
+            let number = |bytes: &[u8]| bytes.first_chunk().map(|b| i64::from_le_bytes(*b));
+            let old = meta.get("window_ms")?.and_then(|v| number(v.value()));
+            let known = meta.get("foreign_rows")?.and_then(|v| {
+                let (until, length) = v.value().split_at_checked(8)?;
+                Some(ForeignRows { until: number(until)?, length_ms: number(length)? })
+            });
+            meta.insert("window_ms", &window_ms.to_le_bytes()[..])?;
+            drop(meta);
+            let Some(old) = old.filter(|old| *old != window_ms) else { return Ok(known) };
+            let last = txn.open_table(ROWS)?.last()?.map(|(key, _)| key.value().0);
+            let foreign = last.map(|last| {
+                let until = last.saturating_add(old);
+                known.filter(|rows| rows.until > last).map_or(ForeignRows { until, length_ms: old }, |rows| {
+                    ForeignRows { until: until.max(rows.until), length_ms: old.max(rows.length_ms) }
+                })
+            });
+            if let Some(rows) = foreign {
+                let bytes = [rows.until.to_le_bytes(), rows.length_ms.to_le_bytes()].concat();
+                txn.open_table(META)?.insert("foreign_rows", bytes.as_slice())?;
             }
-            Ok(old.unwrap_or(window_ms))
+            Ok(foreign)
         })?;
-        self.writer.lock().slack_ms = (old - window_ms).max(0);
+        self.writer.lock().foreign = foreign;
         Ok(())
     }
 

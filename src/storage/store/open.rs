@@ -1,16 +1,76 @@
 //! Why a file could not be opened, in words for a person.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database};
 
 use crate::storage::StorageError;
 use crate::storage::schema::FORMAT;
 
 use super::failed;
 
+/// What the person in front of a damaged file can do.
+pub(super) const WHAT_TO_DO: &str =
+    "move the file away to begin a new history, or choose another --storage.path; nothing was overwritten";
+
+/// Opens the ring's file; makes directory and file where they are missing.
+pub(super) fn open_or_make(dir: &Path, file: &Path, cache_bytes: usize) -> Result<Database, StorageError> {
+    std::fs::create_dir_all(dir).map_err(|source| unwritable(dir, source))?;
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes);
+    match std::fs::metadata(file) {
+        Ok(found) if found.len() == 0 => Err(no_ring(file, "it is empty")),
+        Ok(_) => builder.create(file).map_err(|error| open_error(dir, file, error)),
+        Err(_) => make(&builder, dir, file),
+    }
+}
+
+/// A new file gets its name when it is whole, so that a kill or a full disk leaves none that cannot be opened.
+fn make(builder: &Builder, dir: &Path, file: &Path) -> Result<Database, StorageError> {
+    let new = file.with_extension("new");
+    let handle = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&new);
+    let handle = handle.map_err(|source| unwritable(&new, source))?;
+    match handle.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(StorageError::Locked { path: dir.to_path_buf(), holder: holder_of(&new) });
+        }
+        Err(TryLockError::Error(source)) => return Err(unwritable(&new, source)),
+    }
+    if file.exists() {
+        // Another process has made it meanwhile.
+        return builder.create(file).map_err(|error| open_error(dir, file, error));
+    }
+    // What an earlier attempt left there.
+    handle.set_len(0).map_err(|source| unwritable(&new, source))?;
+    let backend = FileBackend::new(handle).map_err(|error| open_error(dir, &new, error))?;
+    let db = builder.create_with_backend(backend).map_err(|error| open_error(dir, &new, error))?;
+    let named = std::fs::rename(&new, file).and_then(|()| File::open(dir)).and_then(|dir| dir.sync_all());
+    named.map_err(|source| unwritable(file, source))?;
+    Ok(db)
+}
+
+/// Whether a write failed for want of space.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn unwritable(path: &Path, source: io::Error) -> StorageError {
+    if is_full(&source) {
+        return StorageError::Full { doing: "opening the ring" };
+    }
+    StorageError::Unwritable { path: path.to_path_buf(), source }
+}
+
+fn no_ring(file: &Path, reason: &str) -> StorageError {
+    StorageError::Damaged { what: file.display().to_string(), reason: format!("{reason}; {WHAT_TO_DO}") }
+}
+
 /// Puts redb's refusal to open into words.
-pub(super) fn open_error(dir: &Path, file: &Path, error: redb::DatabaseError) -> StorageError {
-    let unwritable = |source| StorageError::Unwritable { path: file.to_path_buf(), source };
+fn open_error(dir: &Path, file: &Path, error: redb::DatabaseError) -> StorageError {
     match error {
         redb::DatabaseError::DatabaseAlreadyOpen => {
             StorageError::Locked { path: dir.to_path_buf(), holder: holder_of(file) }
@@ -19,12 +79,10 @@ pub(super) fn open_error(dir: &Path, file: &Path, error: redb::DatabaseError) ->
             StorageError::NewerFormat { path: file.to_path_buf(), found: found.into(), supported: FORMAT }
         }
         redb::DatabaseError::Storage(redb::StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
-            StorageError::Damaged { what: file.display().to_string(), reason: "it is no ring file".to_owned() }
+            no_ring(file, "it is no ring file")
         }
-        redb::DatabaseError::Storage(redb::StorageError::Io(source)) => unwritable(source),
-        redb::DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => {
-            StorageError::Damaged { what: file.display().to_string(), reason }
-        }
+        redb::DatabaseError::Storage(redb::StorageError::Io(source)) => unwritable(file, source),
+        redb::DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => no_ring(file, &reason),
         other => failed("opening the ring", other),
     }
 }

@@ -119,20 +119,29 @@ impl Store {
     ) -> Result<T> {
         let doing = "reading a segment";
         let guard = self.db.read();
-        let db = guard.as_ref().ok_or_else(|| failed(doing, "the database is closed"))?;
-        let txn = db.begin_read().map_err(|e| failed(doing, e))?;
-        let table = txn.open_table(SEGMENTS).map_err(|e| failed(doing, e))?;
-        look(&mut SegmentReader { meta, table, last: None })
+        let db = guard
+            .as_ref()
+            .and_then(|handle| handle.0.as_ref())
+            .ok_or_else(|| failed(doing, "the database is closed"))?;
+        self.guard(doing, || {
+            let txn = db.begin_read().map_err(|e| self.broken(doing, e))?;
+            let table = txn.open_table(SEGMENTS).map_err(|e| self.broken(doing, e))?;
+            look(&mut SegmentReader { meta, table, last: None })
+        })
     }
 }
 
 fn retire(txn: &WriteTransaction, change: &Retire) -> std::result::Result<(), redb::Error> {
-    let mut segments = txn.open_table(SEGMENTS)?;
     let mut directory = txn.open_table(DIRECTORY)?;
     for id in &change.segments {
         directory.remove(*id)?;
+    }
+    drop(directory);
+    let mut segments = txn.open_table(SEGMENTS)?;
+    for id in &change.segments {
         segments.retain_in((*id, 0)..=(*id, u32::MAX), |_, _| false)?;
     }
+    drop(segments);
     let mut series = txn.open_table(SERIES)?;
     for epoch in &change.epochs {
         series.retain_in((*epoch, 0)..=(*epoch, u32::MAX), |_, _| false)?;
@@ -169,7 +178,10 @@ impl SegmentReader<'_> {
     fn piece(&mut self, number: u32) -> Result<Option<&[u8]>> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != number) {
             let id = self.meta.id;
-            let found = self.table.get((id, number)).map_err(|e| failed("reading a segment", e))?;
+            let found = self.table.get((id, number)).map_err(|e| match e {
+                redb::StorageError::Corrupted(reason) => damaged(id, &reason),
+                other => failed("reading a segment", other),
+            })?;
             let Some(value) = found else { return Ok(None) };
             let body = check_crc(value.value()).map_err(|e| damaged(id, e.0))?.to_vec();
             self.last = Some((number, body));

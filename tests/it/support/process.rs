@@ -86,8 +86,17 @@ impl Daemon {
         daemon
     }
 
-    /// Starts with this data directory.
+    /// Starts with this data directory and waits until it is ready.
     pub(crate) fn start_in<S: AsRef<OsStr>>(data: &Path, args: &[S]) -> Self {
+        let daemon = Self::launch(data, args);
+        wait_for("readiness", Duration::from_secs(30), || {
+            request("GET", &format!("{}/-/ready", daemon.url), &[], b"").ok().filter(|r| r.status == 200)
+        });
+        daemon
+    }
+
+    /// Starts with this data directory; it answers, but it need not be ready.
+    pub(crate) fn launch<S: AsRef<OsStr>>(data: &Path, args: &[S]) -> Self {
         let chosen = args.iter().any(|arg| arg.as_ref().to_string_lossy().starts_with("--web.listen-address"));
         let listen = (!chosen).then_some("--web.listen-address=127.0.0.1:0");
         let mut process = Spawned::start(Self::command().arg("--storage.path").arg(data).args(listen).args(args));
@@ -99,9 +108,6 @@ impl Daemon {
             let at = log.find("http://127.0.0.1:")?;
             let url: String = log[at..].chars().take_while(|c| !c.is_whitespace() && *c != '"').collect();
             Some(url.trim_end_matches('/').to_owned())
-        });
-        wait_for("readiness", Duration::from_secs(30), || {
-            request("GET", &format!("{url}/-/ready"), &[], b"").ok().filter(|r| r.status == 200)
         });
         Self { process, url, _dir: None }
     }

@@ -183,8 +183,9 @@ export class Chart {
   /** Round minutes on the time axis, as many as the width carries. */
   private minutes(): number[] {
     const span = this.span.width();
-    const fit = Math.max(2, Math.floor((this.host.clientWidth - 100) / 70));
-    const step = [15, 30, 60, 120, 300, 600].find((s) => span / s <= fit) ?? 600;
+    const room = Math.max(140, this.host.clientWidth - 130);
+    // With seconds the words are wider.
+    const step = [15, 30, 60, 120, 300, 600].find((s) => (room * s) / span >= (s % 60 ? 88 : 62)) ?? 600;
     const now = this.span.now();
     const at: number[] = [];
     for (let t = Math.ceil((now - span) / step) * step; t <= now; t += step) at.push(t);

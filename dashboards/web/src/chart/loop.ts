@@ -7,6 +7,10 @@ export interface Drawable {
 const CALM_MS = 1_000;
 const calm = window.matchMedia('(prefers-reduced-motion: reduce)');
 
+const KEPT = 120;
+/** What the newest drawing frames cost in script, in milliseconds. */
+export const drawMs: number[] = [];
+
 const visible = new Map<Element, Drawable>();
 const registered = new Map<Element, Drawable>();
 const dirty = new Set<Drawable>();
@@ -43,7 +47,13 @@ function frame(at: number): void {
   drawnAt = at;
   const due = [...dirty];
   dirty.clear();
+  const began = performance.now();
   for (const drawable of due) drawable.draw();
+  // uPlot draws in a microtask: it is done when a later one runs.
+  queueMicrotask(() => {
+    drawMs.push(performance.now() - began);
+    if (drawMs.length > KEPT) drawMs.shift();
+  });
 }
 
 /** The one animation loop of the page: it runs when data came, not at every frame. */

@@ -9,6 +9,8 @@ const STEP_S = 2;
 const HOLE_S = STEP_S * 1.75;
 /** Questions under way at once: the stream keeps one of the browser's six connections. */
 const PARALLEL = 4;
+const FOLLOW_S = 12;
+const FOLLOW_EVERY_MS = 4_000;
 /** A rate over less than this is too small while its range reaches before the counter's first sample. */
 const YOUNG_S = 10;
 
@@ -32,6 +34,7 @@ export async function backfill(engine: Engine, signal: AbortSignal): Promise<num
   const end = clock(engine);
   const watches = engine.watches.filter((w) => w.history > 0);
   await fillAll(engine, watches, { start: end - WINDOW_S, end }, signal);
+  engine.hasHistory = true;
   return end;
 }
 
@@ -40,6 +43,17 @@ export async function mend(engine: Engine, seam: number, signal: AbortSignal): P
   const start = seam - STEP_S;
   const watches = engine.watches.filter((w) => w.history > 0 && w.livePoints > 0 && w.data.hasHole(start, HOLE_S));
   await fillAll(engine, watches, { start, end: clock(engine) - STEP_S }, signal);
+}
+
+/** Asks the ring for what the live samples do not reach far enough back to tell, until they do. */
+export async function follow(engine: Engine, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const watches = engine.watches.filter((w) => engine.leftToRing(w));
+    if (!watches.length || signal.aborted) return;
+    const end = clock(engine);
+    await fillAll(engine, watches, { start: end - FOLLOW_S, end }, signal);
+    await new Promise((next) => window.setTimeout(next, FOLLOW_EVERY_MS));
+  }
 }
 
 const clock = (engine: Engine): number => Math.floor((Date.now() + engine.skew) / 1000 / STEP_S) * STEP_S;
@@ -107,5 +121,6 @@ function fill(watch: Watch, answers: Points[], { start, end }: Window): void {
   }
   if (!rows.length) return;
   watch.data.backfill(rows);
+  watch.lastSeen = performance.now();
   watch.version.value += 1;
 }

@@ -14,6 +14,9 @@ export interface Question {
   legend: string;
 }
 
+/** A longer range than this is left to the ring until the live samples cover it. */
+const LONG_MS = 15_000;
+
 /** Something that is asked again whenever a metric that it reads has moved. */
 export class Watch {
   readonly data = new Columns();
@@ -23,6 +26,8 @@ export class Watch {
   lastSeen = 0;
   livePoints = 0;
   readonly metrics: Set<string>;
+  /** The longest range that its questions reach back, in milliseconds. */
+  readonly reachMs: number;
 
   constructor(
     readonly id: string,
@@ -30,7 +35,9 @@ export class Watch {
     /** How many of its questions, from the first, are asked for the past too. */
     readonly history: number,
   ) {
-    this.metrics = new Set(questions.flatMap((q) => selectors(q.expr)).map((s) => s.metric));
+    const read = questions.flatMap((q) => selectors(q.expr));
+    this.metrics = new Set(read.map((s) => s.metric));
+    this.reachMs = Math.max(0, ...read.map((s) => s.rangeMs));
   }
 
   /** The newest values of one of its questions. */
@@ -85,6 +92,10 @@ export class Engine {
   /** The newest timestamp of any tick, in milliseconds: the right edge of all charts. */
   now = 0;
   ticks = 0;
+  /** Whether the ring answers. */
+  hasHistory = false;
+  /** Since when the store has been collecting samples without a break, by the browser's monotonic clock. */
+  private since = performance.now();
   /** The timestamp of the oldest row of any panel, in seconds. */
   oldest = Infinity;
   /** What narrows a query of the ring to this machine's own series. */
@@ -134,13 +145,25 @@ export class Engine {
     return [...uses].map(([metric, seen]) => (seen.size === 1 ? ([...seen][0] as string) : printSelector({ kind: 'selector', metric, matchers: [], rangeMs: 0 }, this.own)));
   }
 
+  /** Forgets the raw samples: another source begins. */
+  restart(): void {
+    this.store.clear();
+    this.since = performance.now();
+  }
+
+  /** Whether a panel's range reaches further back than the live samples, so that the ring answers better. */
+  leftToRing(watch: Watch): boolean {
+    const short = watch.reachMs <= LONG_MS || performance.now() - this.since > watch.reachMs;
+    return this.hasHistory && watch.history > 0 && !short;
+  }
+
   /** Samples at `now` (ms) have been pushed into the store for these metrics. */
   tick(now: number, touched: Set<string>): void {
     this.now = Math.max(this.now, now);
     this.skew = now - Date.now();
     this.ticks += 1;
     const due = new Set([...touched].flatMap((metric) => this.byMetric.get(metric) ?? []));
-    for (const watch of due) this.refresh(watch, now);
+    for (const watch of due) if (!this.leftToRing(watch)) this.refresh(watch, now);
     this.changed();
   }
 

@@ -35,7 +35,9 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
   const sent = token;
   const headers = new Headers(init.headers);
   if (sent) headers.set('authorization', `Bearer ${sent}`);
-  const response = await fetch(path, { ...init, headers });
+  const response = await fetch(path, { ...init, headers }).catch((error: Error) => {
+    throw error.name === 'TypeError' ? new Error('the daemon does not answer') : error;
+  });
   if (response.ok) return response;
   // An answer to an older token says nothing about this one.
   if (response.status === 401 && sent === token) access.value = sent ? 'refused' : 'asked';

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import { backfill, mend } from '../data/backfill';
+import { backfill, follow, mend } from '../data/backfill';
 import type { Engine } from '../data/engine';
 import { access } from './access';
 import type { Feed } from './feed';
@@ -96,7 +96,7 @@ export class SourceControl {
   private use(name: SourceName, reason: string): void {
     if (this.feed && this.name.value === name) return;
     this.feed?.stop();
-    this.engine.store.clear();
+    this.engine.restart();
     this.name.value = name;
     this.reason.value = reason;
     this.feed =
@@ -144,7 +144,9 @@ export class SourceControl {
       const end = await backfill(this.engine, stopped);
       await new Promise((next) => window.setTimeout(next, MEND_AFTER_MS));
       if (!stopped.aborted) await mend(this.engine, end, stopped);
+      await follow(this.engine, stopped);
     } catch {
+      this.engine.hasHistory = stopped.aborted && this.engine.hasHistory;
       /* no history: the charts grow by themselves */
     }
   }

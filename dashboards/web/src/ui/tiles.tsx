@@ -1,5 +1,5 @@
 import { useEffect, useRef } from 'preact/hooks';
-import { alertState } from '../alerts';
+import { alertState, WAITING } from '../alerts';
 import { loop } from '../chart/loop';
 import { Spark } from '../chart/spark';
 import { tiles, type TileDef } from '../data/panels';
@@ -68,7 +68,7 @@ function TileSpark({ def }: { def: TileDef }) {
 
 function AlertTile() {
   const { alerts, rules, unavailable } = alertState.value;
-  const why = source.forced ? 'needs the API' : 'waiting';
+  const why = source.forced ? 'needs the API' : unavailable === WAITING ? 'waiting' : 'no answer';
   const firing = alerts.filter((a) => a.state === 'firing');
   const pending = alerts.length - firing.length;
   const worst = firing[0]?.severity ?? 'ok';
