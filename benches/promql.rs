@@ -122,7 +122,7 @@ fn fill() -> (Ring, Timestamp) {
 fn series_under(ring: &Ring, query: &str, end: Timestamp) -> usize {
     let names = ["requests_total", "latency_seconds_bucket", "memory_used_bytes", "memory_total_bytes"];
     let found = names.iter().filter(|name| query.contains(**name)).map(|name| {
-        let mut matchers = vec![Matcher::equal("__name__", *name)];
+        let mut matchers = vec![Matcher::equal("__name__", name)];
         if query.contains("job=\"job-3\"") {
             matchers.push(Matcher::equal("job", "job-3"));
         }

@@ -102,11 +102,14 @@ fn serve(page: String) -> String {
     address
 }
 
+/// Labels, and times with values.
+type Points = (BTreeMap<String, String>, Vec<(f64, f64)>);
+
 /// What a server says: `errorType`, or the kind of result and its points by series.
 #[derive(Debug)]
 enum Said {
     Error(String),
-    Result { kind: String, series: Vec<(BTreeMap<String, String>, Vec<(f64, f64)>)> },
+    Result { kind: String, series: Vec<Points> },
 }
 
 fn number(text: &Value) -> f64 {
@@ -210,7 +213,7 @@ fn prometheus_and_watchfire_answer_alike() {
         wait_for("all samples", Duration::from_secs(60), || {
             let answer = request("GET", &format!("{server}/api/v1/{everything}"), &[], b"").ok()?;
             let json: Value = serde_json::from_slice(&answer.body).ok()?;
-            (json["data"]["result"][0]["value"][1] == SAMPLES.to_string()).then_some(())
+            (number(&json["data"]["result"][0]["value"][1]) == SAMPLES as f64).then_some(())
         });
     }
 

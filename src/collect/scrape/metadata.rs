@@ -59,8 +59,8 @@ impl MetadataStore {
 
     /// All metadata by the name that a query uses, sorted.
     pub(super) fn list(&self) -> Vec<(String, MetricMetadata)> {
-        let named = |(name, meta): (&Box<str>, &MetricMetadata)| (self.queried_name(name, meta.kind), meta.clone());
-        let mut list: Vec<_> = self.families.iter().map(named).collect();
+        let mut list: Vec<_> =
+            self.families.iter().map(|(name, meta)| (self.queried_name(name, meta.kind), meta.clone())).collect();
         list.sort_by(|a, b| a.0.cmp(&b.0));
         list
     }
