@@ -190,7 +190,9 @@ impl Scrape {
         self.batch.ts = slot;
         self.batch.floats.clear();
         self.cache.begin();
+        let format = Format::of_content_type(response.content_type());
         let mut metadata = self.status.metadata.lock();
+        metadata.begin(format);
         let mut sink = PageSink {
             target: &self.target,
             cache: &mut self.cache,
@@ -203,7 +205,7 @@ impl Scrape {
             duplicates: 0,
             refused: 0,
         };
-        let result = parse(text, Format::of_content_type(response.content_type()), &mut sink);
+        let result = parse(text, format, &mut sink);
         let problem = match result {
             Err(error) => Some(error.to_string()),
             Ok(_) if sink.over_limit() => {

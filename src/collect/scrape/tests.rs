@@ -195,6 +195,26 @@ async fn times_of_a_failed_page_are_given_again() {
 }
 
 #[tokio::test]
+async fn metadata_has_the_names_that_queries_use() {
+    for (kind, page, expected) in [
+        ("text/plain", "# TYPE a counter\n# TYPE b_total counter\n# TYPE c gauge\n", "a b_total c"),
+        (
+            "application/openmetrics-text; version=1.0.0",
+            "# TYPE a counter\n# TYPE i info\n# TYPE c gauge\n# EOF\n",
+            "a_total c i_info",
+        ),
+    ] {
+        let (address, pages) = serve().await;
+        set(&pages, "/metrics", 200, kind, page);
+        let recorder = Arc::new(Recorder::default());
+        let mut scrape = scrape(&recorder, &job(&address.to_string()));
+        scrape.scrape(1_000).await;
+        let names: Vec<String> = scrape.status().metadata.lock().list().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.join(" "), expected);
+    }
+}
+
+#[tokio::test]
 async fn gone_series_leave_the_cache() {
     let (address, pages) = serve().await;
     let recorder = Arc::new(Recorder::default());

@@ -27,17 +27,14 @@ pub(super) fn own(edge: &Edge) -> BTreeMap<String, MetricMetadata> {
 
 /// What each target says, by the name that a query uses.
 pub(super) fn scraped(edge: &Edge) -> impl Iterator<Item = (Labels, BTreeMap<String, MetricMetadata>)> {
-    edge.targets.metadata().into_iter().map(|target| {
-        let facts = target.metrics.into_iter().map(|(name, fact)| (queried_name(&name, fact.kind), fact)).collect();
-        (target.labels, facts)
-    })
+    edge.targets.metadata().into_iter().map(|target| (target.labels, target.metrics.into_iter().collect()))
 }
 
 fn fact(family: &Family) -> MetricMetadata {
     MetricMetadata { kind: family.kind, help: family.help.to_string(), unit: family.unit.to_string() }
 }
 
-/// Counters and infos are queried with the suffix that their family's name may lack.
+/// Our counters and infos are queried with the suffix that their family's name may lack.
 fn queried_name(name: &str, kind: MetricKind) -> String {
     match kind {
         MetricKind::Counter if !name.ends_with("_total") => format!("{name}_total"),

@@ -249,7 +249,7 @@ impl Targets for Watched {
     fn metadata(&self) -> Vec<TargetMetadata> {
         let fact = MetricMetadata { kind: MetricKind::Counter, help: "Requests.".to_owned(), unit: String::new() };
         let labels = Labels::from_pairs(&[("job", "app")]);
-        vec![TargetMetadata { labels, metrics: vec![("app_requests".to_owned(), fact)] }]
+        vec![TargetMetadata { labels, metrics: vec![("app_requests_total".to_owned(), fact)] }]
     }
 }
 
