@@ -25,4 +25,4 @@ bench:
 
 # Write the goldens anew, then read the diff
 goldens:
-    WATCHFIRE_BLESS=1 cargo test
+    WATCHFIRE_GOLDENS=write cargo test --lib

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vite';
+import { runbookPage } from './runbook.js';
 
 /** The notices of what the bundle contains travel with it. */
 const BUNDLED = ['preact', '@preact/signals', '@preact/signals-core', 'uplot'];
@@ -19,10 +20,21 @@ function notices() {
   };
 }
 
+/** What to do about each shipped alert, as a page beside the page. */
+function runbook() {
+  return {
+    name: 'runbook',
+    generateBundle() {
+      const text = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
+      this.emitFile({ type: 'asset', fileName: 'runbook.html', source: runbookPage(text) });
+    },
+  };
+}
+
 export default defineConfig({
   // Relative addresses: the page also lives under --web.route-prefix.
   base: './',
-  plugins: [notices()],
+  plugins: [notices(), runbook()],
   build: {
     target: 'es2022',
     // data: addresses would need a wider content security policy.
@@ -34,7 +46,7 @@ export default defineConfig({
   server: {
     fs: { allow: ['..'] },
     proxy: Object.fromEntries(
-      ['/metrics', '/api', '/-'].map((path) => [path, 'http://127.0.0.1:9480']),
+      ['/metrics', '/api', '/-', '/runbook.html'].map((path) => [path, 'http://127.0.0.1:9480']),
     ),
   },
 });

@@ -293,7 +293,7 @@ impl Ground {
         views: &Views,
         events: &Arc<Events>,
     ) -> Result<(SchedulerHandle, Option<WorkersHandle>), StartError> {
-        let interval = settings.config.global.scrape_interval;
+        let interval = settings.config.collectors.interval;
         let (mut jobs, processes) = match settings.demo {
             Some(seed) => {
                 let demo = demo(seed, self.clock.now(), interval);
@@ -321,7 +321,7 @@ impl Ground {
 /// The collectors of a real machine, and the processes that one of them sees.
 fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
     let section = &settings.config.collectors;
-    let interval = settings.config.global.scrape_interval;
+    let interval = settings.config.collectors.interval;
     let own_interval = |name: &str| section.intervals.get(name).copied().unwrap_or(interval);
     let usage = Arc::<Usage>::default();
     let mut system = SystemConfig {

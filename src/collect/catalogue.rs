@@ -1,11 +1,11 @@
-//! Every family that watchfire's machine collectors publish, declared once; `tests/goldens/catalogue.txt` lists them.
+//! Every family that watchfire's own collectors publish, declared once; `tests/goldens/catalogue.txt` lists them.
 //!
 //! The declarations stand beside the code that fills them; this file gathers them. Fields of `/proc/meminfo` that are
 //! younger than this list are published as `node_memory_*` all the same.
 
 use crate::model::{FamilyDesc, MetricKind};
 
-use super::{gpu, scheduler, system, worker};
+use super::{gpu, llm, scheduler, system, worker};
 
 /// All declared families, in the order of their collectors.
 pub fn all() -> impl Iterator<Item = &'static FamilyDesc> {
@@ -17,7 +17,8 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
     all().find(|desc| desc.name == name)
 }
 
-static GROUPS: &[&[&[FamilyDesc]]] = &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES];
+static GROUPS: &[&[&[FamilyDesc]]] =
+    &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES, &[llm::FAMILIES]];
 
 const fn desc(
     kind: MetricKind,
@@ -50,17 +51,6 @@ pub(crate) const fn gauge(
     max_series: u32,
 ) -> FamilyDesc {
     desc(MetricKind::Gauge, name, unit, help, labels, max_series)
-}
-
-/// A histogram with classic buckets; `name` has no suffix.
-pub(crate) const fn histogram(
-    name: &'static str,
-    unit: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-    max_series: u32,
-) -> FamilyDesc {
-    desc(MetricKind::Histogram, name, unit, help, labels, max_series)
 }
 
 /// Facts as labels; `name` ends in `_info`.

@@ -33,6 +33,8 @@ pub struct CollectorsSection {
     pub enabled: Vec<CollectorFamily>,
     /// System collectors that do not run though their family does.
     pub disabled: Vec<String>,
+    /// Interval of collectors and model targets that state none; a second, whatever `global.scrape_interval` says.
+    pub interval: Duration,
     /// Intervals of single collectors.
     pub intervals: BTreeMap<String, Duration>,
 }
@@ -42,6 +44,7 @@ impl Default for CollectorsSection {
         Self {
             enabled: FAMILIES.iter().map(|(_, family)| *family).collect(),
             disabled: Vec::new(),
+            interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
         }
     }
@@ -67,6 +70,9 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
         Some(node.list_of(errors, |item, errors| known(item.string(errors)?, item, errors, names)))
     }) {
         section.disabled = disabled;
+    }
+    if let Some(interval) = map.optional("interval", errors, Node::positive_duration) {
+        section.interval = interval;
     }
     map.optional("intervals", errors, |node, errors| {
         for (name, value) in node.mapping(errors).pairs() {

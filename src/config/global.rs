@@ -8,7 +8,7 @@ use crate::yaml::{Mapping, Node, YamlErrors};
 /// Defaults of scrapes and rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Global {
-    /// Interval of collectors and of scrape jobs that state none.
+    /// Interval of scrape jobs that state none.
     pub scrape_interval: Duration,
     /// Timeout of scrape jobs that state none; at most their interval.
     pub scrape_timeout: Duration,

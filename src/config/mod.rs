@@ -87,6 +87,9 @@ impl Config {
         let mut map = doc.root().mapping(&mut errors);
         let names = crate::collect::collector_names();
         let global = map.optional("global", &mut errors, global::global).unwrap_or_default();
+        let collectors = map
+            .optional("collectors", &mut errors, |node, errors| collectors::collectors(node, errors, &names))
+            .unwrap_or_default();
         let mut warnings: Vec<String> = doc.warnings().iter().map(ToString::to_string).collect();
         for (key, why) in NOT_YET {
             if map.get(key).is_some_and(|node| !node.is_null()) {
@@ -108,16 +111,14 @@ impl Config {
                 ..RulesConfig::default()
             },
             storage: map.optional("storage", &mut errors, storage::storage).unwrap_or_default(),
-            collectors: map
-                .optional("collectors", &mut errors, |node, errors| collectors::collectors(node, errors, &names))
-                .unwrap_or_default(),
             workers: map.optional("workers", &mut errors, workers::workers).unwrap_or_default(),
             models: map
-                .optional("models", &mut errors, |node, errors| models::models(node, errors, &global))
+                .optional("models", &mut errors, |node, errors| models::models(node, errors, collectors.interval))
                 .unwrap_or_default(),
             scrape: map
                 .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global))
                 .unwrap_or_default(),
+            collectors,
             global,
             warnings,
         };

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::collect::llm::{ModelTarget, Runtime};
 use crate::yaml::{Node, YamlErrors};
 
-use super::global::Global;
 use super::scrape::token_file;
 
 const RUNTIMES: [(&str, Runtime); 3] =
@@ -14,12 +13,12 @@ const RUNTIMES: [(&str, Runtime); 3] =
 /// Model servers answer slowly while they work; what takes longer is tried again at the next slot.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn models(node: &Node<'_>, errors: &mut YamlErrors, global: &Global) -> Option<Vec<ModelTarget>> {
+pub(super) fn models(node: &Node<'_>, errors: &mut YamlErrors, usual: Duration) -> Option<Vec<ModelTarget>> {
     let mut map = node.mapping(errors);
     let mut targets = Vec::new();
     for item in map.get("targets").map(|list| list.list(errors)).unwrap_or_default() {
         let before = errors.len();
-        let Some(target) = target(&item, errors, global) else { continue };
+        let Some(target) = target(&item, errors, usual) else { continue };
         targets.push(target);
         // What is missing or mistyped has been said; the rest the room knows.
         let name = targets.last().map(|target| target.name.clone()).unwrap_or_default();
@@ -33,11 +32,11 @@ pub(super) fn models(node: &Node<'_>, errors: &mut YamlErrors, global: &Global) 
     Some(targets)
 }
 
-fn target(node: &Node<'_>, errors: &mut YamlErrors, global: &Global) -> Option<ModelTarget> {
+fn target(node: &Node<'_>, errors: &mut YamlErrors, usual: Duration) -> Option<ModelTarget> {
     let mut map = node.mapping(errors);
     let name = map.required("name", errors, Node::nonempty_string);
     let url = map.required("url", errors, Node::nonempty_string);
-    let interval = map.optional("interval", errors, Node::positive_duration).unwrap_or(global.scrape_interval);
+    let interval = map.optional("interval", errors, Node::positive_duration).unwrap_or(usual);
     let target = ModelTarget {
         runtime: map.optional("runtime", errors, |node, errors| node.word(&RUNTIMES, errors)).unwrap_or_default(),
         interval,

@@ -60,6 +60,7 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global) -> Option<Scra
             .and_then(|bytes| usize::try_from(bytes).ok())
             .filter(|bytes| *bytes > 0)
             .map_or(defaults.body_size_limit, |bytes| bytes.min(defaults.body_size_limit)),
+        follow_redirects: map.optional("follow_redirects", errors, Node::boolean).unwrap_or(defaults.follow_redirects),
         bearer_token: bearer_token(&mut map, errors),
     };
     for key in NOT_YET {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::assets::{ASSETS, Asset};
@@ -40,6 +40,14 @@ pub(super) async fn not_found(State(edge): State<Arc<Edge>>, uri: Uri) -> Respon
         return ApiError::new(ErrorKind::NotFound, format!("there is no {}", uri.path())).into_response();
     }
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}
+
+/// The answer to a method that the path does not have; the router adds the `Allow` header.
+pub(super) async fn wrong_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n").into_response()
 }
 
 fn serve(path: &str, headers: &HeaderMap) -> Response {

@@ -58,21 +58,30 @@ impl Params {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// A time in unix seconds or RFC 3339.
+    /// A time in unix seconds or RFC 3339. Where a time may be missing, Prometheus' error names it twice.
     pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let reason = || ApiError::parameter(name, format!("cannot parse {text:?} to a valid timestamp"));
+        let reason = || {
+            let again = format!("Invalid time value for '{name}': cannot parse {text:?} to a valid timestamp");
+            ApiError::parameter(name, again)
+        };
         parse_time(text).map(Some).ok_or_else(reason)
     }
 
     pub(super) fn required_time(&self, name: &str) -> Result<Timestamp, ApiError> {
-        self.time(name)?.ok_or_else(|| ApiError::parameter(name, "cannot parse \"\" to a valid timestamp"))
+        let text = self.get(name).unwrap_or("");
+        let reason = || ApiError::parameter(name, format!("cannot parse {text:?} to a valid timestamp"));
+        parse_time(text).ok_or_else(reason)
     }
 
     /// A duration in seconds or as `5m`.
     pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let reason = || ApiError::parameter(name, format!("cannot parse {text:?} to a valid duration"));
+        let reason = || {
+            let too_long = text.parse::<f64>().is_ok_and(|seconds| seconds > 0.0);
+            let more = if too_long { ". It overflows int64" } else { "" };
+            ApiError::parameter(name, format!("cannot parse {text:?} to a valid duration{more}"))
+        };
         parse_length(text).map(Some).ok_or_else(reason)
     }
 
@@ -84,8 +93,11 @@ impl Params {
     pub(super) fn count(&self, name: &str) -> Result<Option<usize>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let reason = || ApiError::parameter(name, format!("{name} must be a number, not {text:?}"));
-        let count: usize = text.parse().map_err(|_| reason())?;
-        Ok((count > 0).then_some(count))
+        let count: i64 = text.parse().map_err(|_| reason())?;
+        match usize::try_from(count) {
+            Ok(count) => Ok((count > 0).then_some(count)),
+            Err(_) => Err(ApiError::parameter(name, format!("{name} must be non-negative"))),
+        }
     }
 
     /// A flag as Go's `strconv.ParseBool` reads it; absent is false.
@@ -105,10 +117,27 @@ fn parse_time(text: &str) -> Option<Timestamp> {
         }
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        let ms = (seconds * 1000.0).round();
+        // Seconds and their fraction apart: together they would round 0.0005 s of a late year up.
+        let ms = seconds.trunc() * 1000.0 + (seconds.fract() * 1000.0).round();
         return (ms.abs() <= MAX_TIME.1 as f64).then_some(ms as i64);
     }
-    text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond())
+    is_rfc3339(text).then(|| text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond()))?
+}
+
+/// Whether a time has the shape `2015-07-01T20:10:51`, an optional fraction, and `Z` or `+02:00`: the parser takes more.
+fn is_rfc3339(text: &str) -> bool {
+    let shape = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text.bytes().zip(shape.bytes()).all(|(byte, like)| match like {
+                b'0' => byte.is_ascii_digit(),
+                b'+' => matches!(byte, b'+' | b'-'),
+                like => byte == like,
+            })
+    };
+    let Some((start, rest)) = text.split_at_checked(19) else { return false };
+    let zone =
+        rest.strip_prefix('.').map_or(rest, |fraction| fraction.trim_start_matches(|c: char| c.is_ascii_digit()));
+    shape(start, "0000-00-00T00:00:00") && (zone == "Z" || shape(zone, "+00:00"))
 }
 
 /// Negative and unrepresentable durations are refused here; zero is the caller's business.
@@ -173,12 +202,21 @@ mod tests {
     fn reads_times_and_durations() {
         for (text, expected) in [
             ("1435781451.781", Some(1_435_781_451_781)),
+            ("1435781451.0005", Some(1_435_781_451_000)),
+            ("-1.5", Some(-1_500)),
             ("2015-07-01T20:10:51.781Z", Some(1_435_781_451_781)),
             ("2015-07-01T22:10:51+02:00", Some(1_435_781_451_000)),
             ("-1", Some(-1000)),
             ("NaN", None),
             ("1e300", None),
             ("yesterday", None),
+            ("2015-07-01", None),
+            ("2015-07-01 20:10:51Z", None),
+            ("2015-07-01T20:10:51", None),
+            ("2015-07-01T20:10Z", None),
+            ("2015-07-01T20:10:51Z[UTC]", None),
+            ("2015-07-01T20:10:51+0200", None),
+            ("2015-07-01T20:10:5é", None),
         ] {
             assert_eq!(parse_time(text), expected, "{text}");
         }

@@ -154,5 +154,5 @@ pub(super) fn router(prefix: &str) -> Router<Arc<Edge>> {
             router = router.route(&full_path(prefix, path), route.handler.clone());
         }
     }
-    router.fallback(page::not_found)
+    router.method_not_allowed_fallback(page::wrong_method).fallback(page::not_found)
 }

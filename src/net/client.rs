@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
@@ -18,8 +19,8 @@ use super::url::without_userinfo;
 use super::{HttpError, parse_url};
 use crate::limits::MAX_SCRAPE_BYTES;
 
-/// Redirects on the same host that one request follows.
-const MAX_REDIRECTS: usize = 3;
+/// Redirects that one request follows, as Go's client.
+const MAX_REDIRECTS: usize = 10;
 
 /// How the client connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,20 @@ pub struct HttpRequest {
     pub timeout: Duration,
     /// Bytes of the answer, after decompression.
     pub max_body: usize,
+    /// Whose redirects are followed.
+    pub redirects: Redirects,
+}
+
+/// Whose redirects a request follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Redirects {
+    /// None: the redirect itself is the answer.
+    Never,
+    /// Those that stay on the host and port.
+    #[default]
+    SameHost,
+    /// All; credentials stay behind when the host or port changes.
+    Anywhere,
 }
 
 impl HttpRequest {
@@ -72,6 +87,7 @@ impl HttpRequest {
             body: Bytes::new(),
             timeout: Duration::from_secs(10),
             max_body: MAX_SCRAPE_BYTES,
+            redirects: Redirects::SameHost,
         }
     }
 
@@ -144,10 +160,15 @@ impl HttpClient {
         let mut uri = parse_url(&request.url)?;
         for _ in 0..=MAX_REDIRECTS {
             let response = self.exchange(&request, uri.clone()).await?;
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+            if !moved || request.redirects == Redirects::Never {
                 return read(response, &request).await;
             }
-            uri = redirect(&response, &uri, &request.url)?;
+            let (next, same_host) = redirect(&response, &uri, &request)?;
+            uri = next;
+            if !same_host {
+                request.headers.retain(|(name, _)| *name != AUTHORIZATION);
+            }
             if response.status() == StatusCode::SEE_OTHER {
                 request.method = Method::GET;
                 request.body = Bytes::new();
@@ -218,24 +239,33 @@ async fn read(response: Response<Incoming>, request: &HttpRequest) -> Result<Htt
     Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
 }
 
-/// The target of a redirect if it stays on the host.
-fn redirect(response: &Response<Incoming>, from: &Uri, url: &str) -> Result<Uri, HttpError> {
+/// Where a redirect leads, and whether that is the same host and port.
+fn redirect(response: &Response<Incoming>, from: &Uri, request: &HttpRequest) -> Result<(Uri, bool), HttpError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("");
     let refuse = || HttpError::Redirect {
-        url: without_userinfo(url),
+        url: without_userinfo(&request.url),
         location: without_userinfo(location),
         limit: MAX_REDIRECTS,
     };
-    let absolute = if location.starts_with('/') && !location.starts_with("//") {
-        let authority = from.authority().map_or("", |authority| authority.as_str());
-        format!("http://{authority}{location}")
-    } else {
-        location.to_owned()
-    };
-    let uri = parse_url(&absolute).map_err(|_| refuse())?;
+    let uri = parse_url(&absolute(location, from)).map_err(|_| refuse())?;
     let port = |uri: &Uri| uri.port_u16().unwrap_or(80);
-    let same = uri.host() == from.host() && port(&uri) == port(from);
-    if same { Ok(uri) } else { Err(refuse()) }
+    let same_host = uri.host() == from.host() && port(&uri) == port(from);
+    if same_host || request.redirects == Redirects::Anywhere { Ok((uri, same_host)) } else { Err(refuse()) }
+}
+
+/// A location against the address that it came from.
+fn absolute(location: &str, from: &Uri) -> String {
+    let authority = from.authority().map_or("", |authority| authority.as_str());
+    if location.starts_with("//") {
+        format!("http:{location}")
+    } else if location.starts_with('/') {
+        format!("http://{authority}{location}")
+    } else if location.contains("://") || location.is_empty() {
+        location.to_owned()
+    } else {
+        let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("http://{authority}{folder}/{location}")
+    }
 }
 
 /// The innermost message: the outer ones only say "client error".

@@ -27,7 +27,7 @@ pub enum HttpError {
         after: Duration,
     },
     /// The answer is larger than allowed.
-    #[error("the answer of {url} is larger than {limit} bytes: raise body_size_limit, or scrape less")]
+    #[error("body size limit exceeded: the answer of {url} is larger than {limit} bytes")]
     BodyTooLarge {
         /// Where from.
         url: String,
@@ -35,7 +35,7 @@ pub enum HttpError {
         limit: usize,
     },
     /// The server sends us elsewhere.
-    #[error("{url} redirects to {location}: only redirects on the same host are followed, at most {limit}")]
+    #[error("{url} redirects to {location}, which is not followed: too often (more than {limit} times) or elsewhere")]
     Redirect {
         /// Where from.
         url: String,

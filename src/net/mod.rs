@@ -7,7 +7,7 @@ mod error;
 mod gunzip;
 mod url;
 
-pub use client::{ClientConfig, HttpClient, HttpRequest, HttpResponse};
+pub use client::{ClientConfig, HttpClient, HttpRequest, HttpResponse, Redirects};
 pub use error::HttpError;
 pub use gunzip::{GunzipError, gunzip};
 pub use url::{UrlError, parse_url, without_userinfo};

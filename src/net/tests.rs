@@ -9,7 +9,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use super::{HttpClient, HttpError, HttpRequest, parse_url, without_userinfo};
+use super::{HttpClient, HttpError, HttpRequest, Redirects, parse_url, without_userinfo};
 
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -43,6 +43,15 @@ async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Full
         "/brotli" => (response.header("content-encoding", "br"), Vec::new()),
         "/broken" => (response.header("content-encoding", "gzip"), b"no gzip".to_vec()),
         "/same" => (response.status(302).header("location", "/plain"), Vec::new()),
+        "/folder/next" => (response.status(307).header("location", "plain"), Vec::new()),
+        "/folder/plain" => (response, b"a 1\n".to_vec()),
+        "/whoami" => {
+            let known = request.headers().contains_key("authorization");
+            (response, if known { b"known".to_vec() } else { b"nobody".to_vec() })
+        }
+        path if path.starts_with("/to/") => {
+            (response.status(302).header("location", format!("http://{}/whoami", &path[4..])), Vec::new())
+        }
         "/loop" => (response.status(302).header("location", "/loop"), Vec::new()),
         "/away" => (response.status(302).header("location", "http://example.com/"), Vec::new()),
         "/hang" => std::future::pending().await,
@@ -60,12 +69,13 @@ async fn answers_and_failures() {
         ("/gzip", "200 a 1\n"),
         ("/same", "200 a 1\n"),
         ("/nothing", "404 not here"),
-        ("/large", "ERROR the answer of URL is larger than 1000 bytes"),
-        ("/bomb", "ERROR the answer of URL is larger than 1000 bytes"),
+        ("/large", "ERROR body size limit exceeded: the answer of URL is larger than 1000 bytes"),
+        ("/bomb", "ERROR body size limit exceeded: the answer of URL is larger than 1000 bytes"),
         ("/brotli", "ERROR the answer of URL cannot be decompressed: expected gzip or none, found \"br\""),
         ("/broken", "ERROR the answer of URL cannot be decompressed"),
         ("/loop", "ERROR URL redirects to"),
-        ("/away", "ERROR URL redirects to http://example.com/: only redirects on the same host"),
+        ("/folder/next", "200 a 1\n"),
+        ("/away", "ERROR URL redirects to http://example.com/, which is not followed"),
         ("/hang", "ERROR no complete answer from URL within 300ms"),
     ];
     for (path, expected) in cases {
@@ -77,6 +87,27 @@ async fn answers_and_failures() {
             Err(error) => format!("ERROR {error}").replace(&url, "URL"),
         };
         assert!(found.starts_with(expected), "{path}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_elsewhere_leave_credentials_behind() {
+    let (here, there) = (server().await, server().await);
+    let secret = (hyper::header::AUTHORIZATION, hyper::header::HeaderValue::from_static("Bearer secret"));
+    let cases = [
+        (Redirects::Anywhere, here, "200 known"),
+        (Redirects::Anywhere, there, "200 nobody"),
+        (Redirects::SameHost, here, "200 known"),
+        (Redirects::SameHost, there, "redirect"),
+        (Redirects::Never, here, "302 "),
+    ];
+    for (redirects, to, expected) in cases {
+        let request = HttpRequest::get(format!("http://{here}/to/{to}")).header(secret.0.clone(), secret.1.clone());
+        let found = match HttpClient::default().send(HttpRequest { redirects, ..request }).await {
+            Ok(response) => format!("{} {}", response.status.as_u16(), String::from_utf8_lossy(&response.body)),
+            Err(error) => error.reason().to_owned(),
+        };
+        assert_eq!(found, expected, "{redirects:?}");
     }
 }
 

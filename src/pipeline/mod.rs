@@ -1,6 +1,6 @@
 //! Batch → registry, storage and live: the one place of backpressure.
 //!
-//! [`Pipeline::push`] never waits for the disk: the registry takes the values at once, storage gets them through a bounded queue of one writer
+//! [`Output::push`](crate::model::Output::push) never waits for the disk: the registry takes the values at once, storage gets them through a bounded queue of one writer
 //! thread (full: the oldest batch goes, counted), live subscribers lag for themselves. Series that vanish from their group's
 //! ticks are ended with stale markers here. [`SourceClock`] tells rules when everything that is due has reached the head.
 //!

@@ -24,6 +24,19 @@ pub trait TickQueries {
     /// # Errors
     /// As the engine says.
     fn eval(&self, expr: &Expr, ts: Timestamp, earlier: Option<Earlier<'_>>) -> Result<QueryResult, QueryError>;
+
+    /// Evaluates a rule's expression, which comes back every tick: its plan may be kept.
+    ///
+    /// # Errors
+    /// As the engine says.
+    fn eval_rule(
+        &self,
+        rule: &RuleSpec,
+        ts: Timestamp,
+        earlier: Option<Earlier<'_>>,
+    ) -> Result<QueryResult, QueryError> {
+        self.eval(&rule.expr, ts, earlier)
+    }
 }
 
 /// What earlier rules of a group wrote in this tick.

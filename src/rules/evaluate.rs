@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 
 use crate::model::{Labels, METRIC_NAME, Timestamp, Value};
-use crate::promql::parser::{Expr, parse};
+use crate::promql::parser::parse;
 use crate::promql::{QueryError, QueryResult, QueryValue, Sample};
 use crate::template::{QueryFunc, QueryRow, TemplateData};
 
@@ -45,13 +45,13 @@ pub(super) struct RuleEval<'a> {
 impl RuleEval<'_> {
     /// Samples of a recording rule.
     pub(super) fn record(&self, rule: &RuleSpec) -> Result<Vec<(Labels, Value)>, RuleError> {
-        let results = self.vector(&rule.expr)?;
+        let results = self.vector(rule)?;
         Ok(record(&rule.name, &rule.labels, results, self.limit)?)
     }
 
     /// Takes an alerting rule one step on.
     pub(super) fn alert(&self, rule: &RuleSpec, alert: &AlertSpec, state: &Mutex<RuleState>) -> Result<(), RuleError> {
-        let results = self.vector(&rule.expr)?;
+        let results = self.vector(rule)?;
         let found = results.into_iter().map(|result| self.found(rule, alert, &result)).collect();
         let timing = AlertTiming {
             hold_ms: millis(alert.hold),
@@ -61,8 +61,8 @@ impl RuleEval<'_> {
         Ok(state.lock().alerts.step(self.slot, found, &timing)?)
     }
 
-    fn vector(&self, expr: &Expr) -> Result<Vec<Sample>, RuleError> {
-        vector_of(self.queries.eval(expr, self.at, self.earlier)?).ok_or(RuleError::NoVector)
+    fn vector(&self, rule: &RuleSpec) -> Result<Vec<Sample>, RuleError> {
+        vector_of(self.queries.eval_rule(rule, self.at, self.earlier)?).ok_or(RuleError::NoVector)
     }
 
     fn found(&self, rule: &RuleSpec, alert: &AlertSpec, result: &Sample) -> Found {

@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { access, askData } from './source/access';
 
 /** One alert as the page lists it: what the alert says, and what its rule says about it. */
 export interface Alert {
@@ -60,12 +61,12 @@ export function watchAlerts(allowed: () => boolean): void {
   let rulesAt = -Infinity;
 
   const round = async (): Promise<void> => {
-    if (document.hidden) return;
+    if (document.hidden || access.value !== 'open') return;
     if (!allowed()) {
       alertState.value = { alerts: [], rules: undefined, unavailable: NEEDS_API };
       return;
     }
-    const raw = await get<{ alerts: RawAlert[] }>('api/v1/alerts');
+    const raw = await askData<{ alerts: RawAlert[] }>('api/v1/alerts');
     const unknown = raw.alerts.some((a) => !rules.has(a.labels['alertname'] ?? ''));
     const age = performance.now() - rulesAt;
     if (age > RULES_EVERY_MS || (unknown && age > 5_000)) {
@@ -90,14 +91,8 @@ export function watchAlerts(allowed: () => boolean): void {
   document.addEventListener('visibilitychange', guarded);
 }
 
-async function get<T>(path: string): Promise<T> {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
-  return ((await response.json()) as { data: T }).data;
-}
-
 async function readRules(): Promise<[Rules, number]> {
-  const { groups } = await get<{ groups: { file: string; rules: RawRule[] }[] }>('api/v1/rules?type=alert');
+  const { groups } = await askData<{ groups: { file: string; rules: RawRule[] }[] }>('api/v1/rules?type=alert');
   const known: Rules = new Map();
   let count = 0;
   for (const { file, rules } of groups) {

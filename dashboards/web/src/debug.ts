@@ -19,6 +19,10 @@ export function expose(engine: Engine, source: SourceControl): void {
     get series() {
       return engine.store.size;
     },
+    /** The labels of the live series of a metric. */
+    labels(metric: string): object[] {
+      return engine.store.labels(metric);
+    },
     /** Seconds between the rows of a panel that have a value. */
     gaps(id: string): number[] {
       const { data } = engine.watch(id);

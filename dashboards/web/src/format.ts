@@ -2,6 +2,12 @@ import type { Unit } from './data/panels';
 
 const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
+/** What one of a unit's multiples is worth. */
+const SCALE: Record<string, number> = {
+  ...Object.fromEntries(BINARY.map((word, power) => [word, 1024 ** power])),
+  s: 1, ms: 1e-3, 'µs': 1e-6,
+};
+
 /** Three significant digits, so that a moving number keeps its width; whole numbers stay whole. */
 function digits(value: number): string {
   const size = Math.abs(value);
@@ -40,6 +46,8 @@ export function format(value: number | undefined, unit: Unit): string {
   switch (unit) {
     case 'yes':
       return value ? 'yes' : 'no';
+    case 'age':
+      return duration(value);
     case 'ratio':
       return `${digits(value * 100)} %`;
     case 'bytes':
@@ -64,10 +72,13 @@ export function format(value: number | undefined, unit: Unit): string {
   }
 }
 
-/** A value at an axis: the title has the unit, only bytes, shares and times carry their own. */
-export function axisText(value: number, unit: Unit): string {
+/** A value at an axis: the title has the unit, only bytes, shares and times carry their own, all that of the `top`. */
+export function axisText(value: number, unit: Unit, top = value): string {
+  if (value === 0) return '0';
   const own = unit === 'ratio' || unit === 'bytes' || unit === 'bytes/s' || unit === 'seconds';
-  const text = own ? format(value, unit).replace('/s', '') : large(value);
+  const [, word = ''] = own ? format(top, unit).replace('/s', '').split(' ') : [];
+  const scale = SCALE[word];
+  const text = scale ? `${digits(value / scale)} ${word}` : own ? format(value, unit) : large(value);
   return text.replace(/(\.\d*?)0+(?!\d)/, '$1').replace(/\.(?!\d)/, '');
 }
 
@@ -85,6 +96,7 @@ export const UNIT_WORD: Record<Unit, string> = {
   load: 'tasks',
   'requests/s': 'requests/s',
   yes: '',
+  age: '',
 };
 
 /** A length of time in its two largest parts: `3 d 4 h`, `5 min`, `12 s`. */

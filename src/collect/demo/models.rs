@@ -2,36 +2,9 @@
 
 use super::sheet::{Page, Sheet};
 use super::story::{GIB, Story};
-use crate::collect::catalogue::{counter, gauge, histogram, info};
 use crate::collect::emit::Emit;
 use crate::collect::{CollectError, Collector, Reading};
-use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
-
-const TARGET: &[&str] = &["target", "runtime"];
-const MODEL: &[&str] = &["target", "runtime", "model"];
-const HELP: &str = "Made up by the demo; the name and labels are those of real model servers.";
-
-/// Gauges of a target or model.
-static GAUGES: [FamilyDesc; 8] = [
-    gauge("llm_target_up", "", HELP, TARGET, 2),
-    gauge("llm_target_scrape_duration_seconds", "seconds", HELP, TARGET, 2),
-    gauge("llm_requests_running", "", HELP, MODEL, 2),
-    gauge("llm_requests_waiting", "", HELP, MODEL, 2),
-    gauge("llm_kv_cache_usage_ratio", "ratio", HELP, MODEL, 2),
-    gauge("llm_model_size_bytes", "bytes", HELP, MODEL, 2),
-    gauge("llm_model_context_length_tokens", "tokens", HELP, MODEL, 2),
-    gauge("llm_model_state", "", HELP, &["target", "runtime", "model", "state"], 8),
-];
-static COUNTERS: [FamilyDesc; 5] = [
-    counter("llm_generation_tokens_total", "tokens", HELP, MODEL, 2),
-    counter("llm_prompt_tokens_total", "tokens", HELP, &["target", "runtime", "model", "cached"], 4),
-    counter("llm_generation_seconds_total", "seconds", HELP, MODEL, 2),
-    counter("llm_prompt_seconds_total", "seconds", HELP, MODEL, 2),
-    counter("llm_requests_total", "", HELP, &["target", "runtime", "model", "outcome"], 4),
-];
-static FIRST_TOKEN: FamilyDesc = histogram("llm_time_to_first_token_seconds", "seconds", HELP, MODEL, 64);
-static INTER_TOKEN: FamilyDesc = histogram("llm_inter_token_latency_seconds", "seconds", HELP, MODEL, 64);
-static INFO: FamilyDesc = info("llm_target_info", HELP, &["target", "runtime", "version"], 2);
+use crate::model::{Batch, Intern, Timestamp};
 
 const STATES: [&str; 4] = ["ready", "loading", "sleeping", "unloaded"];
 
@@ -112,42 +85,48 @@ impl Collector for DemoModels {
 
 fn put_model(page: &mut Page<'_, '_>, story: Story, t: f64, model: &Model) {
     let wave = |which: u64, base: f64, swing: f64| story.wave(which + 40 * model.number, base, swing);
-    let [up, scrape, running, waiting, cache, size, context, state] = &GAUGES;
-    let [generated, prompted, generation_seconds, prompt_seconds, requests] = &COUNTERS;
     let [target, runtime, name] = model.labels;
     let labels = &model.labels;
-    page.put_desc(&INFO, &[target, runtime, model.version], 1.0);
-    page.put_desc(up, &[target, runtime], 1.0);
-    page.put_desc(scrape, &[target, runtime], wave(400, 0.004, 0.002).at(t));
-    page.put_desc(running, labels, wave(401, 4.0, 3.5).at(t).floor());
-    page.put_desc(waiting, labels, wave(402, 1.2, 1.2).at(t).floor());
-    page.put_desc(cache, labels, wave(403, 0.5, 0.3).at(t));
-    page.put_desc(size, labels, model.bytes);
-    page.put_desc(context, labels, model.context);
+    page.put("llm_target_info", &[target, runtime, model.version], 1.0);
+    page.put("llm_target_up", &[target, runtime], 1.0);
+    page.put("llm_target_scrape_duration_seconds", &[target, runtime], wave(400, 0.004, 0.002).at(t));
+    page.put("llm_requests_running", labels, wave(401, 4.0, 3.5).at(t).floor());
+    page.put("llm_requests_waiting", labels, wave(402, 1.2, 1.2).at(t).floor());
+    page.put("llm_kv_cache_usage_ratio", labels, wave(403, 0.5, 0.3).at(t));
+    page.put("llm_model_size_bytes", labels, model.bytes);
+    page.put("llm_model_context_length_tokens", labels, model.context);
     for one in STATES {
-        page.put_desc(state, &[target, runtime, name, one], if one == "ready" { 1.0 } else { 0.0 });
+        page.put("llm_model_state", &[target, runtime, name, one], if one == "ready" { 1.0 } else { 0.0 });
     }
     let tokens = wave(404, model.tokens, model.tokens * 0.7).sum(t);
     let answers = wave(405, model.tokens / 180.0, model.tokens / 300.0).sum(t);
-    page.put_desc(generated, labels, 1e6 + tokens.floor());
-    page.put_desc(prompted, &[target, runtime, name, "false"], 3e6 + (tokens * 2.1).floor());
-    page.put_desc(prompted, &[target, runtime, name, "true"], 2e6 + (tokens * 1.4).floor());
-    page.put_desc(generation_seconds, labels, 9e3 + wave(406, 0.7, 0.2).sum(t));
-    page.put_desc(prompt_seconds, labels, 2e3 + wave(407, 0.1, 0.05).sum(t));
-    page.put_desc(requests, &[target, runtime, name, "stop"], 4e3 + (answers * 0.95).floor());
-    page.put_desc(requests, &[target, runtime, name, "length"], 2e2 + (answers * 0.05).floor());
+    page.put("llm_generation_tokens_total", labels, 1e6 + tokens.floor());
+    page.put("llm_prompt_tokens_total", &[target, runtime, name, "false"], 3e6 + (tokens * 2.1).floor());
+    page.put("llm_prompt_tokens_total", &[target, runtime, name, "true"], 2e6 + (tokens * 1.4).floor());
+    page.put("llm_generation_seconds_total", labels, 9e3 + wave(406, 0.7, 0.2).sum(t));
+    page.put("llm_prompt_seconds_total", labels, 2e3 + wave(407, 0.1, 0.05).sum(t));
+    page.put("llm_requests_total", &[target, runtime, name, "stop"], 4e3 + (answers * 0.95).floor());
+    page.put("llm_requests_total", &[target, runtime, name, "length"], 2e2 + (answers * 0.05).floor());
     if model.has_histograms {
         let quick = answers;
         let slow = wave(408, model.tokens / 1500.0, model.tokens / 1500.0).sum(t);
-        put_histogram(page, &FIRST_TOKEN, labels, &FIRST_TOKEN_BUCKETS, quick, slow, (0.16, 1.4));
-        put_histogram(page, &INTER_TOKEN, labels, &INTER_TOKEN_BUCKETS, quick * 100.0, slow * 100.0, (0.014, 0.06));
+        put_histogram(page, "llm_time_to_first_token_seconds", labels, &FIRST_TOKEN_BUCKETS, quick, slow, (0.16, 1.4));
+        put_histogram(
+            page,
+            "llm_inter_token_latency_seconds",
+            labels,
+            &INTER_TOKEN_BUCKETS,
+            quick * 100.0,
+            slow * 100.0,
+            (0.014, 0.06),
+        );
     }
 }
 
 /// Cumulative buckets of a mixture of quick and slow observations; the mean of each is given.
 fn put_histogram(
     page: &mut Page<'_, '_>,
-    desc: &'static FamilyDesc,
+    name: &'static str,
     labels: &[&str; 3],
     buckets: &[(&str, f64, f64)],
     quick: f64,
@@ -159,8 +138,8 @@ fn put_histogram(
     for (bound, quick_share, slow_share) in buckets {
         let [a, b, c] = pairs;
         let count = (quick * quick_share + slow * slow_share).floor();
-        page.put_part(desc, "_bucket", &[a, b, c, ("le", bound)], count);
+        page.put_part(name, "_bucket", &[a, b, c, ("le", bound)], count);
     }
-    page.put_part(desc, "_count", &pairs, (quick + slow).floor());
-    page.put_part(desc, "_sum", &pairs, quick * quick_mean + slow * slow_mean);
+    page.put_part(name, "_count", &pairs, (quick + slow).floor());
+    page.put_part(name, "_sum", &pairs, quick * quick_mean + slow * slow_mean);
 }

@@ -4,10 +4,12 @@ use crate::collect::catalogue;
 use crate::collect::emit::{Emit, Slot};
 use crate::model::FamilyDesc;
 
+type Row = (&'static FamilyDesc, Slot);
+
 /// The series of one part of the demo, always written in the same order.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
-    rows: Vec<(&'static FamilyDesc, Slot)>,
+    rows: Vec<Row>,
 }
 
 /// One tick of a sheet.
@@ -26,34 +28,25 @@ impl Sheet {
 impl Page<'_, '_> {
     /// Writes a value. `labels` in the order of the declaration.
     pub(super) fn put(&mut self, name: &'static str, labels: &[&str], value: f64) {
-        self.put_with(|| catalogue::find(name), labels, value);
-    }
-
-    /// As [`Page::put`], for a family that the catalogue does not hold.
-    pub(super) fn put_desc(&mut self, desc: &'static FamilyDesc, labels: &[&str], value: f64) {
-        self.put_with(|| Some(desc), labels, value);
-    }
-
-    /// Writes a bucket, sum or count of a classic histogram.
-    pub(super) fn put_part(&mut self, desc: &'static FamilyDesc, suffix: &str, labels: &[(&str, &str)], value: f64) {
-        if self.next == self.sheet.rows.len() {
-            self.sheet.rows.push((desc, Slot::New));
-        }
-        if let Some((desc, slot)) = self.sheet.rows.get_mut(self.next) {
-            self.emit.put_part(slot, desc, suffix, labels, value);
-        }
-        self.next += 1;
-    }
-
-    fn put_with(&mut self, desc: impl FnOnce() -> Option<&'static FamilyDesc>, labels: &[&str], value: f64) {
-        if self.next == self.sheet.rows.len() {
-            // A name that is not declared is left out; the demo's test would see it missing.
-            let Some(desc) = desc() else { return };
-            self.sheet.rows.push((desc, Slot::New));
-        }
-        if let Some((desc, slot)) = self.sheet.rows.get_mut(self.next) {
+        if let Some((desc, slot)) = row(&mut self.sheet.rows, self.next, name) {
             self.emit.put(slot, desc, labels, value);
         }
         self.next += 1;
     }
+
+    /// Writes a bucket, sum or count of a classic histogram.
+    pub(super) fn put_part(&mut self, name: &'static str, suffix: &str, labels: &[(&str, &str)], value: f64) {
+        if let Some((desc, slot)) = row(&mut self.sheet.rows, self.next, name) {
+            self.emit.put_part(slot, desc, suffix, labels, value);
+        }
+        self.next += 1;
+    }
+}
+
+/// The row at `next`, made in the first tick. A name that is not declared is a mistake that the demo's test finds.
+fn row<'r>(rows: &'r mut Vec<Row>, next: usize, name: &str) -> Option<&'r mut Row> {
+    if next == rows.len() {
+        rows.push((catalogue::find(name)?, Slot::New));
+    }
+    rows.get_mut(next)
 }

@@ -19,7 +19,7 @@ pub(super) struct Entry {
     /// `None` when the table refused it, or another spelling of the same series came first.
     pub(super) series: Option<SeriesRef>,
     seen: u64,
-    /// The last timestamp that the page itself stated.
+    /// The last timestamp that the page itself stated. Samples at or before it were taken already, or come out of order.
     pub(super) stated: Option<Timestamp>,
     pub(super) exemplar: u64,
 }
@@ -42,7 +42,7 @@ pub(super) struct SeriesCache {
 pub(super) enum Found<'c> {
     /// The line's series, with a reference or refused.
     Series(&'c mut Entry),
-    /// The series stood on an earlier line of this page.
+    /// The series stood on an earlier line of this page, and the line has no timestamp that would tell the two apart.
     Duplicate,
 }
 
@@ -54,20 +54,30 @@ impl SeriesCache {
         self.order.clear();
     }
 
-    /// Ends a page that was read whole: gone series are released in the end. Returns how many series were new.
-    pub(super) fn finish(&mut self, intern: &dyn Intern) -> usize {
+    /// Ends a page that was read whole: gone series are released in the end.
+    pub(super) fn finish(&mut self, intern: &dyn Intern) {
         std::mem::swap(&mut self.last, &mut self.order);
         let crowded = self.by_raw.len() > 2 * self.last.len() + SLACK;
         if crowded || self.scrape.is_multiple_of(RETRY_SCRAPES) {
             self.release_gone(if crowded { 1 } else { KEEP_SCRAPES }, intern);
         }
+    }
+
+    /// How many series the page in hand had that were not known before.
+    pub(super) fn added(&self) -> usize {
         self.added
     }
 
-    /// The entry of a line. `target` are the labels that the series gets from its target.
+    /// Makes the next page give all its timed samples again: those of a failed one were not kept.
+    pub(super) fn forget_times(&mut self) {
+        self.entries.iter_mut().flatten().for_each(|entry| entry.stated = None);
+    }
+
+    /// The entry of a line. `target` are the labels that the series gets from its target; a `timed` line may repeat a series.
     pub(super) fn find(
         &mut self,
         raw: &str,
+        timed: bool,
         target: &Labels,
         honor_labels: bool,
         intern: &dyn Intern,
@@ -85,7 +95,7 @@ impl SeriesCache {
         self.order.push(index);
         let scrape = self.scrape;
         let Some(Some(entry)) = self.entries.get_mut(index as usize) else { return Ok(Found::Duplicate) };
-        if entry.seen == scrape {
+        if entry.seen == scrape && !timed {
             return Ok(Found::Duplicate);
         }
         entry.seen = scrape;
@@ -155,9 +165,13 @@ fn intern_series(
     }
     for (name, value) in target.iter() {
         let scraped = labels.get(name);
+        // An empty label of the page is honored too: it takes the target's away.
+        if honor_labels && parsed.labels.iter().any(|(known, _)| known == name) {
+            continue;
+        }
         if scraped.is_empty() {
             labels.put(name, value);
-        } else if !honor_labels {
+        } else {
             let (mut aside, scraped) = (format!("exported_{name}"), scraped.to_owned());
             while !labels.get(&aside).is_empty() || target.contains(&aside) {
                 aside.insert_str(0, "exported_");

@@ -30,6 +30,8 @@ pub struct ScrapeConfig {
     pub sample_limit: usize,
     /// The most bytes of a page after decompression.
     pub body_size_limit: usize,
+    /// Whether redirects are followed, to other hosts too (without the token).
+    pub follow_redirects: bool,
     /// Sent as `Authorization: Bearer …` when it is there.
     pub bearer_token: Option<String>,
 }
@@ -57,6 +59,7 @@ impl Default for ScrapeConfig {
             honor_timestamps: true,
             sample_limit: 0,
             body_size_limit: MAX_SCRAPE_BYTES,
+            follow_redirects: true,
             bearer_token: None,
         }
     }

@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::model::{
-    Batch, GroupId, Intern, Irregular, Labels, METRIC_NAME, Output, SeriesKey, SeriesRef, SourceId, Timestamp, Value,
+    Batch, GroupId, Intern, Irregular, IrregularSample, Labels, METRIC_NAME, Output, SeriesKey, SeriesRef, SourceId,
+    Timestamp, Value,
 };
 
 /// Status, Content-Type and body by path; whoever holds it may change the answers.
@@ -90,12 +91,14 @@ impl Recorder {
     }
 
     pub(crate) fn irregular_lines(&self) -> Vec<String> {
-        let line = |item: &Irregular| {
-            let sample = &item.samples[0];
-            let value = sample.value.as_float().unwrap_or(f64::NAN);
-            format!("{} {value} @{}", self.labels(item.series).unwrap_or_default(), sample.ts)
+        let lines = |item: &Irregular| {
+            let labels = self.labels(item.series).unwrap_or_default();
+            let line = |sample: &IrregularSample| {
+                format!("{labels} {} @{}", sample.value.as_float().unwrap_or(f64::NAN), sample.ts)
+            };
+            item.samples.iter().map(line).collect::<Vec<_>>()
         };
-        self.irregular.lock().iter().map(line).collect()
+        self.irregular.lock().iter().flat_map(lines).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -19,7 +20,7 @@ use super::view::{Health, TargetView};
 use crate::clock::{Clock, Stopwatch};
 use crate::exposition::{Format, parse};
 use crate::model::{Batch, GroupId, Intern, Irregular, Output, Timestamp};
-use crate::net::{HttpClient, HttpRequest, HttpResponse};
+use crate::net::{HttpClient, HttpRequest, HttpResponse, Redirects};
 
 /// Both formats, OpenMetrics first, as Prometheus asks.
 const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
@@ -40,11 +41,19 @@ pub(super) struct Status {
     pub(super) metadata: Mutex<MetadataStore>,
 }
 
-/// How a page was taken.
+/// How a page was taken. A page that fails counts what was read of it, as Prometheus does.
+#[derive(Default)]
 struct Taken {
     samples: usize,
     kept: usize,
     added: usize,
+    problem: Option<String>,
+}
+
+impl Taken {
+    fn nothing(problem: String) -> Self {
+        Self { problem: Some(problem), ..Self::default() }
+    }
 }
 
 /// A target with everything that its scrapes keep.
@@ -108,23 +117,24 @@ impl Scrape {
     /// Scrapes once, as of `slot`. A failure ends the series of the page (they are missing from the batch) and says `up` 0.
     pub(super) async fn scrape(&mut self, slot: Timestamp) {
         let timer = Stopwatch::start();
-        let result = match self.shared.client.send(self.request()).await {
+        let taken = match self.shared.client.send(self.request()).await {
             Ok(response) => self.take(&response, slot),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Taken::nothing(error.to_string()),
         };
         let duration = timer.elapsed();
         let counters = &self.shared.counters;
         counters.scrapes.fetch_add(1, Ordering::Relaxed);
-        let (up, taken, error) = match result {
-            Ok(taken) => (true, taken, String::new()),
-            Err(error) => {
-                counters.failures.fetch_add(1, Ordering::Relaxed);
-                self.batch = Batch::new(self.group, slot);
+        let up = taken.problem.is_none();
+        if up {
+            counters.samples.fetch_add(taken.kept as u64, Ordering::Relaxed);
+        } else {
+            counters.failures.fetch_add(1, Ordering::Relaxed);
+            self.batch = Batch::new(self.group, slot);
+            if !self.irregular.is_empty() {
                 self.irregular.clear();
-                (false, Taken { samples: 0, kept: 0, added: 0 }, error)
+                self.cache.forget_times();
             }
-        };
-        counters.samples.fetch_add(taken.kept as u64, Ordering::Relaxed);
+        }
         let outcome = Outcome {
             up,
             seconds: duration.as_secs_f64(),
@@ -135,7 +145,7 @@ impl Scrape {
         {
             let mut view = self.status.view.lock();
             view.health = if up { Health::Up } else { Health::Down };
-            view.last_error = error;
+            view.last_error = taken.problem.unwrap_or_default();
             view.last_scrape = slot;
             view.last_duration = duration;
             view.last_samples = taken.samples;
@@ -157,6 +167,7 @@ impl Scrape {
             .timeout(job.timeout)
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
         request.max_body = job.body_size_limit;
+        request.redirects = if job.follow_redirects { Redirects::Anywhere } else { Redirects::Never };
         if let Ok(timeout) = timeout {
             request = request.header(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), timeout);
         }
@@ -167,11 +178,14 @@ impl Scrape {
         request
     }
 
-    fn take(&mut self, response: &HttpResponse, slot: Timestamp) -> Result<Taken, String> {
-        if !response.status.is_success() {
-            return Err(format!("server returned HTTP status {}", response.status));
+    fn take(&mut self, response: &HttpResponse, slot: Timestamp) -> Taken {
+        if response.status != StatusCode::OK {
+            return Taken::nothing(format!("server returned HTTP status {}", response.status));
         }
-        let text = std::str::from_utf8(&response.body).map_err(|error| format!("the page is not UTF-8: {error}"))?;
+        let text = match std::str::from_utf8(&response.body) {
+            Ok(text) => text,
+            Err(error) => return Taken::nothing(format!("the page is not UTF-8: {error}")),
+        };
         self.shared.counters.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
         self.batch.ts = slot;
         self.batch.floats.clear();
@@ -185,17 +199,26 @@ impl Scrape {
             batch: &mut self.batch,
             irregular: &mut self.irregular,
             samples: 0,
+            kept: 0,
             duplicates: 0,
             refused: 0,
         };
         let result = parse(text, Format::of_content_type(response.content_type()), &mut sink);
-        let (samples, duplicates, refused) = (sink.samples, sink.duplicates, sink.refused);
+        let problem = match result {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if sink.over_limit() => {
+                let (samples, limit) = (sink.samples, sink.target.job.sample_limit);
+                Some(format!("sample limit exceeded: expected at most {limit} samples (sample_limit), found {samples}"))
+            }
+            Ok(_) => None,
+        };
+        let (samples, kept, duplicates, refused) = (sink.samples, sink.kept, sink.duplicates, sink.refused);
         drop(metadata);
-        result.map_err(|error| error.to_string())?;
-        let added = self.cache.finish(&*self.shared.intern);
-        self.shared.counters.duplicates.fetch_add(duplicates, Ordering::Relaxed);
-        self.shared.counters.refused.fetch_add(refused, Ordering::Relaxed);
-        let lost = usize::try_from(duplicates + refused).unwrap_or(0);
-        Ok(Taken { samples, kept: samples.saturating_sub(lost), added })
+        if problem.is_none() {
+            self.cache.finish(&*self.shared.intern);
+            self.shared.counters.duplicates.fetch_add(duplicates, Ordering::Relaxed);
+            self.shared.counters.refused.fetch_add(refused, Ordering::Relaxed);
+        }
+        Taken { samples, kept, added: self.cache.added(), problem }
     }
 }

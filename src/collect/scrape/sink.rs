@@ -16,7 +16,9 @@ pub(super) struct PageSink<'s> {
     pub(super) intern: &'s dyn Intern,
     pub(super) batch: &'s mut Batch,
     pub(super) irregular: &'s mut Vec<Irregular>,
+    /// Samples that were read, and those whose labels were good: what Prometheus counts after relabeling.
     pub(super) samples: usize,
+    pub(super) kept: usize,
     pub(super) duplicates: u64,
     pub(super) refused: u64,
 }
@@ -25,10 +27,16 @@ impl<'a> Sink<'a> for PageSink<'_> {
     fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
         let job = &self.target.job;
         self.samples += 1;
-        if job.sample_limit > 0 && self.samples > job.sample_limit {
-            return Err(format!("expected at most {} samples (sample_limit)", job.sample_limit));
+        if self.over_limit() {
+            // The page is refused; it is read on only to say how many samples it has.
+            self.kept += 1;
+            return Ok(());
         }
-        let entry = match self.cache.find(sample.series, &self.target.labels, job.honor_labels, self.intern)? {
+        let ts = sample.ts.filter(|_| job.honor_timestamps);
+        let timed = ts.is_some();
+        let found = self.cache.find(sample.series, timed, &self.target.labels, job.honor_labels, self.intern)?;
+        self.kept += 1;
+        let entry = match found {
             Found::Series(entry) => entry,
             Found::Duplicate => {
                 self.duplicates += 1;
@@ -39,17 +47,20 @@ impl<'a> Sink<'a> for PageSink<'_> {
             self.refused += 1;
             return Ok(());
         };
-        match sample.ts.filter(|_| job.honor_timestamps) {
+        match ts {
             None => {
                 entry.stated = None;
                 self.batch.floats.push((series, sample.value));
             }
-            // A page repeats its own timestamps until there is something new.
-            Some(ts) if entry.stated == Some(ts) => {}
+            // A page repeats its own timestamps until there is something new; what is older is out of order.
+            Some(ts) if entry.stated.is_some_and(|stated| ts <= stated) => {}
             Some(ts) => {
                 entry.stated = Some(ts);
                 let sample = IrregularSample { ts, start_ts: 0, value: sample.value.into() };
-                self.irregular.push(Irregular { series, samples: vec![sample] });
+                match self.irregular.last_mut().filter(|last| last.series == series) {
+                    Some(last) => last.samples.push(sample),
+                    None => self.irregular.push(Irregular { series, samples: vec![sample] }),
+                }
             }
         }
         if let Some(text) = sample.exemplar {
@@ -58,8 +69,21 @@ impl<'a> Sink<'a> for PageSink<'_> {
         Ok(())
     }
 
+    /// A series like any other, as in Prometheus without its experiment with created timestamps.
+    fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        self.sample(sample)
+    }
+
     fn meta(&mut self, name: &'a str, meta: Meta<'a>) {
         self.metadata.note(name, meta);
+    }
+}
+
+impl PageSink<'_> {
+    /// Whether the page has more samples than its job allows.
+    pub(super) fn over_limit(&self) -> bool {
+        let limit = self.target.job.sample_limit;
+        limit > 0 && self.samples > limit
     }
 }
 

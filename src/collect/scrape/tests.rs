@@ -64,10 +64,17 @@ async fn pages_become_samples() {
         ),
         ("text/plain", "a 1\na 2\na{} 3", &["a{T} 1"], &[]),
         ("text/plain", "a 1 1500\nb 2", &["b{T} 2"], &["a{T} 1 @1500"]),
+        // Timestamps tell lines of one series apart; what is out of order or repeats a time is left out.
+        (
+            "text/plain",
+            "a 1 1500\na 2 1600\na 3 1600\na 4 1550\na 5 1700",
+            &[],
+            &["a{T} 1 @1500", "a{T} 2 @1600", "a{T} 5 @1700"],
+        ),
         (
             "application/openmetrics-text; version=1.0.0",
             "# TYPE a counter\na_total 1 1.5\na_created 3\n# EOF",
-            &[],
+            &["a_created{T} 3"],
             &["a_total{T} 1 @1500"],
         ),
         ("", "a 1", &["a{T} 1"], &[]),
@@ -79,6 +86,8 @@ async fn pages_become_samples() {
     let (found, _, _) = once(|job| job.honor_labels = true, "", "a{job=\"mine\"} 1").await;
     assert_eq!(found.len(), 1);
     assert!(found[0].contains("job=\"mine\"") && !found[0].contains("exported"), "{found:?}");
+    let (found, _, _) = once(|job| job.honor_labels = true, "", "a{instance=\"\",zone=\"\"} 1").await;
+    assert_eq!(found, ["a{job=\"app\"} 1"]);
     let (found, irregular, _) = once(|job| job.honor_timestamps = false, "", "a 1 1500").await;
     assert_eq!((found, irregular.len()), (strings(&["a{T} 1"]), 0));
 }
@@ -93,8 +102,12 @@ async fn a_bad_page_fails_the_scrape() {
     let cases: &[(Change, &str, &str)] = &[
         (|_| {}, "a 1\nb x", "line 2: expected a value after the series, found \"x\""),
         (|_| {}, "a{b=\"1\" 1", "line 1: expected }"),
-        (|job| job.sample_limit = 1, "a 1\nb 1", "line 2: expected at most 1 samples (sample_limit)"),
-        (|job| job.body_size_limit = 5, "a 1\nb 1", "larger than 5 bytes"),
+        (
+            |job| job.sample_limit = 1,
+            "a 1\nb 1",
+            "sample limit exceeded: expected at most 1 samples (sample_limit), found 2",
+        ),
+        (|job| job.body_size_limit = 5, "a 1\nb 1", "body size limit exceeded: the answer"),
         (|job| job.metrics_path = "/other".to_owned(), "a 1", "server returned HTTP status 404 Not Found"),
     ];
     for (change, page, expected) in cases {
@@ -140,6 +153,45 @@ fn report(recorder: &Recorder) -> [f64; 4] {
         let line = lines.iter().find(|line| line.starts_with(name)).expect("reported");
         line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
     })
+}
+
+#[tokio::test]
+async fn failed_pages_count_what_was_read_of_them() {
+    // Figures of Prometheus 2.42 on the same pages: up, scraped, after relabeling, added.
+    let cases = [
+        (200, "a 1\na 2\nb 3", [1.0, 3.0, 3.0, 2.0]),
+        (200, "a 1\nthis is } not a page", [0.0, 1.0, 1.0, 1.0]),
+        (200, "a{x=\"1\",x=\"2\"} 1", [0.0, 1.0, 0.0, 0.0]),
+        (200, "a{__name__=\"x\"} 1", [0.0, 1.0, 0.0, 0.0]),
+        (200, "a 1\nb 1\nc 1\nd 1\ne 1", [0.0, 5.0, 5.0, 3.0]),
+        (200, "", [1.0, 0.0, 0.0, 0.0]),
+        (201, "a 1", [0.0; 4]),
+        (204, "", [0.0; 4]),
+        (206, "a 1", [0.0; 4]),
+        (500, "a 1", [0.0; 4]),
+    ];
+    for (status, page, expected) in cases {
+        let (address, pages) = serve().await;
+        set(&pages, "/metrics", status, "text/plain", page);
+        let recorder = Arc::new(Recorder::default());
+        let job = ScrapeConfig { sample_limit: 3, ..job(&address.to_string()) };
+        scrape(&recorder, &job).scrape(1_000).await;
+        assert_eq!(report(&recorder), expected, "{status} {page:?}");
+    }
+}
+
+#[tokio::test]
+async fn times_of_a_failed_page_are_given_again() {
+    let (address, pages) = serve().await;
+    let recorder = Arc::new(Recorder::default());
+    let mut scrape = scrape(&recorder, &job(&address.to_string()));
+    for (ts, page) in [(1, "a 1 1500\nb x"), (2, "a 1 1500\na 2 1600"), (3, "a 1 1500\na 2 1600\na 3 1700")] {
+        set(&pages, "/metrics", 200, "text/plain", page);
+        scrape.scrape(ts).await;
+    }
+    let lines: Vec<String> =
+        recorder.irregular_lines().iter().filter_map(|line| Some(line.rsplit_once("} ")?.1.to_owned())).collect();
+    assert_eq!(lines, ["1 @1500", "2 @1600", "3 @1700"]);
 }
 
 #[tokio::test]

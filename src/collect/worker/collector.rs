@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::config::WorkerConfig;
 use super::groups::{Groups, Units};
 use super::matcher::{Candidate, Matchers};
-use super::table::{Process, ProcessTable, Sight};
+use super::table::{Process, ProcessTable, REMATCH_TICKS, Sight};
 use crate::collect::emit::Emit;
 use crate::collect::proc_pid::{PidStat, page_bytes};
 use crate::collect::system::bytes::{label, number};
@@ -27,9 +27,6 @@ const MAX_CMDLINE_BYTES: u64 = 16 << 10;
 /// Room for `/proc/PID/stat`: 52 numbers and a name.
 const STAT_BYTES: usize = 2048;
 
-/// A process without a group is matched again at these ages in ticks: a title may be set some time after exec.
-const REMATCH_TICKS: [u32; 6] = [2, 4, 8, 16, 32, 64];
-
 /// One process as JSON shows it. What could not be read is `None`, never 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessView {
@@ -39,7 +36,7 @@ pub struct ProcessView {
     pub parent: i32,
     /// Its name as the kernel has it, at most 15 bytes.
     pub name: String,
-    /// CPU time between the last two ticks, 100 is one core; `None` at its first sight.
+    /// CPU time between its last two readings, 100 is one core; `None` at its first sight.
     pub cpu_percent: Option<f64>,
     /// Resident memory in bytes.
     pub rss_bytes: f64,
@@ -106,7 +103,7 @@ impl Workers {
         WorkersHandle(Source::Live(Arc::clone(&self.shared)))
     }
 
-    /// Reads `stat` of every process into the table and lists those that need a group.
+    /// Reads `stat` of the processes whose turn it is into the table and lists those that need a group.
     fn walk(&mut self, shared: &mut Shared, now: Timestamp, trouble: &mut Trouble) -> io::Result<()> {
         self.newcomers.clear();
         shared.table.begin();
@@ -117,6 +114,9 @@ impl Workers {
             let Some(pid) = pid else { continue };
             if shared.table.len() >= MAX_PROCESSES && shared.table.get(pid).is_none() {
                 trouble.note(|| format!("more than {MAX_PROCESSES} processes: the rest is left out"));
+                continue;
+            }
+            if shared.table.pass_over(pid) {
                 continue;
             }
             self.path.push(&name);

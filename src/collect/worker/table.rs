@@ -14,6 +14,17 @@ const COMM_BYTES: usize = 16;
 /// Ancestors that inheritance looks through: deeper trees have lost their group.
 const MAX_ANCESTORS: usize = 64;
 
+/// A process without a group is read at every tick until this age in ticks, and then once in [`STRANGER_TICKS`]: most
+/// processes of a machine belong to no group and have been there for long, and reading them all was two thirds of what
+/// a tick of the whole daemon cost.
+const YOUNG_TICKS: u32 = 8;
+
+/// A process without a group is matched again at these ages in ticks: a title may be set some time after exec.
+pub(super) const REMATCH_TICKS: [u32; 6] = [2, 4, 8, 16, 32, 64];
+
+/// Ticks between two readings of such a process. It calls exec, or gives its pid away, unseen for that long at most.
+const STRANGER_TICKS: u64 = 4;
+
 /// One process.
 #[derive(Debug, Clone)]
 pub(super) struct Process {
@@ -28,9 +39,9 @@ pub(super) struct Process {
     pub(super) resident_pages: u64,
     /// Open files, where they may be counted; read for members of groups only.
     pub(super) open_fds: Option<u64>,
-    /// CPU time since the tick before, in ticks; `None` at the first sight.
+    /// CPU time since the reading before, in ticks; `None` at the first sight.
     pub(super) delta: Option<(u64, u64)>,
-    /// Milliseconds between the last two ticks.
+    /// Milliseconds between its last two readings.
     pub(super) elapsed_ms: i64,
     pub(super) group: Option<GroupIndex>,
     /// Whether it got its group by itself, and so descendants may inherit it.
@@ -47,7 +58,7 @@ impl Process {
         self.comm.get(..usize::from(self.comm_len)).unwrap_or_default()
     }
 
-    /// Share of one core between the last two ticks.
+    /// Share of one core between its last two readings.
     pub(super) fn cores(&self, hz: f64) -> Option<f64> {
         let (user, system) = self.delta?;
         (self.elapsed_ms > 0).then(|| (user + system) as f64 / hz / (self.elapsed_ms as f64 / 1e3))
@@ -101,6 +112,21 @@ impl ProcessTable {
     /// Starts a tick.
     pub(super) fn begin(&mut self) {
         self.generation += 1;
+    }
+
+    /// Whether `pid` need not be read in this tick: it belongs to no group, is no newcomer, and its turn comes later.
+    /// It stays in the table.
+    pub(super) fn pass_over(&mut self, pid: i32) -> bool {
+        let generation = self.generation;
+        let Some(process) = self.processes.get_mut(&pid) else { return false };
+        let age = process.ticks_seen.saturating_add(1);
+        let is_its_turn = (generation + u64::from(pid.unsigned_abs())).is_multiple_of(STRANGER_TICKS);
+        if process.group.is_some() || age <= YOUNG_TICKS || is_its_turn || REMATCH_TICKS.contains(&age) {
+            return false;
+        }
+        process.generation = generation;
+        process.ticks_seen = age;
+        true
     }
 
     /// Notes that `pid` was seen at `now`.

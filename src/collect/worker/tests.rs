@@ -112,6 +112,23 @@ fn the_snapshot_tells_every_process() {
 }
 
 #[test]
+fn strangers_are_read_in_turn() {
+    let mut machine = Machine::new(vec![comm("a", false)]);
+    machine.run(10, "sh", "sh", 1, (0, 0), 5);
+    machine.run(11, "sh", "sh", 1, (0, 0), 5);
+    for second in 0..70 {
+        machine.tick(second * 1000);
+    }
+    assert_eq!(machine.workers.handle().remembered(), 2, "who is passed over is still there");
+    machine.run(10, "a", "a", 1, (0, 0), 5);
+    let mut found = (70..74).map(|second| of(&machine.tick(second * 1000), "procs", r#"group="a""#));
+    assert!(found.any(|procs| procs == Some(1.0)), "an exec is seen within four ticks");
+    machine.end(11);
+    machine.tick(74_000);
+    assert_eq!(machine.workers.handle().remembered(), 1, "an end is seen at once");
+}
+
+#[test]
 fn exec_and_late_titles_are_matched_again() {
     let regex = WorkerMatcher {
         name: "titled".into(),

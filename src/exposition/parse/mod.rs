@@ -44,8 +44,12 @@ pub trait Sink<'a> {
     fn meta(&mut self, name: &'a str, meta: Meta<'a>);
 
     /// The `_created` sample of an OpenMetrics counter, histogram or summary; dropped unless the sink wants it.
-    fn created(&mut self, series: &'a str, seconds: f64) {
-        let _ = (series, seconds);
+    ///
+    /// # Errors
+    /// As [`Sink::sample`].
+    fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        let _ = sample;
+        Ok(())
     }
 }
 
@@ -104,7 +108,7 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
                 let (sample, next) = sample::read(text, at, format).map_err(fail)?;
                 at = next;
                 if format == Format::OpenMetrics && is_created(sample.series, family) {
-                    sink.created(sample.series, sample.value);
+                    sink.created(sample).map_err(fail)?;
                 } else {
                     sink.sample(sample).map_err(fail)?;
                     samples += 1;

@@ -23,8 +23,9 @@ impl<'a> Sink<'a> for Lines {
         self.0.push(format!("{name}: {meta:?}"));
     }
 
-    fn created(&mut self, series: &'a str, seconds: f64) {
-        self.0.push(format!("{series} created {seconds}"));
+    fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        self.0.push(format!("{} created {}", sample.series, sample.value));
+        Ok(())
     }
 }
 

@@ -159,11 +159,15 @@ fn points(json: &mut Json, series: &Series, next: &mut usize) -> bool {
     true
 }
 
-/// As much as is known of Prometheus' statistics.
+/// Prometheus' statistics. Sorting, preparing and waiting are part of the evaluation here, so their own times are 0.
 fn write_stats(json: &mut Json, stats: QueryStats) {
     let seconds = stats.elapsed.as_secs_f64();
-    json.raw(",\"stats\":{\"timings\":{\"evalTotalTime\":").float(seconds).raw(",\"execTotalTime\":").float(seconds);
-    json.raw("},\"samples\":{\"totalQueryableSamples\":").number(stats.total_samples);
+    json.raw(",\"stats\":{\"timings\":{\"evalTotalTime\":").float(seconds);
+    json.raw(",\"resultSortTime\":0,\"queryPreparationTime\":0,\"innerEvalTime\":").float(seconds);
+    json.raw(",\"execQueueTime\":0,\"execTotalTime\":")
+        .float(seconds)
+        .raw("},\"samples\":{\"totalQueryableSamples\":")
+        .number(stats.total_samples);
     json.raw(",\"peakSamples\":").number(stats.peak_samples).raw("}}");
 }
 

@@ -13,7 +13,7 @@ use crate::http::error::{ApiError, ErrorKind};
 use crate::http::params::Params;
 use crate::limits;
 use crate::promql::parser::{Expr, parse};
-use crate::promql::{CancelToken, QueryOptions, QueryResult, QueryValue};
+use crate::promql::{CancelToken, QueryError, QueryOptions, QueryResult, QueryValue};
 
 /// What both kinds of query share.
 struct Common {
@@ -29,15 +29,15 @@ impl Common {
     fn read(params: &Params) -> Result<Self, ApiError> {
         let text = params.get("query").unwrap_or("");
         let expr = parse(text).map_err(|error| ApiError::parameter("query", error))?;
-        let positive = |name| match params.duration(name) {
-            Ok(Some(Duration::ZERO)) => Err(ApiError::parameter(name, "it must be longer than 0")),
-            other => other,
-        };
+        let timeout = params.duration("timeout")?;
+        if timeout == Some(Duration::ZERO) {
+            return Err(QueryError::Timeout("query execution".to_owned()).into());
+        }
         Ok(Self {
             text: text.into(),
             expr,
-            timeout: positive("timeout")?,
-            lookback: positive("lookback_delta")?,
+            timeout,
+            lookback: params.duration("lookback_delta")?.filter(|lookback| !lookback.is_zero()),
             limit: params.limit()?,
             stats: params.get("stats").is_some(),
         })
@@ -113,7 +113,7 @@ pub(in crate::http) async fn query_range(State(edge): State<Arc<Edge>>, params: 
 /// At least a millisecond, because that is how finely time is counted.
 fn read_step(params: &Params) -> Result<Duration, ApiError> {
     let message = "zero or negative query resolution step widths are not accepted. Try a positive integer";
-    if params.get("step").is_some_and(|text| text.starts_with('-')) {
+    if params.get("step").is_some_and(|text| text.parse().is_ok_and(|seconds: f64| seconds < 0.0)) {
         return Err(ApiError::parameter("step", message));
     }
     let step =

@@ -41,6 +41,11 @@ fn answers_follow_the_contract() {
         ("/parse_query", "parse_query?query=up".into(), "/data/type", "vectorSelector".into()),
         ("/series", "series?match[]=up&match[]=node_load1".into(), "/data/2/job", "node".into()),
         ("/series", "series?match[]=up&start=1&end=2".into(), "/data", serde_json::json!([])),
+        ("/series", "series?match[]=up&start=2&end=1".into(), "/data", serde_json::json!([])),
+        ("/labels", "labels?start=2&end=1".into(), "/data", serde_json::json!([])),
+        ("/label/{name}/values", "label/job/values?start=2&end=1".into(), "/data", serde_json::json!([])),
+        ("/query_exemplars", "query_exemplars?query=up".into(), "/data", serde_json::json!([])),
+        ("/query", "query?query=up&lookback_delta=0".into(), "/data/result/0/value/1", "0".into()),
         ("/labels", "labels".into(), "/data/1", "http.status".into()),
         ("/labels", "labels?match[]=up".into(), "/data/2", "job".into()),
         ("/label/{name}/values", "label/job/values".into(), "/data", serde_json::json!(["app", "node"])),
@@ -112,7 +117,21 @@ fn errors_have_prometheus_words_and_codes() {
     let cases = [
         ("query?query=sum(", 400, "bad_data", "1:5: parse error"),
         ("query", 400, "bad_data", "invalid parameter \"query\""),
-        ("query?query=up&time=soon", 400, "bad_data", "cannot parse \"soon\" to a valid timestamp"),
+        (
+            "query?query=up&time=soon",
+            400,
+            "bad_data",
+            "invalid parameter \"time\": Invalid time value for 'time': cannot parse \"soon\" to a valid timestamp",
+        ),
+        ("query?query=up&time=2015-07-01%2020:10:51Z", 400, "bad_data", "to a valid timestamp"),
+        ("query?query=up&timeout=0", 503, "timeout", "query timed out in query execution"),
+        ("query?query=up&timeout=1e100", 400, "bad_data", "to a valid duration. It overflows int64"),
+        ("query?query=up&lookback_delta=-1s", 400, "bad_data", "cannot parse \"-1s\" to a valid duration"),
+        ("query?query=up&limit=-1", 400, "bad_data", "limit must be non-negative"),
+        ("query_range?query=up&start=x&end=2&step=1", 400, "bad_data", "\"start\": cannot parse \"x\" to a valid"),
+        ("query_range?query=up&start=1&end=2&step=-1s", 400, "bad_data", "cannot parse \"-1s\" to a valid duration"),
+        ("query_exemplars?query=up&start=2&end=1", 400, "bad_data", "end timestamp must not be before start"),
+        ("series?match[]=up&start=x", 400, "bad_data", "Invalid time value for 'start'"),
         ("query?query=up&timeout=x", 400, "bad_data", "cannot parse \"x\" to a valid duration"),
         ("query?query=up&limit=x", 400, "bad_data", "limit must be a number"),
         ("query?query=up%2Bon()up", 422, "execution", "many-to-many"),
@@ -145,7 +164,17 @@ fn errors_have_prometheus_words_and_codes() {
                 .unwrap_or_else(|error| panic!("{asked}: {error}"));
         }
     }
-    assert_eq!(request(world.addr, "DELETE", "/api/v1/query").send().status, 405);
+    for (method, path, status, body) in [
+        ("DELETE", "/api/v1/query", 405, "Method Not Allowed\n"),
+        ("POST", "/api/v1/targets", 405, "Method Not Allowed\n"),
+        ("GET", "/-/reload", 405, "Method Not Allowed\n"),
+        ("OPTIONS", "/api/v1/query", 204, ""),
+        ("HEAD", "/api/v1/query?query=up", 200, ""),
+    ] {
+        let answer = request(world.addr, method, path).send();
+        assert_eq!((answer.status, answer.text().as_str()), (status, body), "{method} {path}");
+        assert_eq!(answer.header("allow").is_empty(), status == 200, "{method} {path}");
+    }
 }
 
 #[test]

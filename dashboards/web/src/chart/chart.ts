@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
 import type { Columns } from '../data/columns';
 import type { PanelDef } from '../data/panels';
-import { axisText, clockMinute } from '../format';
+import { axisText, clockMinute, clockTime } from '../format';
 import { ground, ink } from '../theme';
 import { shown, type Line } from './lines';
 import { axisFor, splits, spread, type Axis } from './scale';
@@ -153,14 +153,14 @@ export class Chart {
             size: 22,
             gap: 4,
             splits: () => this.minutes(),
-            values: (_, at) => at.map(clockMinute),
+            values: (_, at) => at.map(at.some((t) => t % 60) ? clockTime : clockMinute),
           },
           {
             ...axis,
             size: 58,
             gap: 6,
             splits: () => splits(this.axis),
-            values: (_, at) => at.map((v) => axisText(v, unit)),
+            values: (_, at) => at.map((v) => axisText(v, unit, this.axis.top)),
           },
         ],
         series: [{}, ...this.lines.map((line) => this.series(line))],

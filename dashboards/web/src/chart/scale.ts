@@ -14,6 +14,8 @@ export interface Axis {
  */
 export function axisFor(max: number, unit: Unit): Axis {
   if (!(max > 0)) return { top: 1, steps: 4 };
+  // A share that nears its whole does not pass it.
+  if (unit === 'ratio' && max > 0.8 && max <= 1.05) return { top: 1, steps: 4 };
   const binary = (unit === 'bytes' || unit === 'bytes/s') && max >= 1000;
   const thousands = binary ? 1024 ** Math.floor(Math.log(max / 1000) / Math.log(1024) + 1) : 1;
   const rest = max / thousands;

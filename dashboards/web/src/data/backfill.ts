@@ -1,55 +1,95 @@
+import { print, selectors, type Expr } from '../promql/ast';
 import type { Labels } from '../promql/eval';
+import { askData } from '../source/access';
 import { cellOf, type Engine, type Watch } from './engine';
 
 export const WINDOW_S = 600;
 const STEP_S = 2;
+/** Rows further apart than this have a hole between them. */
+const HOLE_S = STEP_S * 1.75;
 /** Questions under way at once: the stream keeps one of the browser's six connections. */
 const PARALLEL = 4;
+/** A rate over less than this is too small while its range reaches before the counter's first sample. */
+const YOUNG_S = 10;
 
 interface RangeAnswer {
-  data?: { result?: { metric: Labels; values: [number, string][] }[] };
+  result?: { metric: Labels; values: [number, string][] }[];
+}
+
+interface Window {
+  start: number;
+  end: number;
 }
 
 type Points = { labels: Labels; values: Map<number, number> }[];
 
-/** Asks the ring for the last ten minutes of every panel. @throws when the API does not answer. */
-export async function backfill(engine: Engine, signal: AbortSignal): Promise<void> {
-  const end = Math.floor((Date.now() + engine.skew) / 1000 / STEP_S) * STEP_S;
+/**
+ * Asks the ring for the last ten minutes of every panel.
+ * @returns the end of what was asked for, in seconds.
+ * @throws when the API does not answer.
+ */
+export async function backfill(engine: Engine, signal: AbortSignal): Promise<number> {
+  const end = clock(engine);
+  const watches = engine.watches.filter((w) => w.history > 0);
+  await fillAll(engine, watches, { start: end - WINDOW_S, end }, signal);
+  return end;
+}
+
+/** Fills what lies between the end of the past and the first samples that came live. */
+export async function mend(engine: Engine, seam: number, signal: AbortSignal): Promise<void> {
+  const start = seam - STEP_S;
+  const watches = engine.watches.filter((w) => w.history > 0 && w.livePoints > 0 && w.data.hasHole(start, HOLE_S));
+  await fillAll(engine, watches, { start, end: clock(engine) - STEP_S }, signal);
+}
+
+const clock = (engine: Engine): number => Math.floor((Date.now() + engine.skew) / 1000 / STEP_S) * STEP_S;
+
+async function fillAll(engine: Engine, watches: Watch[], window: Window, signal: AbortSignal): Promise<void> {
   const asked = new Map<string, Promise<Points>>();
-  const once = (text: string): Promise<Points> => {
-    const known = asked.get(text) ?? range(text, end, signal);
+  const once = ({ text, expr }: { text: string; expr: Expr }): Promise<Points> => {
+    const known = asked.get(text) ?? range(engine, expr, window, signal);
     asked.set(text, known);
     return known;
   };
-  const queue = engine.watches.filter((w) => w.history > 0);
+  const queue = [...watches];
   const worker = async (): Promise<void> => {
     for (let watch = queue.shift(); watch; watch = queue.shift()) {
-      const answers = await Promise.all(watch.questions.slice(0, watch.history).map((q) => once(q.text)));
-      fill(watch, answers, end);
-      engine.now ||= end * 1000;
+      fill(watch, await Promise.all(watch.questions.slice(0, watch.history).map(once)), window);
+      engine.now ||= window.end * 1000;
       engine.changed();
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, worker));
 }
 
-async function range(query: string, end: number, signal: AbortSignal): Promise<Points> {
+async function range(engine: Engine, expr: Expr, window: Window, signal: AbortSignal): Promise<Points> {
   const parameters = new URLSearchParams({
-    query,
-    start: String(end - WINDOW_S),
-    end: String(end),
+    query: print(expr, engine.own),
+    start: String(window.start),
+    end: String(window.end),
     step: String(STEP_S),
   });
-  const response = await fetch(`api/v1/query_range?${parameters}`, { signal });
-  if (!response.ok) throw new Error(`query_range answered ${response.status}`);
-  const answer = (await response.json()) as RangeAnswer;
-  return (answer.data?.result ?? []).map(({ metric, values }) => {
+  const answer = await askData<RangeAnswer>(`api/v1/query_range?${parameters}`, { signal });
+  const young = Math.max(0, ...selectors(expr).map((s) => s.rangeMs / 1000).filter((s) => s <= YOUNG_S));
+  return (answer.result ?? []).map(({ metric, values }) => {
     const { __name__: _, ...labels } = metric;
-    return { labels, values: new Map(values.map(([t, v]) => [Math.round(t), Number(v)])) };
+    const points = values.map(([t, v]): [number, number] => [Math.round(t), Number(v)]);
+    return { labels, values: new Map(settled(points, young, window.start)) };
   });
 }
 
-function fill(watch: Watch, answers: Points[], end: number): void {
+/** The points without those that stand less than `young` seconds behind the start of their line. */
+function settled(points: [number, number][], young: number, start: number): [number, number][] {
+  let born = start - young;
+  let before = start;
+  return points.filter(([t]) => {
+    if (t - before > HOLE_S) born = t;
+    before = t;
+    return t - born >= young - 1;
+  });
+}
+
+function fill(watch: Watch, answers: Points[], { start, end }: Window): void {
   const lines = watch.questions.flatMap((question, i) =>
     (answers[i] ?? []).map(({ labels, values }) => ({
       cell: cellOf(question, i, { labels, value: NaN }),
@@ -57,7 +97,7 @@ function fill(watch: Watch, answers: Points[], end: number): void {
     })),
   );
   const rows = [];
-  for (let seconds = end - WINDOW_S; seconds <= end; seconds += STEP_S) {
+  for (let seconds = start; seconds <= end; seconds += STEP_S) {
     const cells = [];
     for (const { cell, values } of lines) {
       const value = values.get(seconds);
@@ -66,6 +106,6 @@ function fill(watch: Watch, answers: Points[], end: number): void {
     if (cells.length) rows.push({ seconds, cells });
   }
   if (!rows.length) return;
-  watch.data.backfill(rows, STEP_S * 2.5);
+  watch.data.backfill(rows);
   watch.version.value += 1;
 }

@@ -2,6 +2,8 @@ import type { Labels } from '../promql/eval';
 
 /** Rows that a panel keeps: ten minutes at one a second and room for what was backfilled. */
 const CAPACITY = 1024;
+/** Rows further apart have a hole between them; the live samples may begin this late after the past. */
+const GAP_S = 5.5;
 /** Series that a panel keeps at most; a machine with more shows the most recent ones. */
 const MAX_COLUMNS = 192;
 
@@ -80,11 +82,11 @@ export class Columns {
   }
 
   /** Writes the row at `seconds`; a second tick within one second replaces the row. */
-  push(seconds: number, cells: Cell[], gapAfter = 3.5): void {
+  push(seconds: number, cells: Cell[]): void {
     const last = this.last;
     if (seconds < last) return;
     if (Math.floor(seconds) !== Math.floor(last)) {
-      if (seconds - last > gapAfter) this.advance(last + 1);
+      if (seconds - last > GAP_S) this.advance(last + 1);
       this.advance(seconds);
     } else {
       this.time.set(this.at, seconds);
@@ -98,12 +100,20 @@ export class Columns {
     }
   }
 
-  /** Replaces the past by what the ring knows; rows that came live after it stay. */
-  backfill(past: { seconds: number; cells: Cell[] }[], gapAfter: number): void {
-    const seam = past.at(-1)?.seconds ?? -Infinity;
-    const newer = this.drain().filter((row) => row.seconds > seam);
-    for (const row of past) this.push(row.seconds, row.cells, gapAfter);
-    for (const row of newer) this.push(row.seconds, row.cells, gapAfter);
+  /** Puts what the ring knows in place of the same time here; rows before and after it stay. */
+  backfill(past: { seconds: number; cells: Cell[] }[]): void {
+    const from = past[0]?.seconds ?? Infinity;
+    const to = past.at(-1)?.seconds ?? -Infinity;
+    const rows = this.drain();
+    const older = rows.filter((row) => row.seconds < from);
+    const newer = rows.filter((row) => row.seconds > to);
+    for (const row of [...older, ...past, ...newer]) this.push(row.seconds, row.cells);
+  }
+
+  /** Whether more than `limit` seconds after `from` have no row. */
+  hasHole(from: number, limit: number): boolean {
+    const times = [...this.times()].filter((t) => t >= from);
+    return times.some((t, i) => t - (times[i - 1] ?? from) > limit);
   }
 
   private drain(): { seconds: number; cells: Cell[] }[] {

@@ -1,5 +1,5 @@
 import { signal, type Signal } from '@preact/signals';
-import type { Expr } from '../promql/ast';
+import type { Expr, Matcher } from '../promql/ast';
 import { printSelector, selectors } from '../promql/ast';
 import { evaluate, key, type Labels, type Sample } from '../promql/eval';
 import { parse } from '../promql/parse';
@@ -87,6 +87,8 @@ export class Engine {
   ticks = 0;
   /** The timestamp of the oldest row of any panel, in seconds. */
   oldest = Infinity;
+  /** What narrows a query of the ring to this machine's own series. */
+  own: Matcher[] = [];
   /** How far the daemon's clock is ahead of the browser's, in milliseconds. */
   skew = 0;
   private readonly byId = new Map(this.watches.map((w) => [w.id, w]));
@@ -125,11 +127,11 @@ export class Engine {
       for (const question of watch.questions) {
         for (const selector of selectors(question.expr)) {
           const seen = uses.get(selector.metric) ?? new Set<string>();
-          uses.set(selector.metric, seen.add(printSelector(selector)));
+          uses.set(selector.metric, seen.add(printSelector(selector, this.own)));
         }
       }
     }
-    return [...uses].map(([metric, seen]) => (seen.size === 1 ? ([...seen][0] as string) : metric));
+    return [...uses].map(([metric, seen]) => (seen.size === 1 ? ([...seen][0] as string) : printSelector({ kind: 'selector', metric, matchers: [], rangeMs: 0 }, this.own)));
   }
 
   /** Samples at `now` (ms) have been pushed into the store for these metrics. */

@@ -1,7 +1,7 @@
 /** What the page shows, as data: the files of `dashboards/panels/`. */
 
 export type Unit =
-  | 'ratio' | 'bytes' | 'bytes/s' | 'seconds' | 'tokens/s' | 'celsius' | 'watts' | 'count' | 'cores' | 'load' | 'requests/s' | 'yes';
+  | 'age' | 'ratio' | 'bytes' | 'bytes/s' | 'seconds' | 'tokens/s' | 'celsius' | 'watts' | 'count' | 'cores' | 'load' | 'requests/s' | 'yes';
 
 export interface QueryDef {
   query: string;

@@ -75,6 +75,11 @@ export class SeriesStore implements Source {
     return sum;
   }
 
+  /** The labels of a metric's series. */
+  labels(metric: string): Labels[] {
+    return [...(this.byMetric.get(metric) ?? [])].map((s) => s.labels);
+  }
+
   /** Adds a series; the caller keeps what comes back and pushes samples into it. */
   add(all: Labels): Series {
     const { __name__: metric = '', ...labels } = all;

@@ -44,8 +44,27 @@ export function selectors(expr: Expr): Selector[] {
   }
 }
 
-/** A selector without its range, as `match[]` takes it. */
-export function printSelector({ metric, matchers }: Selector): string {
-  const inside = matchers.map((m) => `${m.name}${m.op}${JSON.stringify(m.value)}`).join(',');
+/** A selector without its range, as `match[]` takes it; `more` matchers make it narrower. */
+export function printSelector({ metric, matchers }: Selector, more: Matcher[] = []): string {
+  const inside = [...matchers, ...more].map((m) => `${m.name}${m.op}${JSON.stringify(m.value)}`).join(',');
   return inside ? `${metric}{${inside}}` : metric;
+}
+
+/** A query as text, each of its selectors narrowed by `more` matchers. */
+export function print(expr: Expr, more: Matcher[] = []): string {
+  const inner = (e: Expr): string => print(e, more);
+  switch (expr.kind) {
+    case 'number':
+      return String(expr.value);
+    case 'selector':
+      return printSelector(expr, more) + (expr.rangeMs ? `[${expr.rangeMs}ms]` : '');
+    case 'call':
+      return `${expr.name}(${expr.args.map(inner).join(', ')})`;
+    case 'aggregate': {
+      const names = expr.without || expr.by.length ? ` ${expr.without ? 'without' : 'by'} (${expr.by.join(', ')})` : '';
+      return `${expr.op}${names} (${inner(expr.arg)})`;
+    }
+    case 'binary':
+      return `(${inner(expr.left)} ${expr.op} ${inner(expr.right)})`;
+  }
 }

@@ -5,8 +5,8 @@ export interface Feed {
 }
 
 export interface FeedEvents {
-  /** Samples came. */
-  alive(): void;
+  /** Samples came; `back` when asking had failed for a while before. */
+  alive(back: boolean): void;
   /** The feed does not work and will not recover by itself. */
   failed(reason: string): void;
   /** History has a hole that the ring can fill. */

@@ -1,9 +1,13 @@
 import type { Engine } from '../data/engine';
 import type { Series } from '../data/store';
+import { ask } from './access';
 import type { Feed, FeedEvents } from './feed';
 import { eachSample, labelsOf } from './openmetrics';
 
 const PERIOD_MS = 1_000;
+const TIMEOUT_MS = 5_000;
+/** So many failures in a row mean that the daemon was away. */
+const FAILURES_AWAY = 2;
 /** The daemon's clock is believed while it differs from the browser's by less than this. */
 const CLOCK_SKEW_MS = 5_000;
 /** How long an unchanged `node_time_seconds` means "nothing new" rather than "collector stopped". */
@@ -15,6 +19,7 @@ export class MetricsPoll implements Feed {
   private timer = 0;
   private abort: AbortController | undefined;
   private last = 0;
+  private failures = 0;
   private readonly wanted: Set<string>;
 
   constructor(
@@ -30,7 +35,7 @@ export class MetricsPoll implements Feed {
     this.abort = abort;
     const round = async (): Promise<void> => {
       const started = performance.now();
-      await this.poll(abort.signal).catch(() => undefined);
+      await this.poll(abort.signal).catch(() => (this.failures += 1));
       if (abort.signal.aborted) return;
       this.timer = window.setTimeout(round, Math.max(100, PERIOD_MS - (performance.now() - started)));
     };
@@ -44,11 +49,10 @@ export class MetricsPoll implements Feed {
   }
 
   private async poll(signal: AbortSignal): Promise<void> {
-    const response = await fetch('metrics', {
-      signal,
+    const response = await ask('metrics', {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
       headers: { accept: 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5' },
     });
-    if (!response.ok) return;
     this.ingest(await response.text(), Date.now());
   }
 
@@ -68,7 +72,8 @@ export class MetricsPoll implements Feed {
       if (series && !seen.has(text)) this.engine.store.remove(series);
     }
     this.series = seen;
-    this.events.alive();
+    this.events.alive(this.failures >= FAILURES_AWAY);
+    this.failures = 0;
     const ts = this.timestamp(daemon, now);
     if (ts === undefined) return;
     const touched = new Set<string>();

@@ -1,7 +1,9 @@
 import { signal } from '@preact/signals';
-import { backfill } from '../data/backfill';
+import { backfill, mend } from '../data/backfill';
 import type { Engine } from '../data/engine';
+import { access } from './access';
 import type { Feed } from './feed';
+import { ownSeries } from './own';
 import { MetricsPoll } from './poll';
 import { LiveStream } from './stream';
 import { StreamTurn } from './tabs';
@@ -12,8 +14,12 @@ export type SourceName = 'stream' | 'metrics';
 const IDLE_AFTER_MS = 4_000;
 /** Clocks that differ by more than this have their history asked for again. */
 const MAX_SKEW_MS = 5_000;
-/** How often a page that fell back to `/metrics` tries the stream again. */
+/** How soon a page that fell back to `/metrics` tries the stream again; each failure doubles it. */
 const RETRY_STREAM_MS = 30_000;
+const RETRY_STREAM_MAX_MS = 600_000;
+/** When the live samples have come far enough to show what lies between them and the past. */
+const MEND_AFTER_MS = 3_000;
+const OTHER_TABS = 'other tabs stream';
 
 /** Where samples come from, and whether they come. */
 export class SourceControl {
@@ -23,21 +29,17 @@ export class SourceControl {
   readonly paused = signal(false);
   /** Whether `?source=metrics` forbids everything but the assets and `/metrics`. */
   readonly forced = new URLSearchParams(location.search).get('source') === 'metrics';
+  /** When a sample last came, by the browser's monotonic clock. */
+  lastAlive = performance.now();
   private feed: Feed | undefined;
+  private work: AbortController | undefined;
   private history: AbortController | undefined;
   private historySkew = 0;
-  private lastAlive = 0;
   private retryAt = Infinity;
-  private readonly turn = new StreamTurn(() =>
-    this.fallBack('other tabs of this browser use the stream'),
-  );
+  private retryAfter = RETRY_STREAM_MS;
+  private readonly turn = new StreamTurn(() => this.fallBack(OTHER_TABS));
   private readonly events = {
-    alive: (): void => {
-      this.lastAlive = performance.now();
-      this.live.value = true;
-      // The past was asked for by the browser's clock before the daemon's was known.
-      if (this.history && Math.abs(this.engine.skew - this.historySkew) > MAX_SKEW_MS) void this.refill();
-    },
+    alive: (back: boolean): void => this.alive(back),
     failed: (reason: string): void => this.fallBack(reason),
     resync: (): void => void this.refill(),
   };
@@ -50,6 +52,10 @@ export class SourceControl {
       if (document.hidden) this.stop();
       else this.start();
     });
+    access.subscribe((state) => {
+      if (state === 'open') this.start();
+      else this.stop();
+    });
     window.setInterval(() => this.check(), 1_000);
   }
 
@@ -60,17 +66,25 @@ export class SourceControl {
   }
 
   private start(): void {
-    if (this.paused.value || document.hidden) return;
-    if (this.forced) {
-      this.use('metrics', 'asked for by ?source=metrics');
-      return;
-    }
+    if (this.paused.value || document.hidden || this.work || access.value !== 'open') return;
+    this.work = new AbortController();
+    this.lastAlive = performance.now();
+    if (this.forced) this.use('metrics', 'asked for in the address');
+    else void this.open(this.work.signal);
+  }
+
+  /** Learns which series are the machine's own, then follows them and asks for their past. */
+  private async open(stopped: AbortSignal): Promise<void> {
+    this.engine.own = await ownSeries(stopped).catch(() => this.engine.own);
+    if (stopped.aborted) return;
     this.turn.claim();
     this.use('stream', '');
     void this.refill();
   }
 
   private stop(): void {
+    this.work?.abort();
+    this.work = undefined;
     this.feed?.stop();
     this.feed = undefined;
     this.history?.abort();
@@ -95,22 +109,43 @@ export class SourceControl {
   private fallBack(reason: string): void {
     this.turn.release();
     this.use('metrics', reason);
-    this.retryAt = performance.now() + RETRY_STREAM_MS;
+    this.retryAt = performance.now() + this.retryAfter;
+    this.retryAfter = Math.min(this.retryAfter * 2, RETRY_STREAM_MAX_MS);
+  }
+
+  private alive(back: boolean): void {
+    this.lastAlive = performance.now();
+    this.live.value = true;
+    if (this.name.value === 'stream') {
+      this.retryAfter = RETRY_STREAM_MS;
+      // The past was asked for by the browser's clock before the daemon's was known.
+      if (this.history && Math.abs(this.engine.skew - this.historySkew) > MAX_SKEW_MS) void this.refill();
+    } else if (back && this.retryAt < Infinity) {
+      // The daemon was away as a whole and is back: its stream is, too.
+      this.retryAt = 0;
+    }
   }
 
   private check(): void {
     if (performance.now() - this.lastAlive > IDLE_AFTER_MS) this.live.value = false;
-    if (performance.now() < this.retryAt || !document.hasFocus()) return;
+    if (performance.now() < this.retryAt || !this.work) return;
+    // A tab that nobody looks at does not take its turn back from the others.
+    if (this.reason.value === OTHER_TABS && !document.hasFocus()) return;
     this.retryAt = Infinity;
-    this.turn.claim();
-    this.use('stream', '');
+    void this.open(this.work.signal);
   }
 
   /** Fills the charts from the ring; a daemon without history leaves them to grow by themselves. */
   private async refill(): Promise<void> {
     this.history?.abort();
-    this.history = new AbortController();
+    const { signal: stopped } = (this.history = new AbortController());
     this.historySkew = this.engine.skew;
-    await backfill(this.engine, this.history.signal).catch(() => undefined);
+    try {
+      const end = await backfill(this.engine, stopped);
+      await new Promise((next) => window.setTimeout(next, MEND_AFTER_MS));
+      if (!stopped.aborted) await mend(this.engine, end, stopped);
+    } catch {
+      /* no history: the charts grow by themselves */
+    }
   }
 }

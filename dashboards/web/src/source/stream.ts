@@ -1,7 +1,9 @@
 import type { Engine } from '../data/engine';
 import type { Series } from '../data/store';
 import type { Labels } from '../promql/eval';
+import { access, ask } from './access';
 import type { Feed, FeedEvents } from './feed';
+import { messages, type Message } from './sse';
 
 interface Membership {
   series: { id: number; labels: Labels }[];
@@ -14,15 +16,16 @@ interface Tick {
 
 /** The stream counts as failed when it has not opened after this long. */
 const OPEN_TIMEOUT_MS = 4_000;
-/** Reconnections in a row without a message before the page looks for another source. */
+/** Attempts in a row without a message before the page looks for another source. */
 const MAX_ERRORS = 3;
+const AGAIN_MS = 1_000;
 
 /** Samples as server-sent events, one stream for the whole page. */
 export class LiveStream implements Feed {
-  private source: EventSource | undefined;
+  private abort: AbortController | undefined;
   private readonly series = new Map<number, Series>();
-  private timer = 0;
   private errors = 0;
+  private lastId = '';
 
   constructor(
     private readonly engine: Engine,
@@ -31,32 +34,51 @@ export class LiveStream implements Feed {
 
   start(): void {
     this.stop();
-    const parameters = new URLSearchParams(this.engine.matches().map((m) => ['match[]', m]));
-    const source = new EventSource(`api/watchfire/v1/live?${parameters}`);
-    this.source = source;
-    this.timer = window.setTimeout(() => {
-      if (source.readyState === EventSource.CONNECTING) this.give('the live stream did not open');
-    }, OPEN_TIMEOUT_MS);
-    source.addEventListener('series', (e) => this.membership(JSON.parse(e.data) as Membership));
-    source.addEventListener('tick', (e) => this.tick(JSON.parse(e.data) as Tick));
-    source.addEventListener('resync', () => this.events.resync());
-    source.addEventListener('error', () => {
-      this.errors += 1;
-      const closed = source.readyState === EventSource.CLOSED;
-      if (closed || this.errors >= MAX_ERRORS) this.give('the live stream is not available');
-    });
+    this.abort = new AbortController();
+    void this.run(this.abort.signal);
   }
 
   stop(): void {
-    window.clearTimeout(this.timer);
-    this.source?.close();
-    this.source = undefined;
-    this.errors = 0;
+    this.abort?.abort();
+    this.abort = undefined;
   }
 
-  private give(reason: string): void {
-    this.stop();
-    this.events.failed(reason);
+  /** Follows the stream and opens it again, until it is stopped or has failed too often. */
+  private async run(stopped: AbortSignal): Promise<void> {
+    this.errors = 0;
+    while (!stopped.aborted) {
+      await this.follow(stopped).catch(() => undefined);
+      if (stopped.aborted || access.value !== 'open') return;
+      this.errors += 1;
+      if (this.errors >= MAX_ERRORS) {
+        this.stop();
+        this.events.failed('no live stream');
+        return;
+      }
+      await new Promise((next) => window.setTimeout(next, AGAIN_MS));
+    }
+  }
+
+  private async follow(stopped: AbortSignal): Promise<void> {
+    const parameters = new URLSearchParams(this.engine.matches().map((m) => ['match[]', m]));
+    const slow = new AbortController();
+    const timer = window.setTimeout(() => slow.abort(), OPEN_TIMEOUT_MS);
+    const headers: Record<string, string> = { accept: 'text/event-stream' };
+    // The daemon then knows that ticks were lost in between.
+    if (this.lastId) headers['last-event-id'] = this.lastId;
+    const response = await ask(`api/watchfire/v1/live?${parameters}`, {
+      headers,
+      cache: 'no-store',
+      signal: AbortSignal.any([stopped, slow.signal]),
+    }).finally(() => window.clearTimeout(timer));
+    for await (const message of messages(response)) this.take(message);
+  }
+
+  private take({ event, data, id }: Message): void {
+    if (id) this.lastId = id;
+    if (event === 'series') this.membership(JSON.parse(data) as Membership);
+    else if (event === 'tick') this.tick(JSON.parse(data) as Tick);
+    else if (event === 'resync') this.events.resync();
   }
 
   private membership({ series }: Membership): void {
@@ -81,7 +103,7 @@ export class LiveStream implements Feed {
       series.push(ts, value);
       touched.add(series.metric);
     }
-    this.events.alive();
+    this.events.alive(false);
     if (touched.size) this.engine.tick(ts, touched);
   }
 }

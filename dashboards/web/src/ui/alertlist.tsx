@@ -2,12 +2,11 @@ import { useSignal } from '@preact/signals';
 import { alertState, severityRank, type Alert } from '../alerts';
 import { duration, format } from '../format';
 import { Icon, type IconName } from './icons';
+import { RunbookText, runbookUrl } from './runbook';
 import { clock, engine } from './state';
 
 /** Rows drawn before a person asks for more: a big incident must not stop the browser. */
 const FIRST_ROWS = 50;
-/** What can be followed; a path of the project's documents is shown as text. */
-const LINK = /^https?:\/\//;
 const ICONS: IconName[] = ['critical', 'critical', 'warning', 'info', 'info'];
 
 export function AlertList() {
@@ -44,10 +43,12 @@ export function AlertList() {
 }
 
 function Row({ alert }: { alert: Alert }) {
+  const open = useSignal(false);
+  const runbook = runbookUrl(alert.runbook);
   const age = duration((Date.now() + engine.skew) / 1000 - alert.since);
   return (
     <li class={`alert-row sev-${alert.severity} is-${alert.state}`}>
-      <details>
+      <details onToggle={(e) => (open.value = e.currentTarget.open)}>
         <summary>
           <span class="severity">
             <Icon name={ICONS[severityRank(alert.severity)] ?? 'info'} />
@@ -62,16 +63,17 @@ function Row({ alert }: { alert: Alert }) {
         </summary>
         <div class="alert-more">
           {alert.description && <p>{alert.description}</p>}
+          {open.value && runbook && <RunbookText url={runbook} />}
           {alert.expr && <pre><code>{alert.expr}</code></pre>}
           <p class="labels">
             {Object.entries(alert.labels).map(([name, value]) => <code key={name}>{name}="{value}"</code>)}
           </p>
-          {alert.runbook && !LINK.test(alert.runbook) && <p class="place">Runbook: <code>{alert.runbook}</code></p>}
+          {alert.runbook && !runbook && <p class="place">Runbook: <code>{alert.runbook}</code></p>}
           {alert.place && <p class="place">Rule: <code>{alert.place}</code></p>}
         </div>
       </details>
-      {LINK.test(alert.runbook) && (
-        <a class="runbook" href={alert.runbook} target="_blank" rel="noreferrer" aria-label={`Runbook of ${alert.name}`}>
+      {runbook && (
+        <a class="runbook" href={runbook} target="_blank" rel="noreferrer" aria-label={`Runbook of ${alert.name}`}>
           <Icon name="book" /> runbook
         </a>
       )}

@@ -2,6 +2,7 @@ import { sections } from '../data/panels';
 import { AlertList } from './alertlist';
 import { Footer } from './footer';
 import { Header } from './header';
+import { Notice } from './notice';
 import { Section } from './section';
 import { spoken } from './state';
 import { Tiles } from './tiles';
@@ -12,6 +13,7 @@ export function App() {
     <>
       <Header />
       <main id="top">
+        <Notice />
         <Tiles />
         {first && <Section def={first} />}
         <AlertList />

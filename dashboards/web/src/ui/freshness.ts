@@ -16,7 +16,8 @@ export function freshness(watch: Watch): Freshness {
   const rows = watch.version.value;
   void clock.value;
   const now = performance.now();
-  if (!rows) return { state: now - opened < GRACE_MS ? 'waiting' : 'absent' };
+  // Before anything came at all, nobody knows what the machine lacks.
+  if (!rows) return { state: now - opened < GRACE_MS || !engine.ticks ? 'waiting' : 'absent' };
   // Silence is measured by the browser's clock; a past that ended long ago, by the daemon's.
   const age = Math.max(now - (watch.lastSeen || opened), engine.now - watch.data.last * 1000);
   if (age > GONE_MS) return { state: 'absent' };

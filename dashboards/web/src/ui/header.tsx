@@ -92,8 +92,9 @@ function LiveBadge() {
 function SourceChip() {
   const why = source.reason.value;
   return (
-    <span class="chip" title={why || 'Samples come over the live stream.'} data-source={source.name.value}>
+    <span class="chip" title={why ? `The page reads /metrics once a second: ${why}.` : 'Samples come over the live stream.'} data-source={source.name.value}>
       source: {source.name.value}
+      {why && <em>{why}</em>}
     </span>
   );
 }

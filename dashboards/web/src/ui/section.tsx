@@ -14,7 +14,7 @@ export function Section({ def }: { def: SectionDef }) {
   // The host's charts keep their places from the start; other hardware may never come.
   const empty = def.size === 'small' && states.every((s) => s === 'absent' || s === 'waiting');
   return (
-    <section class="section" aria-labelledby={title} id={def.id}>
+    <section class={`section ${empty ? 'empty' : ''}`} aria-labelledby={title} id={def.id}>
       <h2 id={title}>{def.title}</h2>
       {empty ? (
         <p class="card note" id={`panel-${def.panels[0]?.id}`}>

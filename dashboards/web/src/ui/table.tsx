@@ -13,6 +13,8 @@ export function LiveTable({ def }: { def: TableDef }) {
   const fresh = freshness(watch);
   const columns = def.columns.map((_, i) => new Map(watch.latest(i).map((c) => [c.label, c.value])));
   const names = [...new Set(columns.flatMap((column) => [...column.keys()]))].sort();
+  // A column without any value is of hardware or a server that has no such reading.
+  const shown = def.columns.map((column, i) => ({ column, i })).filter(({ i }) => columns[i]?.size);
   const top = def.columns.map(({ max }, i) => max ?? Math.max(0, ...(columns[i]?.values() ?? [])));
   return (
     <div class={`card table-card ${fresh.state}`} id={`panel-${def.id}`}>
@@ -29,14 +31,14 @@ export function LiveTable({ def }: { def: TableDef }) {
             <thead>
               <tr>
                 <th scope="col">{def.rows}</th>
-                {def.columns.map((c) => <th scope="col" key={c.title}>{c.title}</th>)}
+                {shown.map(({ column: c }) => <th scope="col" key={c.title}>{c.title}</th>)}
               </tr>
             </thead>
             <tbody>
               {names.slice(0, MAX_ROWS).map((name) => (
                 <tr key={name}>
                   <th scope="row">{name}</th>
-                  {def.columns.map((c, i) => {
+                  {shown.map(({ column: c, i }) => {
                     const value = columns[i]?.get(name);
                     return (
                       <td key={c.title}>

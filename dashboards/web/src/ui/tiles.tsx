@@ -8,7 +8,7 @@ import { theme } from '../theme';
 import { freshness } from './freshness';
 import { Icon } from './icons';
 import { reveal } from './reveal';
-import { engine, span, width } from './state';
+import { engine, source, span, width } from './state';
 
 /** The machine at a glance. */
 export function Tiles() {
@@ -68,6 +68,7 @@ function TileSpark({ def }: { def: TileDef }) {
 
 function AlertTile() {
   const { alerts, rules, unavailable } = alertState.value;
+  const why = source.forced ? 'needs the API' : 'waiting';
   const firing = alerts.filter((a) => a.state === 'firing');
   const pending = alerts.length - firing.length;
   const worst = firing[0]?.severity ?? 'ok';
@@ -84,7 +85,7 @@ function AlertTile() {
           {!firing.length && <Icon name="ok" />}
         </span>
       )}
-      <span class="tile-notes">{unavailable ? 'needs the API' : notes.join(' · ')}</span>
+      <span class="tile-notes">{unavailable ? why : notes.join(' · ')}</span>
       {names.length > 0 && (
         <span class="tile-names">
           {names[0]}

@@ -47,12 +47,15 @@ test('history goes before what came live', () => {
   const data = new Columns();
   data.push(10.5, [cell('a', 10)]);
   data.push(11.5, [cell('a', 11), cell('b', 1)]);
-  data.backfill([6, 8, 10].map((seconds) => ({ seconds, cells: [cell('a', seconds)] })), 5);
+  data.backfill([6, 8, 10].map((seconds) => ({ seconds, cells: [cell('a', seconds)] })));
   assert.deepEqual(lists(data), { times: [6, 8, 10.5, 11.5], a: [6, 8, 10, 11], b: [NaN, NaN, NaN, 1] });
   // After a pause the ring fills the hole, too.
   data.push(60.5, [cell('a', 60)]);
-  data.backfill([10, 20, 30].map((seconds) => ({ seconds, cells: [cell('a', seconds)] })), 50);
-  assert.deepEqual(lists(data), { times: [10, 20, 30, 60.5], a: [10, 20, 30, 60], b: [NaN, NaN, NaN, NaN] });
+  assert.equal(data.hasHole(11, 3.5), true);
+  data.backfill(Array.from({ length: 25 }, (_, i) => 12 + 2 * i).map((seconds) => ({ seconds, cells: [cell('a', seconds)] })));
+  assert.equal(data.hasHole(11, 3.5), false);
+  const { times, a } = lists(data);
+  assert.deepEqual([times.slice(0, 5), a.slice(-2)], [[6, 8, 10.5, 11.5, 12], [58, 60]]);
 });
 
 test('among many columns the largest are shown, and the choice stands', () => {
@@ -96,9 +99,10 @@ test('axis tops are round and above the values', () => {
   for (const [max, unit, top] of [
     [0, 'count', 1], [0.7, 'load', 0.8], [11, 'count', 15], [780, 'tokens/s', 800], [1001, 'watts', 1500],
     [62.7 * 2 ** 30, 'bytes', 80 * 2 ** 30], [1100, 'bytes/s', 1.5 * 1024], [900, 'bytes', 1000], [1e6 * 1.04, 'bytes/s', 1024 ** 2],
+    [1.04, 'ratio', 1], [0.3, 'ratio', 0.3],
   ]) {
     const axis = axisFor(max, unit);
-    assert.ok(axis.top >= max, `${axis.top} for ${max}`);
+    assert.ok(axis.top >= max || axis.top === 1, `${axis.top} for ${max}`);
     assert.ok(Math.abs(axis.top / top - 1) < 1e-9, `${max} ${unit}: ${axis.top}, expected ${top}`);
     assert.equal(splits(axis).at(-1), axis.top);
   }
@@ -115,6 +119,7 @@ test('values with their units', () => {
     [1536, 'bytes', '1.50 KiB'], [31.2 * 2 ** 30, 'bytes', '31.2 GiB'], [12, 'bytes/s', '12 B/s'], [0.0692, 'seconds', '69.2 ms'],
     [12345, 'tokens/s', '12.3k tok/s'], [-3.5, 'celsius', '−3.50 °C'], [16, 'cores', '16 cores'], [1, 'yes', 'yes'],
   ]) assert.equal(format(value, unit), text);
+  assert.equal(axisText(512 * 1024, 'bytes', 1.5 * 1024 ** 2), '0.5 MiB');
   for (const [value, unit, text] of [[1.5, 'seconds', '1.5 s'], [2.5 * 1024, 'bytes/s', '2.5 KiB'], [100, 'watts', '100'], [0.25, 'ratio', '25 %']]) {
     assert.equal(axisText(value, unit), text);
   }

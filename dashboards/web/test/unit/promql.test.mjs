@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { modules } from '../modules.mjs';
 
 const { loaded, close } = await modules('promql/parse', 'promql/ast', 'promql/eval', 'data/store');
-const [{ parse, durationMs }, { selectors, printSelector }, { evaluate }, { SeriesStore }] = loaded;
+const [{ parse, durationMs }, { print, selectors, printSelector }, { evaluate }, { SeriesStore }] = loaded;
 after(close);
 
 /** Samples one a second for ten seconds: `[labels, value of second n]`. */
@@ -89,6 +89,14 @@ test('a selector prints as match[] takes it', () => {
   assert.equal(printSelector(selector), 'a_total{x!="1",y=~"b|c\\\\d"}');
 });
 
+test('a query is narrowed at each of its selectors', () => {
+  const own = [{ name: 'instance', op: '=', value: 'a:1' }, { name: 'job', op: '!=', value: 'x' }];
+  assert.equal(
+    print(parse('1 - sum by (x) (rate(a{b="c"}[5s])) / max(d)'), own),
+    '(1 - (sum by (x) (rate(a{b="c",instance="a:1",job!="x"}[5000ms])) / max (d{instance="a:1",job!="x"})))',
+  );
+});
+
 const panels = new URL('../../../panels/', import.meta.url);
 for (const name of readdirSync(panels)) {
   test(`every query of ${name} is one that the page can answer`, () => {
@@ -99,6 +107,9 @@ for (const name of readdirSync(panels)) {
       return value;
     });
     assert.ok(queries.length > 3);
-    for (const query of queries) evaluate(parse(query), new SeriesStore(), 0);
+    for (const query of queries) {
+      evaluate(parse(query), new SeriesStore(), 0);
+      assert.deepEqual(parse(print(parse(query))), parse(query));
+    }
   });
 }
