@@ -7,10 +7,11 @@
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use watchfire::clock::{Clock, ManualClock, Stopwatch};
-use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef, Timestamp};
+use watchfire::model::{Batch, GroupId, Intern, Irregular, Labels, Matcher, SeriesKey, SeriesRef, Timestamp};
 use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest};
 
 /// Reference n is the n-th label set.
@@ -142,14 +143,35 @@ fn fleet_bench(series: usize) {
     let stats = setup.ring.stats();
     println!("head: {:.1} MB in memory, file {:.1} MB", stats.head_bytes as f64 / 1e6, stats.disk_bytes as f64 / 1e6);
     setup.clock.set(start + ticks * 1000 + 60_000);
-    let (took, longest) = setup.maintain();
+    let ((took, longest), wait) = longest_wait(&setup.ring, || setup.maintain());
     let stats = setup.ring.stats();
     println!(
-        "seal: {:.1} ns/sample, longest slice {longest:?}, {:.3} bytes/sample",
+        "seal: {:.1} ns/sample, longest slice {longest:?}, longest wait for the head meanwhile {wait:?}, {:.3} bytes/sample",
         per(took, stats.segment_samples as usize),
         stats.segment_bytes as f64 / stats.segment_samples as f64
     );
     replay_bench(setup, start, ticks);
+}
+
+/// How long somebody who wants the head had to wait at most while `work` ran.
+fn longest_wait<T>(ring: &Ring, work: impl FnOnce() -> T) -> (T, Duration) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            while !done.load(Ordering::Relaxed) {
+                let watch = Stopwatch::start();
+                let none = Irregular { series: SeriesRef(0), samples: Vec::new() };
+                ring.append_irregular(&[none]).expect("appends");
+                longest = longest.max(watch.elapsed());
+                std::thread::yield_now();
+            }
+            longest
+        });
+        let out = work();
+        done.store(true, Ordering::Relaxed);
+        (out, waiter.join().expect("no panic"))
+    })
 }
 
 fn select_bench(setup: &Setup, series: usize, start: Timestamp, ticks: i64) {

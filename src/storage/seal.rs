@@ -97,14 +97,16 @@ fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
     let epoch = inner.catalog.current_epoch();
     drop(inner);
     ring.load_epoch(epoch)?;
-    let mut inner = ring.inner.write();
-    let inner = &mut *inner;
+    let mut guard = ring.inner.write();
+    let inner = &mut *guard;
     let data = inner.head.close_window(window);
     let mut ids = FxHashMap::default();
     let dense = data.groups.iter().flat_map(|(sids, _)| sids.iter().flatten());
     for sid in dense.chain(data.irregular.iter().map(|(sid, _)| sid)) {
         ids.entry(*sid).or_insert_with(|| inner.catalog.id_for(epoch, *sid, &mut inner.head.series));
     }
+    // Ticks go on while the columns are put in order.
+    drop(guard);
     let series = ids.len() as u32;
     let slices = SliceInput::of_window(data, |sid| ids.get(&sid).copied());
     let plan = Plan { window, window_end, epoch, series };
@@ -163,7 +165,9 @@ fn evict(ring: &Ring, now: Timestamp) {
     let due = floor > inner.head.floor;
     drop(inner);
     if due {
-        ring.inner.write().head.evict(floor);
+        let gone = ring.inner.write().head.evict(floor);
+        // Outside of the lock: tens of thousands of columns take their time to free.
+        drop(gone);
     }
 }
 
@@ -174,7 +178,9 @@ fn forget_unsealed(ring: &Ring, now: Timestamp) {
     let floor = inner.head.window_of(horizon);
     if floor > inner.head.floor {
         inner.head.sealing = inner.head.sealing.max(floor);
-        inner.head.evict(floor);
+        let gone = inner.head.evict(floor);
+        drop(inner);
+        drop(gone);
     }
 }
 

@@ -209,11 +209,11 @@ impl Columns {
         self.blocks.iter().map(|b| b.window).chain(open).find(|w| *w >= not_before)
     }
 
-    /// Drops blocks of windows before `floor`. Returns the series whose columns became free.
-    pub(crate) fn evict(&mut self, floor: Timestamp) -> Vec<Sid> {
+    /// Moves blocks of windows before `floor` to `out`. Returns the series whose columns became free.
+    pub(crate) fn evict(&mut self, floor: Timestamp, out: &mut Vec<Arc<Block>>) -> Vec<Sid> {
         let before = self.blocks.len();
-        while self.blocks.front().is_some_and(|b| b.window < floor) {
-            self.blocks.pop_front();
+        while let Some(block) = self.blocks.pop_front_if(|b| b.window < floor) {
+            out.push(block);
         }
         if self.blocks.len() == before {
             return Vec::new();

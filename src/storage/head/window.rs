@@ -48,15 +48,17 @@ impl Head {
         data
     }
 
-    /// Drops windows before `floor` from memory.
-    pub(crate) fn evict(&mut self, floor: Timestamp) {
+    /// Takes windows before `floor` out of memory; the caller drops their blocks.
+    #[must_use]
+    pub(crate) fn evict(&mut self, floor: Timestamp) -> Vec<Arc<Block>> {
+        let mut blocks = Vec::new();
         if floor <= self.floor {
-            return;
+            return blocks;
         }
         self.floor = floor;
         for index in 0..self.groups.len() {
             let Some(group) = self.groups[index].as_mut() else { continue };
-            let gone = group.columns.evict(floor);
+            let gone = group.columns.evict(floor, &mut blocks);
             let empty = group.columns.is_empty();
             let id = group.id;
             for sid in gone {
@@ -86,6 +88,7 @@ impl Head {
             }
             !list.is_empty()
         });
+        blocks
     }
 
     /// Makes the next row of every group full: rows were lost.
