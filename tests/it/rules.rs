@@ -54,6 +54,10 @@ fn a_burner_makes_an_alert_pend_fire_and_resolve() {
     write(dir.path(), "burn.yml", RULES);
     let config = write(dir.path(), "watchfire.yml", CONFIG);
     let daemon = Daemon::start(&[format!("--config.file={}", config.display())]);
+    // As in Prometheus, a group writes ALERTS only after it has looked for states to restore, at its second evaluation.
+    wait_for("a few evaluations", Duration::from_secs(30), || {
+        daemon.value("count_over_time(burner:cpu:rate5s[1m])").filter(|n| *n >= 4.0)
+    });
     assert!(alert_state(&daemon, "Burning").is_none());
     let fire = burner();
     let started = Instant::now();

@@ -20,11 +20,12 @@ pub(crate) fn find_program(names: &[&str]) -> Option<PathBuf> {
     names.iter().flat_map(|name| places.iter().map(move |dir| dir.join(name))).find(|file| file.is_file())
 }
 
-/// A Python that can import `module`: that of the test environment first.
+/// A Python that has `module` (found, not imported): that of the test environment first.
 pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
     let venv = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/python");
     [Some(venv), find_program(&["python3"])].into_iter().flatten().find(|python| {
-        Command::new(python).args(["-c", &format!("import {module}")]).output().is_ok_and(|out| out.status.success())
+        let script = format!("import importlib.util as u, sys; sys.exit(u.find_spec('{module}') is None)");
+        Command::new(python).args(["-c", &script]).output().is_ok_and(|out| out.status.success())
     })
 }
 
