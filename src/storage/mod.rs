@@ -21,6 +21,7 @@ mod schema;
 mod seal;
 mod segment;
 mod select;
+mod selection;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -31,3 +32,4 @@ pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTab
 pub use error::StorageError;
 pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries};
 pub use ring::{Ring, StatePair};
+pub use selection::{Cells, Piece, Selection};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::model::{Exemplar, Histogram, Labels, Matcher, Timestamp, is_absent};
 
 use super::StorageError;
+use super::selection::Selection;
 
 /// Which samples a query needs. Bounds are inclusive; the caller applies left-open windows itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +85,14 @@ pub trait Querier: Send + Sync {
     /// # Errors
     /// When the store failed or a limit is exceeded.
     fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError>;
+
+    /// The same as columns: what queries read.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        Ok(Selection::from_series(self.select(request)?))
+    }
 
     /// Labels of the series that match and have a sample in the bounds (inclusive), sorted.
     ///

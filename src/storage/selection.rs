@@ -1,0 +1,62 @@
+//! What a selection hands to queries: label sets once, samples as dense pieces.
+
+use std::sync::Arc;
+
+use crate::model::{Histogram, Labels, Timestamp};
+
+use super::querier::{Column, SelectedSeries};
+
+/// The series of a selection and their samples.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Labels of the matching series, sorted, each once. While the set of matching series does not change, the ring hands
+    /// out the same `Arc`: operators remember by its address what they worked out of it. A series may stand here
+    /// without any sample in the bounds.
+    pub labels: Arc<Vec<Labels>>,
+    /// Samples. The pieces of one row follow each other in ascending time and never overlap.
+    pub pieces: Vec<Piece>,
+}
+
+/// Samples of rows that share their timestamps: a group's window, or one series.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// Strictly ascending, within the bounds of the request.
+    pub times: Arc<[Timestamp]>,
+    /// Places in [`Selection::labels`], ascending.
+    pub rows: Arc<[u32]>,
+    /// The samples of row after row, `times.len()` places each.
+    pub cells: Cells,
+    /// Start timestamps (0 = unknown) in the shape of `cells`, or `None` when none is known.
+    pub starts: Option<Vec<Timestamp>>,
+}
+
+/// The values of a [`Piece`].
+#[derive(Debug, Clone)]
+pub enum Cells {
+    /// A hole is [`crate::model::absent`], a stale marker stands as it is.
+    Floats(Vec<f64>),
+    /// `None` is a hole.
+    Histograms(Vec<Option<Arc<Histogram>>>),
+}
+
+impl Selection {
+    /// For stores that keep each series apart: one piece a run.
+    pub fn from_series(series: Vec<SelectedSeries>) -> Self {
+        let mut labels = Vec::with_capacity(series.len());
+        let mut pieces = Vec::new();
+        for (row, series) in series.into_iter().enumerate() {
+            labels.push(series.labels);
+            let rows: Arc<[u32]> = Arc::from([row as u32]);
+            for run in series.runs {
+                let span = run.from..run.to;
+                let cells = match &run.values {
+                    Column::Floats(column) => Cells::Floats(column[span.clone()].to_vec()),
+                    Column::Histograms(column) => Cells::Histograms(column[span.clone()].to_vec()),
+                };
+                let starts = run.start_times.as_ref().map(|starts| starts[span.clone()].to_vec());
+                pieces.push(Piece { times: Arc::from(&run.times[span]), rows: Arc::clone(&rows), cells, starts });
+            }
+        }
+        Self { labels: Arc::new(labels), pieces }
+    }
+}
