@@ -15,6 +15,7 @@ mod gate;
 mod plan;
 mod result;
 mod script_engine;
+mod stack;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ mod tests;
 pub use cache::{TickCache, WrittenNames, shareable};
 pub use engine::{CancelToken, Engine, EngineConfig, Prepared, QueryOptions};
 pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};
+pub(crate) use stack::deep;
