@@ -38,7 +38,7 @@ impl Eval<'_> {
 
     fn matrix(&mut self, block: Block, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let block = merge_rows(drop_names(block))?;
-        self.budget.hold(block.samples())?;
+        self.budget.work(block.cells.len())?;
         let mut series: Vec<Series> = (0..block.rows()).map(|row| series(&block, row, grid)).collect();
         series.retain(|series| !series.floats.is_empty() || !series.histograms.is_empty());
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
