@@ -10,10 +10,10 @@ use crate::model::Timestamp;
 use crate::storage::Querier;
 
 use super::cache::{TickCache, WrittenNames};
-use super::eval::{self, Budget, Settings};
+use super::eval::{self, Budget, Memo, Remembered, Settings};
 use super::gate::Gate;
 use super::parser::{self, Expr};
-use super::plan::{Plan, QueryTimes};
+use super::plan::{Meanings, Plan, QueryTimes};
 use super::result::{QueryError, QueryResult};
 
 /// Bounds of the engine. `Default` takes them from [`crate::limits`].
@@ -29,6 +29,8 @@ pub struct EngineConfig {
     pub max_concurrent: usize,
     /// Resolution of subqueries that name none.
     pub default_subquery_step: Duration,
+    /// Bytes of what operators remember about label sets, about; 0 remembers nothing.
+    pub max_memo_bytes: usize,
 }
 
 impl Default for EngineConfig {
@@ -39,6 +41,7 @@ impl Default for EngineConfig {
             timeout: limits::QUERY_TIMEOUT,
             max_concurrent: limits::MAX_CONCURRENT_QUERIES,
             default_subquery_step: Duration::from_secs(60),
+            max_memo_bytes: limits::MAX_LABEL_MEMO_BYTES,
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct Prepared {
 pub struct Engine {
     config: EngineConfig,
     gate: Gate,
+    meanings: Meanings,
+    memo: Memo,
 }
 
 impl Default for Engine {
@@ -114,7 +119,8 @@ impl Engine {
     /// An engine with these bounds.
     pub fn new(config: EngineConfig) -> Self {
         let gate = Gate::new(config.max_concurrent);
-        Self { config, gate }
+        let memo = Memo::new(config.max_memo_bytes);
+        Self { config, gate, meanings: Meanings::default(), memo }
     }
 
     /// The engine's bounds.
@@ -193,7 +199,8 @@ impl Engine {
     /// When a duration expression has no valid value.
     pub fn prepare(&self, expr: &Expr, text: &str) -> Result<Prepared, QueryError> {
         let mut plan = Plan::build(expr, QueryTimes::instant(0), self.config.default_subquery_step)?;
-        plan.prepare_sharing();
+        plan.prepare_sharing(&self.meanings);
+        plan.stays = true;
         Ok(Prepared { plan: (!plan.bound_to_times).then_some(plan), expr: expr.clone(), text: Arc::from(text) })
     }
 
@@ -226,7 +233,7 @@ impl Engine {
     ) -> Result<QueryResult, QueryError> {
         let mut plan = Plan::build(expr, times, self.config.default_subquery_step)?;
         if cache.is_some() {
-            plan.prepare_sharing();
+            plan.prepare_sharing(&self.meanings);
         }
         self.run(querier, &plan, times, options, cache)
     }
@@ -247,7 +254,7 @@ impl Engine {
             max_samples: self.config.max_samples,
         };
         let budget = Budget::new(watch, timeout, options.cancel.clone(), self.config.max_samples);
-        eval::run(querier, plan, times, settings, budget, options, cache)
+        eval::run(querier, plan, times, settings, budget, options, Remembered { memo: &self.memo, cache })
     }
 }
 
