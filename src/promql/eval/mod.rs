@@ -38,6 +38,7 @@ use crate::storage::Querier;
 
 use super::annotate::{Note, Notes};
 use super::cache::{CacheEntry, TickCache, WrittenNames};
+use super::deep;
 use super::engine::QueryOptions;
 use super::parser::Pos;
 use super::plan::{Kind, Meaning, Node, Plan, QueryTimes, uses};
@@ -123,6 +124,10 @@ pub(crate) fn run(
 impl Eval<'_> {
     /// The node's value at every step of the grid.
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
+        deep(|| self.level(node, grid))
+    }
+
+    fn level(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         self.budget.work(64)?;
         self.budget.room_for(1, grid.len)?;
         let before = self.budget.held();
