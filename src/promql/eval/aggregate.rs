@@ -23,8 +23,6 @@ impl Eval<'_> {
         }
         let param = aggregate.param.as_ref().map(|param| self.eval_scalar(param, grid)).transpose()?;
         let block = self.eval_vector(&aggregate.expr, grid)?;
-        let samples = block.samples();
-        self.budget.hold(samples)?;
         self.budget.work(block.cells.len())?;
         let grouping = Grouping { names: &aggregate.grouping, without: aggregate.without };
         let groups = grouping.groups(&block.labels);
@@ -34,7 +32,6 @@ impl Eval<'_> {
         };
         self.remark_on_histograms(aggregate, &block);
         let labels = groups.first.iter().map(|row| grouping.labels_of(&block.labels[*row])).collect();
-        self.budget.release(samples);
         let out = Block::floats(Arc::new(labels), groups.dropped(&block), grid.len, cells);
         Ok(out.without_empty_rows())
     }

@@ -43,6 +43,8 @@ impl Eval<'_> {
                         out.len() - 1
                     })
                 });
+                // Every value of every sample may become a row of all steps.
+                self.budget.room_for(out.len(), grid.len)?;
                 out[target].1 |= block.dropped.get(row);
                 out[target].2[step] += 1.0;
             }

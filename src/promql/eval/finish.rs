@@ -38,7 +38,7 @@ impl Eval<'_> {
 
     fn matrix(&mut self, block: Block, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let block = merge_rows(drop_names(block))?;
-        self.budget.hold(block.samples())?;
+        self.budget.work(block.cells.len())?;
         let mut series: Vec<Series> = (0..block.rows()).map(|row| series(&block, row, grid)).collect();
         series.retain(|series| !series.floats.is_empty() || !series.histograms.is_empty());
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -53,23 +53,29 @@ impl Eval<'_> {
         let start = end.saturating_sub(source.range());
         let mut scratch = Scratch::default();
         let mut all = Vec::new();
-        for (row, labels) in ranges.labels.iter().enumerate() {
-            let samples = ranges.data.row(row, &mut scratch);
-            let floats = within(samples.times, start - back, end + ahead);
-            let histograms = within(samples.histogram_times, start - back, end + ahead);
-            self.budget.hold(floats.len() + histograms.len())?;
-            self.budget.read((floats.len() + histograms.len()) as u64);
-            let labels = if ranges.dropped.get(row) { without_metadata(labels) } else { labels.clone() };
-            let floats = match source.mode() {
-                RangeMode::Plain => pairs(&samples, floats),
-                _ if !samples.histograms.is_empty() => return Err(unsupported("extended range selectors")),
-                mode => extended(&samples, floats, start, end, mode == RangeMode::Smoothed),
-            };
-            let histograms = histograms
-                .map(|i| (samples.histogram_times[i], Arc::clone(&samples.histograms[i])))
-                .collect::<Vec<_>>();
-            if !floats.is_empty() || !histograms.is_empty() {
-                all.push(Series { labels, floats, histograms });
+        for band in ranges.data.bands() {
+            let mut reader = band.reader();
+            for row in band.rows.iter() {
+                reader.seek(*row);
+                let row = *row as usize;
+                let samples = reader.samples(&mut scratch);
+                let floats = within(samples.times, start - back, end + ahead);
+                let histograms = within(samples.histogram_times, start - back, end + ahead);
+                self.budget.hold(floats.len() + histograms.len())?;
+                self.budget.read((floats.len() + histograms.len()) as u64);
+                let floats = match source.mode() {
+                    RangeMode::Plain => pairs(&samples, floats),
+                    _ if !samples.histograms.is_empty() => return Err(unsupported("extended range selectors")),
+                    mode => extended(&samples, floats, start, end, mode == RangeMode::Smoothed),
+                };
+                let histograms = histograms
+                    .map(|i| (samples.histogram_times[i], Arc::clone(&samples.histograms[i])))
+                    .collect::<Vec<_>>();
+                if !floats.is_empty() || !histograms.is_empty() {
+                    let labels = &ranges.labels[row];
+                    let labels = if ranges.dropped.get(row) { without_metadata(labels) } else { labels.clone() };
+                    all.push(Series { labels, floats, histograms });
+                }
             }
         }
         all.sort_by(|a, b| a.labels.cmp(&b.labels));

@@ -4,6 +4,7 @@ mod absent;
 mod aggregate;
 mod aggregate_rows;
 mod arithmetic;
+mod bands;
 mod binary;
 mod block;
 mod buckets;
@@ -19,6 +20,7 @@ mod join;
 mod label_index;
 mod matching;
 mod merge;
+mod newest;
 mod range_source;
 mod samples;
 mod selector;
@@ -39,7 +41,7 @@ use super::plan::{Kind, Node, Plan, QueryTimes};
 use super::result::{QueryError, QueryResult};
 
 pub(crate) use block::{Block, Dropped, unshare, without_metadata};
-pub(crate) use budget::Budget;
+pub(crate) use budget::{Budget, Patience};
 pub(crate) use extend::Ends;
 pub(crate) use grid::Grid;
 pub(crate) use merge::{merge_rows, same_labelset};
@@ -104,8 +106,16 @@ impl Eval<'_> {
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         self.budget.work(64)?;
         self.budget.room_for(1, grid.len)?;
+        let before = self.budget.held();
+        let out = self.eval_once_or_shared(node, grid)?;
+        self.budget.settle(before, out.cells(), || out.samples())?;
+        Ok(out)
+    }
+
+    fn eval_once_or_shared(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         if node.invariant && grid.len > 1 && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
             let once = self.eval(node, Grid::single(grid.start))?;
+            self.budget.room_for(once.cells(), grid.len)?;
             return Ok(repeat(once, grid.len));
         }
         match self.shared(node, grid) {
@@ -199,6 +209,24 @@ fn shifted(note: Note, by: i64) -> Note {
 impl Out {
     pub(crate) fn block(block: Block) -> Self {
         Self::Vector(Arc::new(block))
+    }
+
+    /// Places for samples, holes included.
+    fn cells(&self) -> usize {
+        match self {
+            Self::Scalar(values) => values.len(),
+            Self::Vector(block) => block.cells.len(),
+            Self::Text(_) => 0,
+        }
+    }
+
+    /// Places that hold a sample.
+    fn samples(&self) -> usize {
+        match self {
+            Self::Scalar(values) => values.len(),
+            Self::Vector(block) => block.samples(),
+            Self::Text(_) => 0,
+        }
     }
 }
 
