@@ -18,8 +18,11 @@ impl Eval<'_> {
             return Err(QueryError::BadData(format!("{} needs a parameter", aggregate.op.as_str())));
         };
         let param = self.eval_scalar(param_node, grid)?;
-        check_param(aggregate.op, &param)?;
         let block = self.eval_vector(&aggregate.expr, grid)?;
+        if asks_for_nothing(aggregate.op, &param) {
+            return Ok(Block::empty(grid.len));
+        }
+        check_param(aggregate.op, &param)?;
         self.budget.work(block.cells.len())?;
         let groups = Grouping { names: &aggregate.grouping, without: aggregate.without }.groups(&block.labels);
         let chosen = match aggregate.op {
@@ -50,18 +53,30 @@ impl Eval<'_> {
     fn sample(&mut self, block: &Block, ratios: &[f64], pos: Pos) -> Vec<Vec<usize>> {
         let offsets: Vec<f64> =
             block.labels.iter().map(|labels| series_hash(labels) as f64 / u64::MAX as f64).collect();
+        let (least, most) = ratios.iter().fold((0.0_f64, 0.0_f64), |(least, most), r| (least.min(*r), most.max(*r)));
+        if most > 1.0 {
+            self.notes.warn(pos, annotate::invalid_ratio(most, 1.0));
+        }
+        if least < -1.0 {
+            self.notes.warn(pos, annotate::invalid_ratio(least, -1.0));
+        }
         let mut chosen = Vec::with_capacity(ratios.len());
         for (step, ratio) in ratios.iter().enumerate() {
             let capped = ratio.clamp(-1.0, 1.0);
-            if capped != *ratio {
-                self.notes.warn(pos, annotate::invalid_ratio(*ratio, capped));
-            }
             let inside = |offset: f64| (capped >= 0.0 && offset < capped) || (capped < 0.0 && offset >= 1.0 + capped);
             // The largest hash is exactly one: a ratio of one still takes it.
             let takes = |row: &usize| block.has(*row, step) && (capped == 1.0 || inside(offsets[*row]));
             chosen.push((0..block.rows()).filter(takes).collect());
         }
         chosen
+    }
+}
+
+/// Whether no step asks for any series: then nothing else about the parameter matters.
+fn asks_for_nothing(op: AggregateOp, param: &[f64]) -> bool {
+    match op {
+        AggregateOp::LimitRatio => param.iter().all(|ratio| *ratio == 0.0),
+        _ => param.iter().all(|k| *k < 1.0),
     }
 }
 
