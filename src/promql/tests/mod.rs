@@ -48,24 +48,6 @@ fn the_shared_scripts_pass() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// The scripts that this project has written itself.
-#[test]
-fn our_own_scripts_pass() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/promql");
-    let entries = std::fs::read_dir(&root).expect("the scripts are part of the project");
-    let (mut evals, mut failures) = (0, String::new());
-    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("test".as_ref())) {
-        let text = std::fs::read_to_string(&path).expect("readable");
-        let report = run_script(&path.display().to_string(), &text, &suite(), Options::default());
-        evals += report.passed;
-        if report.passed < report.total {
-            failures.push_str(&format!("{report}\n"));
-        }
-    }
-    assert!(failures.is_empty(), "{failures}");
-    assert!(evals > 500, "only {evals} evaluations");
-}
-
 /// A query that would fill the memory or the stack is refused, or goes through; nothing falls over.
 #[test]
 fn bounds_hold() {
