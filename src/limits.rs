@@ -24,6 +24,9 @@ pub const MAX_CONCURRENT_QUERIES: usize = 20;
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How far back an instant selector looks.
 pub const LOOKBACK: Duration = Duration::from_secs(300);
+/// Bytes of what PromQL's operators remember about label sets: groups, match pairs, output labels. Two hundred rules that
+/// each aggregate ten thousand series into a hundred fit.
+pub const MAX_LABEL_MEMO_BYTES: usize = 32 << 20;
 /// Pages, streams and sockets that follow live data at once.
 pub const MAX_LIVE_SUBSCRIBERS: usize = 64;
 /// Batches that wait for one slow subscriber before the oldest are dropped.

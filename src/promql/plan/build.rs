@@ -1,7 +1,6 @@
 //! From the tree to the plan.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Timestamp};
@@ -12,7 +11,9 @@ use crate::promql::parser::{
 };
 use crate::promql::result::QueryError;
 
-use super::{Aggregate, Binary, Call, Info, Kind, Node, Plan, QueryTimes, Selector, Source, Window, durations};
+use super::{
+    Aggregate, Binary, Call, Info, Kind, Meanings, Node, Plan, QueryTimes, Selector, Source, Window, durations,
+};
 
 pub(super) fn plan(expr: &Expr, times: QueryTimes, subquery_step: Duration) -> Result<Plan, QueryError> {
     let gives = expr.value_type();
@@ -25,7 +26,7 @@ pub(super) fn plan(expr: &Expr, times: QueryTimes, subquery_step: Duration) -> R
     let subquery_step = i64::try_from(subquery_step.as_millis()).unwrap_or(60_000).max(1);
     let builder = Builder { times, subquery_step, asked_times: Cell::new(false) };
     let root = builder.node(expr)?;
-    Ok(Plan { root, gives, bound_to_times: builder.asked_times.get() })
+    Ok(Plan { root, gives, bound_to_times: builder.asked_times.get(), stays: false })
 }
 
 struct Builder {
@@ -328,12 +329,12 @@ fn missing_argument(expr: &CallExpr) -> QueryError {
 }
 
 impl Node {
-    /// Gives every node that is worth sharing its canonical text.
-    pub(super) fn set_keys(&mut self) {
-        self.for_each_child(&mut Self::set_keys);
+    /// Gives every node that is worth sharing the meaning that it shares with others.
+    pub(super) fn set_keys(&mut self, meanings: &Meanings) {
+        self.for_each_child(&mut |child| child.set_keys(meanings));
         let worth = !matches!(self.kind, Kind::Number(_) | Kind::Text(_) | Kind::Matrix(_));
         if worth && self.is_shareable(&WrittenNames::default()) {
-            self.key = Some(Arc::from(self.canonical()));
+            self.key = Some(meanings.of(self.canonical()));
         }
     }
 

@@ -89,7 +89,7 @@ fn write_line(node: &Node, out: &mut String) {
             out.push_str(", ");
         }
         match &child.key {
-            Some(key) => out.push_str(key),
+            Some(key) => out.push_str(&key.text),
             None => write_line(child, out),
         }
     }
