@@ -10,8 +10,9 @@ use crate::model::Timestamp;
 use crate::storage::Querier;
 
 use super::cache::{TickCache, WrittenNames};
-use super::eval::{self, Budget, Memo, Remembered, Settings};
-use super::gate::Gate;
+use super::counters::{Counted, QueryCounters, Refusal};
+use super::eval::{self, Budget, Memo, Patience, Settings, Surroundings};
+use super::gate::{Gate, Place, queue_full};
 use super::parser::{self, Expr};
 use super::plan::{Meanings, Plan, QueryTimes};
 use super::result::{QueryError, QueryResult};
@@ -25,7 +26,7 @@ pub struct EngineConfig {
     pub max_samples: usize,
     /// Wall time of a query, waiting for a place included.
     pub timeout: Duration,
-    /// Queries that run at once; others wait for a place.
+    /// Queries that run at once; others wait for a place. Rules do not count: their room bounds them.
     pub max_concurrent: usize,
     /// Resolution of subqueries that name none.
     pub default_subquery_step: Duration,
@@ -84,6 +85,8 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// Stops the query.
     pub cancel: Option<CancelToken>,
+    /// When somebody began to wait for the answer, if that was before the engine was asked: counts against the timeout.
+    pub since: Option<Stopwatch>,
     /// The query as it was written: gives annotations their line. Without it everything stands in line 1.
     pub text: Option<Arc<str>>,
     /// Names that earlier rules of the same group have written: [`Engine::instant_cached`] reads selectors that may
@@ -107,6 +110,7 @@ pub struct Engine {
     gate: Gate,
     meanings: Meanings,
     memo: Memo,
+    counters: Arc<QueryCounters>,
 }
 
 impl Default for Engine {
@@ -120,12 +124,28 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Self {
         let gate = Gate::new(config.max_concurrent);
         let memo = Memo::new(config.max_memo_bytes);
-        Self { config, gate, meanings: Meanings::default(), memo }
+        Self { config, gate, meanings: Meanings::default(), memo, counters: Arc::default() }
     }
 
     /// The engine's bounds.
     pub fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    #[cfg(test)]
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
+    /// What was asked so far.
+    pub fn counters(&self) -> &Arc<QueryCounters> {
+        &self.counters
+    }
+
+    /// The refusal of a query that waited for a place elsewhere (HTTP waits without holding a thread); counts it.
+    pub fn queue_full(&self) -> QueryError {
+        self.counters.refuse(Refusal::Queue);
+        queue_full(self.config.max_concurrent)
     }
 
     /// Reads a query.
@@ -216,10 +236,12 @@ impl Engine {
         options: &QueryOptions,
         cache: &TickCache,
     ) -> Result<QueryResult, QueryError> {
-        let options = QueryOptions { text: Some(Arc::clone(&query.text)), ..options.clone() };
         match &query.plan {
-            Some(plan) => self.run(querier, plan, QueryTimes::instant(ts), &options, Some(cache)),
-            None => self.build_and_run(querier, &query.expr, QueryTimes::instant(ts), &options, Some(cache)),
+            Some(plan) => self.run(querier, plan, QueryTimes::instant(ts), options, Some(&query.text), Some(cache)),
+            None => {
+                let options = QueryOptions { text: Some(Arc::clone(&query.text)), ..options.clone() };
+                self.build_and_run(querier, &query.expr, QueryTimes::instant(ts), &options, Some(cache))
+            }
         }
     }
 
@@ -231,11 +253,15 @@ impl Engine {
         options: &QueryOptions,
         cache: Option<&TickCache>,
     ) -> Result<QueryResult, QueryError> {
+        let watch = Stopwatch::start();
         let mut plan = Plan::build(expr, times, self.config.default_subquery_step)?;
         if cache.is_some() {
             plan.prepare_sharing(&self.meanings);
         }
-        self.run(querier, &plan, times, options, cache)
+        let prepared = watch.elapsed();
+        let mut result = self.run(querier, &plan, times, options, options.text.as_deref(), cache)?;
+        result.stats.prepared = prepared;
+        Ok(result)
     }
 
     fn run(
@@ -244,17 +270,50 @@ impl Engine {
         plan: &Plan,
         times: QueryTimes,
         options: &QueryOptions,
+        text: Option<&str>,
         cache: Option<&TickCache>,
     ) -> Result<QueryResult, QueryError> {
-        let watch = Stopwatch::start();
-        let timeout = options.timeout.map_or(self.config.timeout, |wanted| wanted.min(self.config.timeout));
-        let _place = self.gate.enter(timeout)?;
+        let watch = options.since.unwrap_or_else(Stopwatch::start);
+        let patience = Patience::new(options.timeout, self.config.timeout);
+        // Rules must be evaluated whatever people ask; their room has few threads.
+        let _inside = match cache {
+            None => Some(self.enter(watch, patience, options)?),
+            Some(_) => None,
+        };
+        let queued = cache.map_or_else(|| watch.elapsed(), |_| Duration::ZERO);
         let settings = Settings {
             lookback: millis(options.lookback.unwrap_or(self.config.lookback)),
             max_samples: self.config.max_samples,
         };
-        let budget = Budget::new(watch, timeout, options.cancel.clone(), self.config.max_samples);
-        eval::run(querier, plan, times, settings, budget, options, Remembered { memo: &self.memo, cache })
+        let budget = Budget::new(watch, patience, options.cancel.clone(), self.config.max_samples);
+        let surroundings = Surroundings { memo: &self.memo, cache, written: options.written.as_deref(), text };
+        let mut result = eval::run(querier, plan, times, settings, budget, surroundings);
+        match &mut result {
+            Ok(result) => result.stats.queued = queued,
+            Err(QueryError::TooManySamples { limit, .. }) => *limit = self.config.max_samples,
+            Err(_) => {}
+        }
+        if cache.is_none() {
+            let took = watch.elapsed().saturating_sub(queued);
+            self.counters.finished(took, result.as_ref().map(|result| result.stats.total_samples));
+        }
+        result
+    }
+
+    /// Waits for a place and counts the query as running while it has it.
+    fn enter(
+        &self,
+        watch: Stopwatch,
+        patience: Patience,
+        options: &QueryOptions,
+    ) -> Result<(Place<'_>, Counted<'_>), QueryError> {
+        let waiting = Counted::new(&self.counters.waiting);
+        let place = self.gate.enter(watch, patience.allowed, options.cancel.as_ref()).inspect_err(|error| {
+            let gone = matches!(error, QueryError::Canceled(_));
+            self.counters.refuse(if gone { Refusal::Canceled } else { Refusal::Queue });
+        })?;
+        drop(waiting);
+        Ok((place, Counted::new(&self.counters.running)))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod testlang;
 
 mod annotate;
 mod cache;
+mod counters;
 mod engine;
 mod eval;
 mod functions;
@@ -20,5 +21,6 @@ mod script_engine;
 mod tests;
 
 pub use cache::{TickCache, WrittenNames, shareable};
+pub use counters::{Counted, DURATION_BOUNDS, QueryCounters, Refusal};
 pub use engine::{CancelToken, Engine, EngineConfig, Prepared, QueryOptions};
 pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};

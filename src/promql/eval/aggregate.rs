@@ -24,8 +24,6 @@ impl Eval<'_> {
         }
         let param = aggregate.param.as_ref().map(|param| self.eval_scalar(param, grid)).transpose()?;
         let block = self.eval_vector(&aggregate.expr, grid)?;
-        let samples = block.samples();
-        self.budget.hold(samples)?;
         self.budget.work(block.cells.len())?;
         let grouping = Grouping { names: &aggregate.grouping, without: aggregate.without };
         let groups = grouping.recall(self.memo, &block.labels);
@@ -37,7 +35,6 @@ impl Eval<'_> {
             op => fold(op, &block, &groups),
         };
         self.remark_on_histograms(aggregate, &block);
-        self.budget.release(samples);
         Ok(Block::floats(Arc::clone(&groups.labels), groups.dropped(&block), grid.len, cells))
     }
 

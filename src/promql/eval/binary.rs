@@ -15,10 +15,7 @@ use super::{Block, Eval, Grid, Out, unexpected, unshare, unsupported};
 impl Eval<'_> {
     pub(super) fn binary(&mut self, binary: &Binary, pos: Pos, grid: Grid) -> Result<Out, QueryError> {
         let lhs = self.eval(&binary.lhs, grid)?;
-        let held = samples_of(&lhs);
-        self.budget.hold(held)?;
         let rhs = self.eval(&binary.rhs, grid)?;
-        self.budget.release(held);
         match (lhs, rhs) {
             (Out::Scalar(lhs), Out::Scalar(rhs)) => Ok(Out::Scalar(scalars(binary, lhs, &rhs))),
             (Out::Vector(lhs), Out::Scalar(rhs)) => self.with_scalar(binary, lhs, &rhs, false, pos),
@@ -86,14 +83,6 @@ impl Eval<'_> {
         let (left, right) = if scalar_left { ("float", "histogram") } else { ("histogram", "float") };
         self.notes.info(pos, annotate::incompatible_types(left, op.as_str(), right));
         Ok(())
-    }
-}
-
-fn samples_of(out: &Out) -> usize {
-    match out {
-        Out::Scalar(values) => values.len(),
-        Out::Vector(block) => block.samples(),
-        Out::Text(_) => 0,
     }
 }
 

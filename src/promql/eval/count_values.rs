@@ -46,6 +46,8 @@ impl Eval<'_> {
                     out.push((labels, false, vec![0.0; grid.len]));
                     out.len() - 1
                 });
+                // Every value of every sample may become a row of all steps.
+                self.budget.room_for(out.len(), grid.len)?;
                 out[target].1 |= block.dropped.get(row);
                 out[target].2[step] += 1.0;
             }

@@ -52,8 +52,8 @@ impl Eval<'_> {
 
     fn matrix(&mut self, block: Arc<Block>, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let answer = self.answer(&block);
+        self.budget.work(block.cells.len())?;
         if answer.unique {
-            self.budget.hold(block.samples())?;
             let labels = answer.labels(&block);
             let rows = answer.order(labels).iter().map(|row| *row as usize);
             return Ok(rows.filter_map(|row| series(&block, &labels[row], row, grid)).collect());
@@ -64,7 +64,6 @@ impl Eval<'_> {
             block.labels = Arc::clone(labels);
         }
         let block = merge_rows(block)?;
-        self.budget.hold(block.samples())?;
         let rows = block.labels.iter().enumerate();
         let mut series: Vec<Series> = rows.filter_map(|(row, labels)| series(&block, labels, row, grid)).collect();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -79,23 +78,29 @@ impl Eval<'_> {
         let start = end.saturating_sub(source.range());
         let mut scratch = Scratch::default();
         let mut all = Vec::new();
-        for (row, labels) in ranges.labels.iter().enumerate() {
-            let samples = ranges.data.row(row, &mut scratch);
-            let floats = within(samples.times, start - back, end + ahead);
-            let histograms = within(samples.histogram_times, start - back, end + ahead);
-            self.budget.hold(floats.len() + histograms.len())?;
-            self.budget.read((floats.len() + histograms.len()) as u64);
-            let labels = if ranges.dropped.get(row) { without_metadata(labels) } else { labels.clone() };
-            let floats = match source.mode() {
-                RangeMode::Plain => pairs(&samples, floats),
-                _ if !samples.histograms.is_empty() => return Err(unsupported("extended range selectors")),
-                mode => extended(&samples, floats, start, end, mode == RangeMode::Smoothed),
-            };
-            let histograms = histograms
-                .map(|i| (samples.histogram_times[i], Arc::clone(&samples.histograms[i])))
-                .collect::<Vec<_>>();
-            if !floats.is_empty() || !histograms.is_empty() {
-                all.push(Series { labels, floats, histograms });
+        for band in ranges.data.bands() {
+            let mut reader = band.reader();
+            for row in band.rows.iter() {
+                reader.seek(*row);
+                let row = *row as usize;
+                let samples = reader.samples(&mut scratch);
+                let floats = within(samples.times, start - back, end + ahead);
+                let histograms = within(samples.histogram_times, start - back, end + ahead);
+                self.budget.hold(floats.len() + histograms.len())?;
+                self.budget.read((floats.len() + histograms.len()) as u64);
+                let floats = match source.mode() {
+                    RangeMode::Plain => pairs(&samples, floats),
+                    _ if !samples.histograms.is_empty() => return Err(unsupported("extended range selectors")),
+                    mode => extended(&samples, floats, start, end, mode == RangeMode::Smoothed),
+                };
+                let histograms = histograms
+                    .map(|i| (samples.histogram_times[i], Arc::clone(&samples.histograms[i])))
+                    .collect::<Vec<_>>();
+                if !floats.is_empty() || !histograms.is_empty() {
+                    let labels = &ranges.labels[row];
+                    let labels = if ranges.dropped.get(row) { without_metadata(labels) } else { labels.clone() };
+                    all.push(Series { labels, floats, histograms });
+                }
             }
         }
         all.sort_by(|a, b| a.labels.cmp(&b.labels));

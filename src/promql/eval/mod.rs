@@ -4,6 +4,7 @@ mod absent;
 mod aggregate;
 mod aggregate_rows;
 mod arithmetic;
+mod bands;
 mod binary;
 mod block;
 mod buckets;
@@ -21,6 +22,7 @@ mod label_index;
 mod matching;
 mod memo;
 mod merge;
+mod newest;
 mod pairs;
 mod range_source;
 mod samples;
@@ -36,13 +38,12 @@ use crate::storage::Querier;
 
 use super::annotate::{Note, Notes};
 use super::cache::{CacheEntry, TickCache, WrittenNames};
-use super::engine::QueryOptions;
 use super::parser::Pos;
 use super::plan::{Kind, Meaning, Node, Plan, QueryTimes, uses};
 use super::result::{QueryError, QueryResult};
 
 pub(crate) use block::{Block, Dropped, unshare, without_metadata};
-pub(crate) use budget::Budget;
+pub(crate) use budget::{Budget, Patience};
 pub(crate) use extend::Ends;
 pub(crate) use grid::Grid;
 pub(crate) use memo::Memo;
@@ -78,13 +79,16 @@ pub(crate) struct Eval<'a> {
     sharing: Option<Sharing<'a>>,
 }
 
-/// What earlier queries left.
+/// What a query finds and does not change, and how it was written.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Remembered<'a> {
-    /// About label sets.
+pub(crate) struct Surroundings<'a> {
     pub(crate) memo: &'a Memo,
-    /// Results of the tick.
+    /// Results of the tick, for rules.
     pub(crate) cache: Option<&'a TickCache>,
+    /// Names that the cache may not be asked for.
+    pub(crate) written: Option<&'a WrittenNames>,
+    /// Gives annotations their line.
+    pub(crate) text: Option<&'a str>,
 }
 
 struct Sharing<'a> {
@@ -106,16 +110,15 @@ pub(crate) fn run(
     times: QueryTimes,
     settings: Settings,
     budget: Budget,
-    options: &QueryOptions,
-    Remembered { memo, cache }: Remembered<'_>,
+    Surroundings { memo, cache, written, text }: Surroundings<'_>,
 ) -> Result<QueryResult, QueryError> {
-    let written = options.written.as_deref().filter(|written| !written.is_empty());
+    let written = written.filter(|written| !written.is_empty());
     let sharing = cache.map(|cache| Sharing { cache, written, stays: plan.stays, around: 0 });
     let is_range = times.is_range();
     let mut eval = Eval { querier, settings, notes: Notes::default(), budget, is_range, memo, sharing };
     let value = eval.finish(plan, times)?;
     let stats = eval.budget.stats();
-    Ok(QueryResult { value, annotations: eval.notes.finish(options.text.as_deref()), stats })
+    Ok(QueryResult { value, annotations: eval.notes.finish(text), stats })
 }
 
 impl Eval<'_> {
@@ -123,8 +126,16 @@ impl Eval<'_> {
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         self.budget.work(64)?;
         self.budget.room_for(1, grid.len)?;
+        let before = self.budget.held();
+        let out = self.eval_once_or_shared(node, grid)?;
+        self.budget.settle(before, out.cells(), || out.samples())?;
+        Ok(out)
+    }
+
+    fn eval_once_or_shared(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         if node.invariant && grid.len > 1 && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
             let once = self.eval(node, Grid::single(grid.start))?;
+            self.budget.room_for(once.cells(), grid.len)?;
             return Ok(repeat(once, grid.len));
         }
         match self.shared(node, grid) {
@@ -222,6 +233,24 @@ fn shifted(note: Note, by: i64) -> Note {
 impl Out {
     pub(crate) fn block(block: Block) -> Self {
         Self::Vector(Arc::new(block))
+    }
+
+    /// Places for samples, holes included.
+    fn cells(&self) -> usize {
+        match self {
+            Self::Scalar(values) => values.len(),
+            Self::Vector(block) => block.cells.len(),
+            Self::Text(_) => 0,
+        }
+    }
+
+    /// Places that hold a sample.
+    fn samples(&self) -> usize {
+        match self {
+            Self::Scalar(values) => values.len(),
+            Self::Vector(block) => block.samples(),
+            Self::Text(_) => 0,
+        }
     }
 }
 

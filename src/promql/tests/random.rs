@@ -1,14 +1,18 @@
 //! A range query is what instant queries say at each of its steps: random expressions over random data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Labels, Timestamp, Value, stale_marker};
+use parking_lot::Mutex;
+
+use crate::model::{Labels, Matcher, Timestamp, Value, absent, stale_marker};
 use crate::promql::testlang::MemoryStore;
-use crate::promql::{Engine, QueryOptions, QueryValue};
+use crate::promql::{Engine, EngineConfig, QueryOptions, QueryValue, TickCache};
+use crate::storage::{Cells, Piece, Querier, SelectRequest, SelectedSeries, Selection, StorageError};
 
 /// Expressions that are tried, each over its own data.
-const CASES: u64 = 600;
+const CASES: u64 = 900;
 
 /// Steele's SplitMix64: the same cases on every machine.
 struct Random(u64);
@@ -205,11 +209,75 @@ fn scalar(random: &mut Random) -> &'static str {
     random.pick(&["0.5", "2", "1", "(time() % 3)", "scalar(sum(gauge))", "0.9"])
 }
 
+/// The store as a ring shows itself: windows of all series on one column of times, full of holes, and a series that has
+/// no sample at all.
+struct Grouped<'a>(&'a MemoryStore);
+
+/// Milliseconds of one window.
+const WINDOW: i64 = 170_000;
+
+impl Querier for Grouped<'_> {
+    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+        self.0.select(request)
+    }
+
+    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let apart = self.0.columns(request)?;
+        let mut windows: BTreeMap<i64, BTreeMap<u32, Vec<(Timestamp, f64)>>> = BTreeMap::new();
+        for piece in &apart.pieces {
+            let Cells::Floats(cells) = &piece.cells else { panic!("no histograms here") };
+            for (ts, cell) in piece.times.iter().zip(cells) {
+                windows.entry(ts / WINDOW).or_default().entry(piece.rows[0]).or_default().push((*ts, *cell));
+            }
+        }
+        let pieces = windows.into_values().map(|rows| {
+            let times: BTreeSet<Timestamp> = rows.values().flatten().map(|(ts, _)| *ts).collect();
+            let times: Vec<Timestamp> = times.into_iter().collect();
+            let mut cells = vec![absent(); times.len() * rows.len()];
+            for (place, samples) in rows.values().enumerate() {
+                for (ts, cell) in samples {
+                    cells[place * times.len() + times.partition_point(|time| time < ts)] = *cell;
+                }
+            }
+            let rows: Vec<u32> = rows.into_keys().collect();
+            Piece { times: times.into(), rows: rows.into(), cells: Cells::Floats(cells), starts: None }
+        });
+        let mut labels = (*apart.labels).clone();
+        labels.extend(apart.labels.last().map(|last| last.with("zz", "nothing")));
+        Ok(Selection { labels: Arc::new(labels), pieces: pieces.collect() })
+    }
+
+    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
+        self.0.series(matchers, start, end)
+    }
+}
+
+/// As [`Grouped`], and the same label sets come as the same `Arc`, as a ring hands them out.
+struct Steady<'a>(Grouped<'a>, Mutex<HashMap<Vec<Labels>, Arc<Vec<Labels>>>>);
+
+impl Querier for Steady<'_> {
+    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+        self.0.select(request)
+    }
+
+    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let mut selection = self.0.columns(request)?;
+        let mut known = self.1.lock();
+        let labels = known.entry((*selection.labels).clone()).or_insert(selection.labels);
+        selection.labels = Arc::clone(labels);
+        Ok(selection)
+    }
+
+    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
+        self.0.series(matchers, start, end)
+    }
+}
+
 /// Value bits by labels, at one time.
 type Column = BTreeMap<String, f64>;
 
 /// The range query's answer as one column a step, or that it failed.
-fn by_range(engine: &Engine, store: &MemoryStore, query: &str, times: &[Timestamp]) -> Option<Vec<Column>> {
+fn by_range(engine: &Engine, store: &dyn Querier, query: &str, times: &[Timestamp]) -> Option<Vec<Column>> {
     let expr = engine.parse(query).expect("generated queries parse");
     let (first, last) = (times[0], times[times.len() - 1]);
     let step = Duration::from_millis((times[1] - first) as u64);
@@ -226,7 +294,7 @@ fn by_range(engine: &Engine, store: &MemoryStore, query: &str, times: &[Timestam
 }
 
 /// The same by instant queries; `None` when one of them fails.
-fn by_instants(engine: &Engine, store: &MemoryStore, query: &str, times: &[Timestamp]) -> Option<Vec<Column>> {
+fn by_instants(engine: &Engine, store: &dyn Querier, query: &str, times: &[Timestamp]) -> Option<Vec<Column>> {
     let expr = engine.parse(query).expect("generated queries parse");
     times
         .iter()
@@ -255,8 +323,15 @@ fn a_range_query_is_its_instant_queries() {
         let step = [1_000, 7_000, 30_000, 61_000][random.below(4) as usize];
         let start = 100_000 + random.below(300_000) as i64;
         let times: Vec<Timestamp> = (0..8).map(|i| start + i * step).collect();
-        let range = by_range(&engine, &store, &query, &times);
-        let instants = by_instants(&engine, &store, &query, &times);
+        // The same either way, and the same by either shape of the data.
+        let grouped = Grouped(&store);
+        let (one, other): (&dyn Querier, &dyn Querier) = match seed % 3 {
+            0 => (&store, &store),
+            1 => (&grouped, &store),
+            _ => (&store, &grouped),
+        };
+        let range = by_range(&engine, one, &query, &times);
+        let instants = by_instants(&engine, other, &query, &times);
         match (&range, &instants) {
             (Some(range), Some(instants)) => {
                 answers += usize::from(range.iter().any(|column| !column.is_empty()));
@@ -271,4 +346,41 @@ fn a_range_query_is_its_instant_queries() {
         }
     }
     assert!(answers > 200 && failures > 0, "{answers} answers, {failures} failures: the cases say too little");
+}
+
+/// What operators remember changes no answer, whichever series come and go.
+#[test]
+fn remembering_changes_nothing() {
+    let (remembers, forgets) =
+        (Engine::default(), Engine::new(EngineConfig { max_memo_bytes: 0, ..EngineConfig::default() }));
+    let mut answers = 0;
+    for seed in 0..CASES / 9 {
+        let mut random = Random(seed);
+        let store = data(&mut random);
+        let steady = Steady(Grouped(&store), Mutex::default());
+        let depth = 1 + random.below(3);
+        let query = vector(&mut random, depth);
+        let expr = remembers.parse(&query).expect("generated queries parse");
+        let prepared = remembers.prepare(&expr, &query).expect("plans");
+        for ts in (100_000..400_000).step_by(31_000) {
+            let options = QueryOptions::default();
+            let one = remembers.instant(&steady, &expr, ts, &options).map(|result| result.value);
+            let other = forgets.instant(&store, &expr, ts, &options).map(|result| result.value);
+            let rule = remembers.instant_prepared(&steady, &prepared, ts, &options, &TickCache::new());
+            answers += usize::from(one.is_ok());
+            assert_eq!(format!("{one:?}"), format!("{:?}", rule.map(|result| result.value)), "seed {seed}, {query}");
+            assert_eq!(format!("{one:?}"), format!("{other:?}"), "seed {seed}, {query} @ {ts}");
+        }
+        let range = |engine: &Engine, store: &dyn Querier| {
+            let step = Duration::from_secs(17);
+            let result = engine.range(store, &expr, 100_000, 400_000, step, &QueryOptions::default());
+            format!("{:?}", result.map(|result| result.value))
+        };
+        let one = range(&remembers, &steady);
+        assert_eq!(one, range(&remembers, &steady), "seed {seed}, {query}, again");
+        assert_eq!(one, range(&forgets, &store), "seed {seed}, {query}");
+    }
+    let (hits, misses) = remembers.memo().hits_and_misses();
+    assert!(answers > 500 && hits > misses, "{answers} answers, {hits} hits, {misses} misses");
+    assert_eq!(forgets.memo().hits_and_misses(), (0, 0));
 }
