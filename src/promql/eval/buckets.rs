@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{Labels, is_absent, parse_float};
 use crate::promql::annotate::{self, Extent, Level, Note};
 use crate::promql::functions::{Bucket, bucket_fraction, bucket_quantile};
-use crate::promql::parser::{FunctionId, Pos};
+use crate::promql::parser::{FunctionId, Pos, parse_literal_number};
 use crate::promql::plan::Call;
 use crate::promql::result::QueryError;
 
@@ -127,7 +127,7 @@ impl Eval<'_> {
         let mut groups: Vec<Group> = Vec::new();
         for (row, labels) in block.labels.iter().enumerate() {
             let le = labels.get("le");
-            let Some(upper) = parse_float(le) else {
+            let Some(upper) = parse_float(le).or_else(|| parse_literal_number(le)) else {
                 self.notes.warn(pos, annotate::bad_bucket_label(labels.metric_name(), le));
                 continue;
             };
