@@ -8,6 +8,7 @@ pub mod testlang;
 
 mod annotate;
 mod cache;
+mod counters;
 mod engine;
 mod eval;
 mod functions;
@@ -15,10 +16,13 @@ mod gate;
 mod plan;
 mod result;
 mod script_engine;
+mod stack;
 
 #[cfg(test)]
 mod tests;
 
 pub use cache::{TickCache, WrittenNames, shareable};
+pub use counters::{Counted, DURATION_BOUNDS, QueryCounters, Refusal};
 pub use engine::{CancelToken, Engine, EngineConfig, Prepared, QueryOptions};
 pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};
+pub(crate) use stack::deep;

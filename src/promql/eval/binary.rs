@@ -15,17 +15,13 @@ use super::{Block, Eval, Grid, Out, unexpected, unshare, unsupported};
 impl Eval<'_> {
     pub(super) fn binary(&mut self, binary: &Binary, pos: Pos, grid: Grid) -> Result<Out, QueryError> {
         let lhs = self.eval(&binary.lhs, grid)?;
-        let held = samples_of(&lhs);
-        self.budget.hold(held)?;
         let rhs = self.eval(&binary.rhs, grid)?;
-        self.budget.release(held);
         match (lhs, rhs) {
             (Out::Scalar(lhs), Out::Scalar(rhs)) => Ok(Out::Scalar(scalars(binary, lhs, &rhs))),
             (Out::Vector(lhs), Out::Scalar(rhs)) => self.with_scalar(binary, lhs, &rhs, false, pos),
             (Out::Scalar(lhs), Out::Vector(rhs)) => self.with_scalar(binary, rhs, &lhs, true, pos),
             (Out::Vector(lhs), Out::Vector(rhs)) if binary.op.is_set() => {
-                self.budget.work(lhs.cells.len() + rhs.cells.len())?;
-                super::set_ops::set_operation(binary, &lhs, &rhs).map(Out::block)
+                self.set_operation(binary, lhs, rhs).map(Out::block)
             }
             (Out::Vector(lhs), Out::Vector(rhs)) => self.join(binary, &lhs, &rhs, pos).map(Out::block),
             (Out::Text(_), _) | (_, Out::Text(_)) => Err(unexpected("string")),
@@ -87,14 +83,6 @@ impl Eval<'_> {
         let (left, right) = if scalar_left { ("float", "histogram") } else { ("histogram", "float") };
         self.notes.info(pos, annotate::incompatible_types(left, op.as_str(), right));
         Ok(())
-    }
-}
-
-fn samples_of(out: &Out) -> usize {
-    match out {
-        Out::Scalar(values) => values.len(),
-        Out::Vector(block) => block.samples(),
-        Out::Text(_) => 0,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::promql::result::QueryError;
 
 use super::block::Dropped;
 use super::samples::{RangeData, RangeSeries, Samples, Scratch, seek};
+use super::selector::compacted;
 use super::{Block, Eval, Grid};
 
 impl Eval<'_> {
@@ -30,12 +31,16 @@ impl Eval<'_> {
         let mut block = Block::holes(Arc::clone(&series.labels), dropped, grid.len);
         let mut run = WindowRun { window, apply, args: &args, grid, row: 0, named: None };
         let mut scratch = Scratch::default();
-        for row in 0..series.labels.len() {
-            run.row = row;
-            let samples = series.data.row(row, &mut scratch);
-            self.slide(&mut run, &samples, &series.labels[row], &mut block)?;
+        for band in series.data.bands() {
+            let mut reader = band.reader();
+            for row in band.rows.iter() {
+                reader.seek(*row);
+                run.row = *row as usize;
+                let samples = reader.samples(&mut scratch);
+                self.slide(&mut run, &samples, &series.labels[*row as usize], &mut block)?;
+            }
         }
-        Ok(block.without_empty_rows())
+        Ok(compacted(block))
     }
 
     /// Slides one series' window over all steps.
@@ -186,9 +191,9 @@ impl Eval<'_> {
         match source {
             Source::Selector { selector, range, .. } => {
                 let (back, ahead) = reach(selector.mode, self.settings.lookback);
-                let series = self.select(selector, grid, range.saturating_add(back), ahead, false)?;
-                let labels = super::selector::labels_of(&series);
-                Ok(RangeSeries { labels, dropped: Dropped::None, data: RangeData::Stored(series) })
+                let selection = self.select(selector, grid, range.saturating_add(back), ahead, false)?;
+                let labels = Arc::clone(&selection.labels);
+                Ok(RangeSeries { labels, dropped: Dropped::None, data: RangeData::Stored(selection) })
             }
             Source::Subquery { expr, range, step, .. } => {
                 let inner = super::range_source::subquery_grid(source, *range, *step, grid);
