@@ -18,7 +18,7 @@ const POSIX: [&str; 14] = [
 ///
 /// # Errors
 /// What Go refuses and the `regex` crate would take, in Go's words.
-pub(crate) fn go_regex(pattern: &str) -> Result<String, String> {
+pub(crate) fn go_to_rust(pattern: &str) -> Result<String, String> {
     // Nothing below differs for these, and they are most of what comes.
     if !pattern.contains(['\\', '[', '{', '(', '*', '+', '?']) {
         return Ok(pattern.to_owned());
@@ -297,11 +297,11 @@ fn literal(c: char) -> String {
 mod tests {
     use regex::Regex;
 
-    use super::go_regex;
+    use super::go_to_rust;
 
     /// Whether all of `text` matches, or what is wrong with the pattern.
     fn matches(pattern: &str, text: &str) -> Result<bool, String> {
-        let translated = go_regex(pattern)?;
+        let translated = go_to_rust(pattern)?;
         let regex = Regex::new(&format!("^(?s:{translated})$")).map_err(|error| error.to_string())?;
         Ok(regex.is_match(text))
     }

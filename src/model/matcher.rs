@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
-use super::go_regex::go_regex;
+use super::go_regex::go_to_rust;
 use super::labels::{is_classic_label_name, quote};
 
 /// How a matcher compares.
@@ -155,7 +155,7 @@ impl Plan {
         if body.split('|').all(is_plain) {
             return Ok(Self::Set(body.split('|').map(Into::into).collect()));
         }
-        let anchored = format!("^(?s:{})$", go_regex(pattern)?);
+        let anchored = format!("^(?s:{})$", go_to_rust(pattern)?);
         Regex::new(&anchored).map(|regex| Self::Regex(Box::new(regex))).map_err(|error| first_line(&error))
     }
 }

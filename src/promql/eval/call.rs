@@ -97,8 +97,9 @@ impl Eval<'_> {
 
     fn extremum(&mut self, call: &Call, grid: Grid) -> Result<Out, QueryError> {
         let (a, b) = (self.scalar_arg(call, 0, grid)?, self.scalar_arg(call, 1, grid)?);
-        let pick = if call.func.id == FunctionId::MinOf { go_min } else { go_max };
-        Ok(Out::Scalar(a.into_iter().zip(b).map(|(a, b)| pick(a, b)).collect()))
+        let least = call.func.id == FunctionId::MinOf;
+        let pick = |(a, b)| if least { go_min(a, b) } else { go_max(a, b) };
+        Ok(Out::Scalar(a.into_iter().zip(b).map(pick).collect()))
     }
 
     /// The value of the only float, NaN when there are none or more.
