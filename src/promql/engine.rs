@@ -11,10 +11,10 @@ use crate::storage::Querier;
 
 use super::cache::{TickCache, WrittenNames};
 use super::counters::{Counted, QueryCounters, Refusal};
-use super::eval::{self, Budget, Patience, Settings};
+use super::eval::{self, Budget, Memo, Patience, Remembered, Settings};
 use super::gate::{Gate, Place, queue_full};
 use super::parser::{self, Expr};
-use super::plan::{Plan, QueryTimes};
+use super::plan::{Meanings, Plan, QueryTimes};
 use super::result::{QueryError, QueryResult};
 
 /// Bounds of the engine. `Default` takes them from [`crate::limits`].
@@ -30,6 +30,8 @@ pub struct EngineConfig {
     pub max_concurrent: usize,
     /// Resolution of subqueries that name none.
     pub default_subquery_step: Duration,
+    /// Bytes of what operators remember about label sets, about; 0 remembers nothing.
+    pub max_memo_bytes: usize,
 }
 
 impl Default for EngineConfig {
@@ -40,6 +42,7 @@ impl Default for EngineConfig {
             timeout: limits::QUERY_TIMEOUT,
             max_concurrent: limits::MAX_CONCURRENT_QUERIES,
             default_subquery_step: Duration::from_secs(60),
+            max_memo_bytes: limits::MAX_LABEL_MEMO_BYTES,
         }
     }
 }
@@ -106,6 +109,8 @@ pub struct Engine {
     config: EngineConfig,
     gate: Gate,
     counters: Arc<QueryCounters>,
+    meanings: Meanings,
+    memo: Memo,
 }
 
 impl Default for Engine {
@@ -118,7 +123,8 @@ impl Engine {
     /// An engine with these bounds.
     pub fn new(config: EngineConfig) -> Self {
         let gate = Gate::new(config.max_concurrent);
-        Self { config, gate, counters: Arc::default() }
+        let memo = Memo::new(config.max_memo_bytes);
+        Self { config, gate, counters: Arc::default(), meanings: Meanings::default(), memo }
     }
 
     /// The engine's bounds.
@@ -208,7 +214,8 @@ impl Engine {
     /// When a duration expression has no valid value.
     pub fn prepare(&self, expr: &Expr, text: &str) -> Result<Prepared, QueryError> {
         let mut plan = Plan::build(expr, QueryTimes::instant(0), self.config.default_subquery_step)?;
-        plan.prepare_sharing();
+        plan.prepare_sharing(&self.meanings);
+        plan.stays = true;
         Ok(Prepared { plan: (!plan.bound_to_times).then_some(plan), expr: expr.clone(), text: Arc::from(text) })
     }
 
@@ -242,7 +249,7 @@ impl Engine {
         let watch = Stopwatch::start();
         let mut plan = Plan::build(expr, times, self.config.default_subquery_step)?;
         if cache.is_some() {
-            plan.prepare_sharing();
+            plan.prepare_sharing(&self.meanings);
         }
         let prepared = watch.elapsed();
         let mut result = self.run(querier, &plan, times, options, cache)?;
@@ -271,7 +278,10 @@ impl Engine {
             max_samples: self.config.max_samples,
         };
         let budget = Budget::new(watch, patience, options.cancel.clone(), self.config.max_samples);
-        let mut result = eval::run(querier, plan, times, settings, budget, options, cache);
+        let mut result = {
+            let remembered = Remembered { memo: &self.memo, cache };
+            eval::run(querier, plan, times, settings, budget, options, remembered)
+        };
         match &mut result {
             Ok(result) => result.stats.queued = queued,
             Err(QueryError::TooManySamples { limit, .. }) => *limit = self.config.max_samples,

@@ -9,11 +9,12 @@ use parking_lot::{Mutex, RwLock};
 use crate::clock::Clock;
 use crate::model::{Batch, Intern, Irregular, Matcher, Timestamp};
 
-use super::cache::ColumnCache;
+use super::cache::IndexCache;
 use super::catalog::{Catalog, cost, millis};
 use super::config::{Config, Durability, RingCounters, RingStats, StateTable};
 use super::head::{Head, Limits};
 use super::querier::ExemplarSeries;
+use super::read::Resolutions;
 use super::replay;
 use super::seal::Sealer;
 use super::store::{Retire, StateChange, StateKey, Store};
@@ -58,7 +59,8 @@ pub struct Ring {
     pub(crate) inner: RwLock<Inner>,
     pub(crate) store: Store,
     pub(crate) sealer: Mutex<Sealer>,
-    pub(crate) cache: ColumnCache,
+    pub(crate) cache: IndexCache,
+    pub(crate) resolutions: Resolutions,
     counters: Arc<RingCounters>,
     /// Changes of the small tables since the last commit.
     state: Mutex<BTreeMap<StateKey, Option<Vec<u8>>>>,
@@ -176,7 +178,8 @@ impl Ring {
             inner: RwLock::new(Inner { head, catalog }),
             store,
             sealer: Mutex::new(Sealer::default()),
-            cache: ColumnCache::default(),
+            cache: IndexCache::default(),
+            resolutions: Resolutions::default(),
             counters,
             state: Mutex::new(BTreeMap::new()),
             degraded: AtomicBool::new(false),

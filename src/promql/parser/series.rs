@@ -95,7 +95,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseErrors> {
     let end = if parsed.is_ok() { parser.expect(Kind::Eof, "", "").map(|_| ()) } else { Ok(()) };
     match (ParseErrors::of(std::mem::take(&mut parser.errors)), parsed, end) {
         (Some(errors), ..) => Err(errors),
-        (None, Ok(Expr::Vector(selector)), Ok(())) => Ok(selector.matchers),
+        (None, Ok(Expr::Vector(ref mut selector)), Ok(())) => Ok(std::mem::take(&mut selector.matchers)),
         _ => Err(ParseError::new(text, Pos::default(), "expected a metric selector".to_owned()).into()),
     }
 }

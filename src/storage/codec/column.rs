@@ -36,6 +36,21 @@ pub(crate) fn encode_floats(codec: &PcoCodec, values: &[f64], out: &mut Vec<u8>)
     }
 }
 
+/// Room that decoding needs again and again.
+#[derive(Default)]
+pub(crate) struct FloatScratch;
+
+/// Reads a column of as many ticks as `out` has places; holes are [`absent`].
+pub(crate) fn decode_floats_into(
+    codec: &PcoCodec,
+    bytes: &[u8],
+    out: &mut [f64],
+    _scratch: &mut FloatScratch,
+) -> Result<(), FormatError> {
+    out.copy_from_slice(&decode_floats(codec, bytes, out.len())?);
+    Ok(())
+}
+
 /// Reads a column of `n` ticks; holes are [`absent`].
 pub(crate) fn decode_floats(codec: &PcoCodec, bytes: &[u8], n: usize) -> Result<Vec<f64>, FormatError> {
     let mut reader = Reader::new(bytes);

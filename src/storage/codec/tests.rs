@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{PcoCodec, decode_floats, decode_histograms, decode_ints, encode_floats, encode_histograms, encode_ints};
+use super::column::decode_floats;
+use super::{PcoCodec, decode_histograms, decode_ints, encode_floats, encode_histograms, encode_ints};
 use crate::model::{Histogram, ResetHint, Span, absent, stale_marker};
 use crate::storage::bytes::Reader;
 use crate::storage::testing::Random;
