@@ -30,6 +30,7 @@ mod selector;
 mod series_hash;
 mod set_ops;
 mod window;
+mod window_rows;
 
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ pub(crate) use extend::Ends;
 pub(crate) use grid::Grid;
 pub(crate) use memo::Memo;
 pub(crate) use merge::{merge_rows, same_labelset};
-pub(crate) use samples::Samples;
+pub(crate) use samples::{Samples, seek};
 
 /// What does not change during a query.
 #[derive(Debug, Clone, Copy)]
