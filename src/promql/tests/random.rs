@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::{Labels, Matcher, Timestamp, Value, absent, stale_marker};
 use crate::promql::testlang::MemoryStore;
 use crate::promql::{Engine, QueryOptions, QueryValue};
-use crate::storage::{Cells, Piece, Querier, SelectRequest, SelectedSeries, Selection, StorageError};
+use crate::storage::{Cells, Piece, Querier, SelectRequest, Selection, StorageError};
 
 /// Expressions that are tried, each over its own data.
 const CASES: u64 = 900;
@@ -215,12 +215,8 @@ struct Grouped<'a>(&'a MemoryStore);
 const WINDOW: i64 = 170_000;
 
 impl Querier for Grouped<'_> {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
-        self.0.select(request)
-    }
-
-    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let apart = self.0.columns(request)?;
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let apart = self.0.select(request)?;
         let mut windows: BTreeMap<i64, BTreeMap<u32, Vec<(Timestamp, f64)>>> = BTreeMap::new();
         for piece in &apart.pieces {
             let Cells::Floats(cells) = &piece.cells else { panic!("no histograms here") };
