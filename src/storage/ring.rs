@@ -49,7 +49,7 @@ pub type StatePair = (Vec<u8>, Vec<u8>);
 /// let request = SelectRequest {
 ///     matchers: vec![Matcher::equal("__name__", "up")], start: 0, end: 10_000, last_only: true, max_samples: 100,
 /// };
-/// assert_eq!(ring.select(&request)?[0].labels.to_string(), "up");
+/// assert_eq!(ring.select(&request)?.labels[0].to_string(), "up");
 /// # Ok::<(), watchfire::storage::StorageError>(())
 /// ```
 pub struct Ring {
