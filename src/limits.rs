@@ -12,8 +12,11 @@ pub const MAX_SCRAPE_BYTES: usize = 16 << 20;
 pub const MAX_LABEL_BYTES: usize = 4096;
 /// Characters of a PromQL query.
 pub const MAX_QUERY_BYTES: usize = 256 << 10;
-/// Nesting of a PromQL expression; deeper ones are refused before they reach the stack's end.
-pub const MAX_QUERY_DEPTH: usize = 256;
+/// Nodes on the longest path through a PromQL expression's tree: ten thousand terms of a chain (`a + a + …` is a tree of
+/// that height) and as many parentheses. Walks map more stack as they need it; this bounds how much.
+pub const MAX_QUERY_DEPTH: usize = 20_000;
+/// Parts (numbers, operators, parentheses) of one duration expression such as `[5m + step()]`.
+pub const MAX_DURATION_PARTS: usize = 256;
 /// Samples that one query may hold, as Prometheus' `--query.max-samples`.
 pub const MAX_QUERY_SAMPLES: usize = 50_000_000;
 /// Points of a range query, as Prometheus' API.

@@ -42,7 +42,7 @@ fn sgn(value: f64) -> f64 {
     }
 }
 
-/// `value` within the bounds; NaN when any of the three is.
+/// `value` within the bounds.
 pub(crate) fn clamp(value: f64, min: f64, max: f64) -> f64 {
     go_max(min, go_min(max, value))
 }
@@ -54,14 +54,22 @@ pub(crate) fn round(value: f64, nearest: f64) -> f64 {
     (value * inverse + 0.5).floor() / inverse
 }
 
-/// Go's `math.Max`: NaN when either is NaN.
+/// Go's `math.Max`: infinity wins over NaN, NaN over the rest, and 0 is greater than -0.
 pub(crate) fn go_max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if a == b {
+        if a.is_sign_negative() { b } else { a }
+    } else {
+        a.max(b)
+    }
 }
 
-/// Go's `math.Min`: NaN when either is NaN.
+/// Go's `math.Min`: the mirror image of [`go_max`].
 pub(crate) fn go_min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -go_max(-a, -b)
 }
 
 /// The φ-quantile by linear interpolation; NaN samples count as the smallest. Sorts `values`.
@@ -101,7 +109,7 @@ pub(crate) fn nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
 
 #[cfg(test)]
 mod tests {
-    use super::{clamp, quantile_of, round};
+    use super::{clamp, go_max, go_min, quantile_of, round};
 
     #[test]
     fn quantiles_interpolate() {
@@ -123,6 +131,13 @@ mod tests {
         assert_eq!(round(-0.5, 1.0), 0.0);
         assert_eq!(round(5.25, 0.1), 5.3);
         assert_eq!(clamp(3.0, 0.0, 2.0), 2.0);
-        assert!(clamp(3.0, f64::NAN, 2.0).is_nan());
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        assert!(clamp(3.0, nan, 2.0).is_nan());
+        // As in Go, an infinity that decides does so before NaN is looked at.
+        assert_eq!(clamp(-inf, -inf, nan), -inf);
+        assert_eq!(clamp(inf, nan, inf), inf);
+        assert_eq!(clamp(nan, inf, inf), inf);
+        assert!(clamp(nan, -inf, 2.0).is_nan());
+        assert!(go_min(0.0, -0.0).is_sign_negative() && go_max(-0.0, 0.0).is_sign_positive());
     }
 }

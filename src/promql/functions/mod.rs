@@ -25,7 +25,7 @@ pub(crate) use date::{DateParts, date_fn};
 pub(crate) use histogram::{Bucket, bucket_fraction, bucket_quantile};
 pub(crate) use kahan::{KahanSum, Mean};
 pub(crate) use labels::{Expansion, is_valid_label_name, join};
-pub(crate) use math::{clamp, math_fn, quantile_of, round};
+pub(crate) use math::{clamp, go_max, go_min, math_fn, quantile_of, round};
 pub(crate) use sliding::{Sliding, resets_before};
 pub(crate) use sort::natural_order;
 

@@ -6,9 +6,13 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::model::{METRIC_NAME, MatchOp, Matcher, format_duration, is_classic_metric_name as is_metric_name};
+use crate::promql::deep;
 use crate::promql::parser::{Cardinality, RangeMode, VectorMatching};
 
 use super::{Kind, Node, Plan, Selector, Source};
+
+/// Columns beyond which deeper levels stand under each other: the text must not grow with the square of the depth.
+const MAX_INDENT: usize = 200;
 
 /// For whom a node is described.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +46,7 @@ fn tree<'a>(
     numbers: &mut FxHashMap<&'a str, usize>,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    write!(f, "{:width$}{}", "", head(node, Reader::Person), width = depth * 2)?;
+    write!(f, "{:width$}{}", "", head(node, Reader::Person), width = (depth * 2).min(MAX_INDENT))?;
     let mut marks = Vec::new();
     if node.invariant && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
         marks.push("once".to_owned());
@@ -56,29 +60,15 @@ fn tree<'a>(
     }
     writeln!(f)?;
     for child in children(node) {
-        tree(child, depth + 1, numbers, f)?;
+        deep(|| tree(child, depth + 1, numbers, f))?;
     }
     Ok(())
 }
 
 fn children(node: &Node) -> Vec<&Node> {
-    match &node.kind {
-        Kind::Number(_) | Kind::Text(_) | Kind::Vector(_) | Kind::SampleTime { .. } => Vec::new(),
-        Kind::Negate(inner) | Kind::Absent { arg: inner, .. } => vec![inner],
-        Kind::Binary(binary) => vec![&binary.lhs, &binary.rhs],
-        Kind::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
-        Kind::Call(call) => call.args.iter().collect(),
-        Kind::Info(info) => vec![&info.base],
-        Kind::Window(window) => window.args.iter().chain(inner(&window.source)).collect(),
-        Kind::Matrix(source) => inner(source).into_iter().collect(),
-    }
-}
-
-fn inner(source: &Source) -> Option<&Node> {
-    match source {
-        Source::Selector { .. } => None,
-        Source::Subquery { expr, .. } => Some(expr),
-    }
+    let mut children = Vec::new();
+    node.for_each_child(&mut |child| children.push(child));
+    children
 }
 
 /// What the node itself does, without its children.
@@ -120,7 +110,7 @@ fn write_line(node: &Node, out: &mut String) {
         }
         match &child.key {
             Some(key) => out.push_str(&key.text),
-            None => write_line(child, out),
+            None => deep(|| write_line(child, out)),
         }
     }
     out.push(')');
