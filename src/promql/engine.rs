@@ -210,7 +210,27 @@ impl Engine {
     /// # Errors
     /// When a duration expression has no valid value.
     pub fn explain(&self, expr: &Expr, ts: Timestamp) -> Result<String, QueryError> {
-        Ok(Plan::build(expr, QueryTimes::instant(ts), self.config.default_subquery_step)?.to_string())
+        self.explain_at(expr, QueryTimes::instant(ts))
+    }
+
+    /// The plan of a range query, one node a line.
+    ///
+    /// # Errors
+    /// As [`Engine::range`], for what is wrong before anything is read.
+    pub fn explain_range(
+        &self,
+        expr: &Expr,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<String, QueryError> {
+        self.explain_at(expr, QueryTimes::range(start, end, step)?)
+    }
+
+    fn explain_at(&self, expr: &Expr, times: QueryTimes) -> Result<String, QueryError> {
+        let mut plan = Plan::build(expr, times, self.config.default_subquery_step)?;
+        plan.prepare_sharing(&self.meanings);
+        Ok(plan.to_string())
     }
 
     /// Plans an expression once for many instant evaluations, as rules need it.
