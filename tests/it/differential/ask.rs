@@ -178,7 +178,9 @@ fn same(a: f64, b: f64) -> bool {
 pub(super) fn difference(theirs: &mut Said, ours: &mut Said, ordered: bool) -> Option<String> {
     let (kinds, theirs, ours) = match (theirs, ours) {
         (Said::Error { kind: a, message: x }, Said::Error { kind: b, message: y }) => {
-            if std::env::var_os("SHOW").is_some() && x != y { eprintln!("MSG {x}  ###  {y}"); }
+            if std::env::var_os("SHOW").is_some() && x != y {
+                eprintln!("MSG {x}  ###  {y}");
+            }
             return (a != b).then(|| format!("error {a} ({x}), ours {b} ({y})"));
         }
         (Said::Text(a), Said::Text(b)) => return (a != b).then(|| format!("{a:?}, ours {b:?}")),
