@@ -27,7 +27,7 @@ pub(crate) use histogram::{Bucket, bucket_fraction, bucket_quantile};
 pub(crate) use kahan::{KahanSum, Mean};
 pub(crate) use kernel::{Kernel, Room, Shape, is_growing};
 pub(crate) use labels::{Expansion, is_valid_label_name, join};
-pub(crate) use math::{clamp, math_fn, quantile_of, round};
+pub(crate) use math::{clamp, go_max, go_min, math_fn, quantile_of, round};
 pub(crate) use sort::natural_order;
 
 /// One window of one series, with all that a function may ask for.

@@ -147,7 +147,7 @@ impl Builder {
 
     fn absent(&self, expr: &CallExpr) -> Result<Node, QueryError> {
         let arg = expr.args.first().ok_or_else(|| missing_argument(expr))?;
-        let labels = fixed_labels(arg);
+        let labels = fixed_labels(arg.without_parens());
         let arg = Box::new(self.node(arg)?);
         let invariant = arg.invariant;
         Ok(node(Kind::Absent { arg, labels }, expr.pos, invariant))

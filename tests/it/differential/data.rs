@@ -152,7 +152,7 @@ fn odd_values(data: &mut Data) {
         ("inf", |i| if i % 7 == 0 { f64::INFINITY } else { -(i as f64) }),
         ("ninf", |i| if i % 5 == 0 { f64::NEG_INFINITY } else { i as f64 }),
         ("tiny", |i| 1e-9 * (i + 1) as f64),
-        ("huge", |i| 1e22 * (i + 1) as f64),
+        ("huge", |i| 1e22 * (i + 50) as f64),
         ("max", |i| if i % 2 == 0 { f64::MAX } else { f64::MAX / 2.0 }),
         ("subnormal", |i| f64::from_bits(i as u64 + 1)),
         ("minus", |i| if i % 2 == 0 { -0.0 } else { 0.0 }),
