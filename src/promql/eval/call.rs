@@ -20,7 +20,7 @@ impl Eval<'_> {
         let id = call.func.id;
         if let Some(apply) = math_fn(id) {
             let block = self.vector_arg(call, 0, grid)?;
-            return Ok(Out::block(unshare(block).map_floats(apply)));
+            return Ok(Out::block(map_math(id, unshare(block), apply)));
         }
         if date_fn(id).is_some() {
             return self.date(call, grid).map(Out::block);
@@ -213,6 +213,15 @@ impl Eval<'_> {
             }
         }
         Ok(Out::block(out.without_empty_rows()))
+    }
+}
+
+/// Those that the processor does for several numbers at once are written out, so that it can.
+fn map_math(id: FunctionId, block: Block, apply: fn(f64) -> f64) -> Block {
+    match id {
+        FunctionId::Abs => block.map_floats(f64::abs),
+        FunctionId::Sqrt => block.map_floats(f64::sqrt),
+        _ => block.map_floats(apply),
     }
 }
 

@@ -29,6 +29,7 @@ mod samples;
 mod selector;
 mod series_hash;
 mod set_ops;
+mod split;
 mod window;
 mod window_rows;
 
