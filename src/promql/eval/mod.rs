@@ -31,6 +31,7 @@ mod selector;
 mod series_hash;
 mod set_ops;
 mod window;
+mod window_rows;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use crate::storage::Querier;
 
 use super::annotate::{Note, Notes};
 use super::cache::{CacheEntry, TickCache, WrittenNames};
+use super::deep;
 use super::parser::Pos;
 use super::plan::{Kind, Meaning, Node, Plan, QueryTimes, uses};
 use super::result::{QueryError, QueryResult};
@@ -49,7 +51,7 @@ pub(crate) use extend::Ends;
 pub(crate) use grid::Grid;
 pub(crate) use memo::Memo;
 pub(crate) use merge::{merge_rows, same_labelset};
-pub(crate) use samples::Samples;
+pub(crate) use samples::{Samples, seek};
 
 /// What does not change during a query.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +127,10 @@ pub(crate) fn run(
 impl Eval<'_> {
     /// The node's value at every step of the grid.
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
+        deep(|| self.level(node, grid))
+    }
+
+    fn level(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         self.budget.work(64)?;
         self.budget.room_for(1, grid.len)?;
         let before = self.budget.held();

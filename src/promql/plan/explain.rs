@@ -3,9 +3,13 @@
 use std::fmt::{self, Write as _};
 
 use crate::model::Matcher;
+use crate::promql::deep;
 use crate::promql::parser::{Cardinality, RangeMode, VectorMatching};
 
 use super::{Kind, Node, Plan, Selector, Source};
+
+/// Columns beyond which deeper levels stand under each other: the text must not grow with the square of the depth.
+const MAX_INDENT: usize = 200;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,31 +28,17 @@ impl Node {
 
 fn tree(node: &Node, depth: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mark = if node.invariant && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) { " [once]" } else { "" };
-    writeln!(f, "{:width$}{}{mark}", "", head(node), width = depth * 2)?;
+    writeln!(f, "{:width$}{}{mark}", "", head(node), width = (depth * 2).min(MAX_INDENT))?;
     for child in children(node) {
-        tree(child, depth + 1, f)?;
+        deep(|| tree(child, depth + 1, f))?;
     }
     Ok(())
 }
 
 fn children(node: &Node) -> Vec<&Node> {
-    match &node.kind {
-        Kind::Number(_) | Kind::Text(_) | Kind::Vector(_) | Kind::SampleTime { .. } => Vec::new(),
-        Kind::Negate(inner) | Kind::Absent { arg: inner, .. } => vec![inner],
-        Kind::Binary(binary) => vec![&binary.lhs, &binary.rhs],
-        Kind::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
-        Kind::Call(call) => call.args.iter().collect(),
-        Kind::Info(info) => vec![&info.base],
-        Kind::Window(window) => window.args.iter().chain(inner(&window.source)).collect(),
-        Kind::Matrix(source) => inner(source).into_iter().collect(),
-    }
-}
-
-fn inner(source: &Source) -> Option<&Node> {
-    match source {
-        Source::Selector { .. } => None,
-        Source::Subquery { expr, .. } => Some(expr),
-    }
+    let mut children = Vec::new();
+    node.for_each_child(&mut |child| children.push(child));
+    children
 }
 
 /// What the node itself does, without its children.
@@ -90,7 +80,7 @@ fn write_line(node: &Node, out: &mut String) {
         }
         match &child.key {
             Some(key) => out.push_str(&key.text),
-            None => write_line(child, out),
+            None => deep(|| write_line(child, out)),
         }
     }
     out.push(')');

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::model::{Labels, Matcher, Timestamp, Value, absent, stale_marker};
 use crate::promql::testlang::MemoryStore;
 use crate::promql::{Engine, EngineConfig, QueryOptions, QueryValue, TickCache};
-use crate::storage::{Cells, Piece, Querier, SelectRequest, SelectedSeries, Selection, StorageError};
+use crate::storage::{Cells, Piece, Querier, SelectRequest, Selection, StorageError};
 
 /// Expressions that are tried, each over its own data.
 const CASES: u64 = 900;
@@ -217,12 +217,8 @@ struct Grouped<'a>(&'a MemoryStore);
 const WINDOW: i64 = 170_000;
 
 impl Querier for Grouped<'_> {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
-        self.0.select(request)
-    }
-
-    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let apart = self.0.columns(request)?;
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let apart = self.0.select(request)?;
         let mut windows: BTreeMap<i64, BTreeMap<u32, Vec<(Timestamp, f64)>>> = BTreeMap::new();
         for piece in &apart.pieces {
             let Cells::Floats(cells) = &piece.cells else { panic!("no histograms here") };
@@ -256,12 +252,8 @@ impl Querier for Grouped<'_> {
 struct Steady<'a>(Grouped<'a>, Mutex<HashMap<Vec<Labels>, Arc<Vec<Labels>>>>);
 
 impl Querier for Steady<'_> {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
-        self.0.select(request)
-    }
-
-    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let mut selection = self.0.columns(request)?;
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let mut selection = self.0.select(request)?;
         let mut known = self.1.lock();
         let labels = known.entry((*selection.labels).clone()).or_insert(selection.labels);
         selection.labels = Arc::clone(labels);
