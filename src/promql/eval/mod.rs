@@ -25,6 +25,7 @@ mod merge;
 mod newest;
 mod pairs;
 mod range_source;
+mod relabel;
 mod samples;
 mod selector;
 mod series_hash;
