@@ -118,7 +118,9 @@ impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         let kind = match error {
             QueryError::BadData(_) => ErrorKind::BadData,
-            QueryError::Execution(_) | QueryError::Unsupported(_) => ErrorKind::Execution,
+            QueryError::Execution(_) | QueryError::TooManySamples { .. } | QueryError::Unsupported(_) => {
+                ErrorKind::Execution
+            }
             QueryError::Timeout(_) => ErrorKind::Timeout,
             QueryError::Canceled(_) => ErrorKind::Canceled,
             QueryError::Storage(_) => ErrorKind::Internal,

@@ -1,7 +1,5 @@
 //! What the rules of one tick share.
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -64,7 +62,7 @@ pub(crate) fn matchers_shareable(matchers: &[Matcher], written: &WrittenNames) -
     !ALERT_SERIES.iter().any(|name| sees(name)) && !written.0.iter().any(|name| sees(name))
 }
 
-/// Results of one tick, by printed subexpression and time. Make a new one every tick; it may be shared by threads.
+/// Results of one tick, by what a subexpression computes and its time. Make a new one every tick; it may be shared by threads.
 #[derive(Debug, Default)]
 pub struct TickCache {
     state: Mutex<CacheState>,
@@ -78,7 +76,7 @@ struct CacheState {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CacheKey {
-    text: Arc<str>,
+    meaning: u64,
     ts: Timestamp,
     lookback: i64,
 }
@@ -106,11 +104,11 @@ impl TickCache {
         self.len() == 0
     }
 
-    pub(crate) fn get(&self, text: &Arc<str>, ts: Timestamp, lookback: i64) -> Option<CacheEntry> {
-        self.state.lock().entries.get(&CacheKey { text: Arc::clone(text), ts, lookback }).cloned()
+    pub(crate) fn get(&self, meaning: u64, ts: Timestamp, lookback: i64) -> Option<CacheEntry> {
+        self.state.lock().entries.get(&CacheKey { meaning, ts, lookback }).cloned()
     }
 
-    pub(crate) fn put(&self, text: &Arc<str>, ts: Timestamp, lookback: i64, entry: CacheEntry) {
+    pub(crate) fn put(&self, meaning: u64, ts: Timestamp, lookback: i64, entry: CacheEntry) {
         let rows = match &entry.out {
             Out::Vector(block) => block.rows(),
             Out::Scalar(_) | Out::Text(_) => 1,
@@ -118,7 +116,7 @@ impl TickCache {
         let mut state = self.state.lock();
         if state.rows + rows <= MAX_CACHED_ROWS {
             state.rows += rows;
-            state.entries.insert(CacheKey { text: Arc::clone(text), ts, lookback }, entry);
+            state.entries.insert(CacheKey { meaning, ts, lookback }, entry);
         }
     }
 }

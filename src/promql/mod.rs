@@ -8,6 +8,7 @@ pub mod testlang;
 
 mod annotate;
 mod cache;
+mod counters;
 mod engine;
 mod eval;
 mod functions;
@@ -21,6 +22,7 @@ mod stack;
 mod tests;
 
 pub use cache::{TickCache, WrittenNames, shareable};
+pub use counters::{Counted, DURATION_BOUNDS, QueryCounters, Refusal};
 pub use engine::{CancelToken, Engine, EngineConfig, Prepared, QueryOptions};
 pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};
 pub(crate) use stack::deep;

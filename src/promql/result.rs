@@ -54,8 +54,12 @@ pub struct Annotations {
 pub struct QueryStats {
     /// Samples read, counted once a step as Prometheus does (`totalQueryableSamples`).
     pub total_samples: u64,
-    /// Most samples held at once.
+    /// Most samples held at once; holes of a result count as samples.
     pub peak_samples: u64,
+    /// Time spent waiting for a place.
+    pub queued: Duration,
+    /// Time spent on making the plan.
+    pub prepared: Duration,
     /// Wall time, waiting for a place included.
     pub elapsed: Duration,
 }
@@ -80,6 +84,14 @@ pub enum QueryError {
     /// The evaluation failed (`execution`, 422), for example many-to-many matching or a sample limit.
     #[error("{0}")]
     Execution(String),
+    /// It needs more samples at once than a query may hold (`execution`, 422).
+    #[error("query processing would load too many samples into memory in query execution: {}", needs(*wanted, *limit))]
+    TooManySamples {
+        /// At least so many; `None` when storage stopped reading at the limit.
+        wanted: Option<usize>,
+        /// `--query.max-samples`.
+        limit: usize,
+    },
     /// Part of the language that this version does not evaluate yet (`execution`, 422).
     #[error("unsupported: {0}")]
     Unsupported(String),
@@ -92,4 +104,11 @@ pub enum QueryError {
     /// Storage failed (`internal`, 500).
     #[error("{0}")]
     Storage(String),
+}
+
+fn needs(wanted: Option<usize>, limit: usize) -> String {
+    match wanted {
+        Some(wanted) => format!("it needs {wanted} or more, the limit is {limit} (--query.max-samples)"),
+        None => format!("it needs more than the limit of {limit} (--query.max-samples)"),
+    }
 }

@@ -30,15 +30,26 @@ impl Eval<'_> {
         let mut seen = vec![false; grid.len];
         let mut scratch = Scratch::default();
         let (back, _) = reach(window.source.mode(), self.settings.lookback);
-        for row in 0..series.labels.len() {
-            let samples = series.data.row(row, &mut scratch);
-            self.budget.work(samples.times.len() + grid.len)?;
-            for (step, seen) in seen.iter_mut().enumerate().filter(|(_, seen)| !**seen) {
-                let end = window.source.reference(grid.at(step));
-                let start = end.saturating_sub(window.source.range()) - back;
-                let within =
-                    |times: &[i64]| times.partition_point(|ts| *ts <= end) > times.partition_point(|ts| *ts <= start);
-                *seen = within(samples.times) || within(samples.histogram_times);
+        let bounds: Vec<(i64, i64)> = grid
+            .times()
+            .map(|ts| window.source.reference(ts))
+            .map(|end| (end.saturating_sub(window.source.range()).saturating_sub(back), end))
+            .collect();
+        for band in series.data.bands() {
+            let mut reader = band.reader();
+            for row in band.rows.iter() {
+                // Mostly the first row is there at every step.
+                if seen.iter().all(|seen| *seen) {
+                    break;
+                }
+                reader.seek(*row);
+                let samples = reader.samples(&mut scratch);
+                self.budget.work(samples.times.len() + grid.len)?;
+                for (seen, (start, end)) in seen.iter_mut().zip(&bounds).filter(|(seen, _)| !**seen) {
+                    let within =
+                        |times: &[i64]| times.partition_point(|ts| ts <= end) > times.partition_point(|ts| ts <= start);
+                    *seen = within(samples.times) || within(samples.histogram_times);
+                }
             }
         }
         Ok(ones_where_not(&seen, &window.absent))

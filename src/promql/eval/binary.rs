@@ -2,30 +2,26 @@
 
 use std::sync::Arc;
 
-use crate::model::{absent, is_absent};
+use crate::model::is_absent;
 use crate::promql::annotate;
 use crate::promql::parser::{BinaryOp, Pos};
 use crate::promql::plan::Binary;
 use crate::promql::result::QueryError;
 
-use super::arithmetic::{apply, apply_bool, makes_new_metric};
+use super::arithmetic::{apply, makes_new_metric, with_scalars};
 use super::block::Dropped;
 use super::{Block, Eval, Grid, Out, unexpected, unshare, unsupported};
 
 impl Eval<'_> {
     pub(super) fn binary(&mut self, binary: &Binary, pos: Pos, grid: Grid) -> Result<Out, QueryError> {
         let lhs = self.eval(&binary.lhs, grid)?;
-        let held = samples_of(&lhs);
-        self.budget.hold(held)?;
         let rhs = self.eval(&binary.rhs, grid)?;
-        self.budget.release(held);
         match (lhs, rhs) {
             (Out::Scalar(lhs), Out::Scalar(rhs)) => Ok(Out::Scalar(scalars(binary, lhs, &rhs))),
             (Out::Vector(lhs), Out::Scalar(rhs)) => self.with_scalar(binary, lhs, &rhs, false, pos),
             (Out::Scalar(lhs), Out::Vector(rhs)) => self.with_scalar(binary, rhs, &lhs, true, pos),
             (Out::Vector(lhs), Out::Vector(rhs)) if binary.op.is_set() => {
-                self.budget.work(lhs.cells.len() + rhs.cells.len())?;
-                super::set_ops::set_operation(binary, &lhs, &rhs).map(Out::block)
+                self.set_operation(binary, lhs, rhs).map(Out::block)
             }
             (Out::Vector(lhs), Out::Vector(rhs)) => self.join(binary, &lhs, &rhs, pos).map(Out::block),
             (Out::Text(_), _) | (_, Out::Text(_)) => Err(unexpected("string")),
@@ -42,25 +38,17 @@ impl Eval<'_> {
         pos: Pos,
     ) -> Result<Out, QueryError> {
         self.budget.work(block.cells.len())?;
-        let mut block = unshare(block);
         let op = binary.op;
+        let mut block = block;
         if block.histograms.is_some() {
-            self.histogram_with_scalar(op, &mut block, scalar_left, pos)?;
+            let mut own = unshare(block);
+            self.histogram_with_scalar(op, &mut own, scalar_left, pos)?;
+            block = Arc::new(own);
         }
         if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) && block.cells.iter().any(|cell| !is_absent(*cell)) {
             self.notes.info(pos, annotate::incompatible_types("float", op.as_str(), "float"));
         }
-        for row in block.cells.chunks_mut(scalars.len().max(1)) {
-            for (cell, scalar) in row.iter_mut().zip(scalars).filter(|(cell, _)| !is_absent(**cell)) {
-                let (lhs, rhs) = if scalar_left { (*scalar, *cell) } else { (*cell, *scalar) };
-                let (value, holds) = apply_bool(op, binary.return_bool, lhs, rhs);
-                if !holds {
-                    *cell = absent();
-                } else if makes_new_metric(op) || binary.return_bool {
-                    *cell = value;
-                }
-            }
-        }
+        let mut block = with_scalars(op, binary.return_bool, scalar_left, block, scalars);
         if makes_new_metric(op) || binary.return_bool {
             block.dropped = Dropped::All;
         }
@@ -87,14 +75,6 @@ impl Eval<'_> {
         let (left, right) = if scalar_left { ("float", "histogram") } else { ("histogram", "float") };
         self.notes.info(pos, annotate::incompatible_types(left, op.as_str(), right));
         Ok(())
-    }
-}
-
-fn samples_of(out: &Out) -> usize {
-    match out {
-        Out::Scalar(values) => values.len(),
-        Out::Vector(block) => block.samples(),
-        Out::Text(_) => 0,
     }
 }
 

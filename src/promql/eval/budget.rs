@@ -1,19 +1,55 @@
 //! What a query may use up: wall time, samples held, somebody's patience.
+//!
+//! What is held follows the stack of nodes: while a node is computed, everything that its operands gave counts; when it
+//! is done, its own result counts instead of what it needed on the way ([`Budget::settle`]).
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
+use crate::model::format_duration;
 use crate::promql::engine::CancelToken;
 use crate::promql::result::{QueryError, QueryStats};
 
 /// Work units between two looks at the clock.
 const CHECK_EVERY: u32 = 4096;
 
+/// How long a query may take, and who said so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// What counts: the request's own timeout if it is shorter than the engine's.
+    pub(crate) allowed: Duration,
+    /// `--query.timeout`.
+    pub(crate) configured: Duration,
+}
+
+impl Patience {
+    pub(crate) fn new(wanted: Option<Duration>, configured: Duration) -> Self {
+        Self { allowed: wanted.map_or(configured, |wanted| wanted.min(configured)), configured }
+    }
+}
+
+impl fmt::Display for Patience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = format_duration(self.configured);
+        if self.allowed < self.configured {
+            write!(f, "the request's timeout of {} is over (--query.timeout is {limit})", short(self.allowed))
+        } else {
+            write!(f, "the limit of {limit} is over (--query.timeout)")
+        }
+    }
+}
+
+/// Requests may state fractions of a millisecond.
+fn short(duration: Duration) -> String {
+    if duration < Duration::from_millis(1) { format!("{duration:?}") } else { format_duration(duration) }
+}
+
 /// Counts what one query uses.
 #[derive(Debug)]
 pub(crate) struct Budget {
     watch: Stopwatch,
-    timeout: Duration,
+    patience: Patience,
     cancel: Option<CancelToken>,
     max_samples: usize,
     held: usize,
@@ -23,8 +59,8 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(watch: Stopwatch, timeout: Duration, cancel: Option<CancelToken>, max_samples: usize) -> Self {
-        Self { watch, timeout, cancel, max_samples, held: 0, peak: 0, total: 0, until_check: 0 }
+    pub(crate) fn new(watch: Stopwatch, patience: Patience, cancel: Option<CancelToken>, max_samples: usize) -> Self {
+        Self { watch, patience, cancel, max_samples, held: 0, peak: 0, total: 0, until_check: 0 }
     }
 
     /// Counts work; looks at the clock and the client now and then.
@@ -42,12 +78,16 @@ impl Budget {
         self.check()
     }
 
-    fn check(&self) -> Result<(), QueryError> {
+    /// Looks at the clock and the client.
+    ///
+    /// # Errors
+    /// As [`Budget::work`].
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Err(QueryError::Canceled("expression evaluation".to_owned()));
         }
-        if self.watch.elapsed() > self.timeout {
-            return Err(QueryError::Timeout("expression evaluation".to_owned()));
+        if self.watch.elapsed() > self.patience.allowed {
+            return Err(QueryError::Timeout(format!("expression evaluation: {}", self.patience)));
         }
         Ok(())
     }
@@ -58,32 +98,51 @@ impl Budget {
     /// As [`Budget::hold`].
     #[inline]
     pub(crate) fn touch(&mut self, samples: usize) -> Result<(), QueryError> {
-        let now = self.held + samples;
+        let now = self.held.saturating_add(samples);
         self.peak = self.peak.max(now);
         self.total += samples as u64;
-        if now > self.max_samples { Err(too_many_samples()) } else { Ok(()) }
+        if now > self.max_samples { Err(self.too_many(now)) } else { Ok(()) }
     }
 
-    /// Takes samples into memory.
+    /// Takes samples into memory, until the node that is being computed is done.
     ///
     /// # Errors
     /// When they are too many together with those already there.
     pub(crate) fn hold(&mut self, samples: usize) -> Result<(), QueryError> {
-        self.held += samples;
+        self.held = self.held.saturating_add(samples);
         self.peak = self.peak.max(self.held);
-        if self.held > self.max_samples { Err(too_many_samples()) } else { Ok(()) }
+        if self.held > self.max_samples { Err(self.too_many(self.held)) } else { Ok(()) }
     }
 
-    /// Whether a block of so many cells may be made. Holes take room too, but they are no samples: twice the limit.
+    /// A node is done: of what came after `before` samples were held, only its result of `cells` places stays, of which
+    /// `samples()` hold something. They are counted only when it matters.
+    ///
+    /// # Errors
+    /// As [`Budget::hold`].
+    pub(crate) fn settle(
+        &mut self,
+        before: usize,
+        cells: usize,
+        samples: impl FnOnce() -> usize,
+    ) -> Result<(), QueryError> {
+        self.held = before;
+        let fits = before.saturating_add(cells) <= self.max_samples;
+        self.hold(if fits { cells } else { samples() })
+    }
+
+    /// Whether a block of so many cells may be made beside what is held. Holes take room too, but they are no samples:
+    /// each cell counts half.
     ///
     /// # Errors
     /// As [`Budget::hold`].
     pub(crate) fn room_for(&self, rows: usize, steps: usize) -> Result<(), QueryError> {
-        let fits = rows.checked_mul(steps).is_some_and(|cells| cells / 2 <= self.max_samples);
-        if fits { Ok(()) } else { Err(too_many_samples()) }
+        let cells = rows.saturating_mul(steps);
+        let fits = self.held.saturating_add(cells / 2) <= self.max_samples;
+        if fits { Ok(()) } else { Err(self.too_many(self.held.saturating_add(cells))) }
     }
 
-    /// Lets samples go.
+    /// Lets samples go before the node is done.
+    #[allow(dead_code, reason = "for operators that free much long before they are done")]
     pub(crate) fn release(&mut self, samples: usize) {
         self.held = self.held.saturating_sub(samples);
     }
@@ -98,34 +157,74 @@ impl Budget {
     }
 
     pub(crate) fn stats(&self) -> QueryStats {
-        QueryStats { total_samples: self.total, peak_samples: self.peak as u64, elapsed: self.watch.elapsed() }
+        QueryStats {
+            total_samples: self.total,
+            peak_samples: self.peak as u64,
+            elapsed: self.watch.elapsed(),
+            ..QueryStats::default()
+        }
+    }
+
+    #[cold]
+    fn too_many(&self, wanted: usize) -> QueryError {
+        QueryError::TooManySamples { wanted: Some(wanted), limit: self.max_samples }
     }
 }
 
-/// Prometheus' text for the sample limit.
+/// Storage's refusal, which does not know the limit: the engine writes it in.
 pub(crate) fn too_many_samples() -> QueryError {
-    QueryError::Execution("query processing would load too many samples into memory in query execution".to_owned())
+    QueryError::TooManySamples { wanted: None, limit: 0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Budget;
+    use super::{Budget, Patience};
     use crate::clock::Stopwatch;
     use crate::promql::engine::CancelToken;
     use crate::promql::result::QueryError;
     use std::time::Duration;
 
+    fn budget(allowed: Duration, cancel: Option<CancelToken>, max_samples: usize) -> Budget {
+        let patience = Patience::new(Some(allowed), Duration::from_secs(120));
+        Budget::new(Stopwatch::start(), patience, cancel, max_samples)
+    }
+
     #[test]
     fn says_what_is_used_up() {
-        let mut budget = Budget::new(Stopwatch::start(), Duration::ZERO, None, 2);
-        assert!(matches!(budget.work(1), Err(QueryError::Timeout(_))));
-        assert!(budget.hold(2).is_ok());
-        assert!(matches!(budget.hold(1), Err(QueryError::Execution(_))));
-        assert!(budget.room_for(2, 2).is_ok() && budget.room_for(3, 2).is_err());
-        assert!(budget.room_for(usize::MAX, 2).is_err());
+        let mut late = budget(Duration::ZERO, None, 2);
+        assert!(matches!(late.work(1), Err(QueryError::Timeout(_))));
+        assert!(late.room_for(2, 2).is_ok() && late.room_for(3, 2).is_err());
+        assert!(late.room_for(usize::MAX, 2).is_err());
+        assert!(late.hold(2).is_ok() && late.room_for(1, 2).is_err());
+        assert_eq!(late.hold(1), Err(QueryError::TooManySamples { wanted: Some(3), limit: 2 }));
         let token = CancelToken::new();
         token.cancel();
-        let mut budget = Budget::new(Stopwatch::start(), Duration::from_secs(9), Some(token), 2);
-        assert!(matches!(budget.work(1), Err(QueryError::Canceled(_))));
+        let mut left = budget(Duration::from_secs(9), Some(token), 2);
+        assert!(matches!(left.work(1), Err(QueryError::Canceled(_))));
+    }
+
+    #[test]
+    fn a_result_takes_the_place_of_what_it_needed() {
+        let mut budget = budget(Duration::from_secs(9), None, 10);
+        budget.hold(3).expect("room");
+        let before = budget.held();
+        budget.hold(6).expect("room");
+        budget.settle(before, 4, || unreachable!("cells fit")).expect("room");
+        assert_eq!((budget.held(), budget.stats().peak_samples), (7, 9));
+        budget.settle(before, 100, || 2).expect("mostly holes");
+        assert_eq!(budget.held(), 5);
+        assert!(budget.settle(before, 100, || 8).is_err());
+    }
+
+    #[test]
+    fn names_whose_time_is_over() {
+        for (wanted, expected) in [
+            (None, "the limit of 2m is over (--query.timeout)"),
+            (Some(600), "the limit of 2m is over (--query.timeout)"),
+            (Some(5), "the request's timeout of 5s is over (--query.timeout is 2m)"),
+        ] {
+            let patience = Patience::new(wanted.map(Duration::from_secs), Duration::from_secs(120));
+            assert_eq!(patience.to_string(), expected);
+        }
     }
 }

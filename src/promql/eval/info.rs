@@ -8,10 +8,11 @@ use crate::model::{Labels, METRIC_NAME, MatchOp, Matcher, Timestamp};
 use crate::promql::parser::RangeMode;
 use crate::promql::plan::{Info, Selector};
 use crate::promql::result::QueryError;
-use crate::storage::SelectedSeries;
+use crate::storage::Selection;
 
+use super::bands::bands;
 use super::block::{Dropped, braced};
-use super::selector::{RawSample, RawValue, raw_samples};
+use super::selector::{RawSample, RawValue};
 use super::{Block, Eval, Grid, merge_rows};
 
 /// The labels by which info series know what they describe.
@@ -34,27 +35,27 @@ impl Eval<'_> {
         let Some(selector) = info_selector(info, &names, &base, is_info)? else {
             return self.enrich(&base, &[], &data, is_info, grid);
         };
-        let series = self.select(&selector, grid, self.settings.lookback, 0, false)?;
-        let speakers = self.speakers(&series, &selector, grid)?;
+        let found = self.select(&selector, grid, self.settings.lookback, 0, false)?;
+        let speakers = self.speakers(&found, &selector, grid)?;
         self.enrich(&base, &speakers, &data, is_info, grid)
     }
 
     /// Of the info series with one name and identity, the one with the newest sample speaks.
     fn speakers<'s>(
         &mut self,
-        series: &'s [SelectedSeries],
+        selection: &'s Selection,
         selector: &Selector,
         grid: Grid,
     ) -> Result<Vec<Speakers<'s>>, QueryError> {
         let mut index: FxHashMap<(String, Labels), usize> = FxHashMap::default();
         let mut all: Vec<Speakers<'s>> = Vec::new();
-        for series in series {
-            let (name, identity) = (series.labels.metric_name().to_owned(), series.labels.only(&IDENTIFYING));
+        for (row, samples) in in_row_order(selection) {
+            let labels = &selection.labels[row as usize];
+            let (name, identity) = (labels.metric_name().to_owned(), labels.only(&IDENTIFYING));
             let at = *index.entry((name.clone(), identity.clone())).or_insert_with(|| {
                 all.push(Speakers { identity, at: vec![None; grid.len] });
                 all.len() - 1
             });
-            let samples: Vec<RawSample<'_>> = series.runs.iter().flat_map(raw_samples).collect();
             self.budget.work(samples.len() + grid.len)?;
             for step in 0..grid.len {
                 let reference = selector.reference(grid.at(step));
@@ -64,10 +65,10 @@ impl Eval<'_> {
                     continue;
                 }
                 if matches!(sample.value, RawValue::Histogram(_)) {
-                    let text = format!("this should be an info metric, with float samples: {}", braced(&series.labels));
+                    let text = format!("this should be an info metric, with float samples: {}", braced(labels));
                     return Err(QueryError::Execution(text));
                 }
-                all[at].offer(step, &series.labels, sample.ts)?;
+                all[at].offer(step, labels, sample.ts)?;
             }
         }
         Ok(all)
@@ -136,6 +137,20 @@ impl<'a> Speakers<'a> {
     }
 }
 
+/// The samples of each row that has some. Which info series comes first decides which one an error names.
+fn in_row_order(selection: &Selection) -> Vec<(u32, Vec<RawSample<'_>>)> {
+    let mut rows = Vec::new();
+    for band in bands(selection) {
+        let mut reader = band.reader();
+        for row in band.rows.iter() {
+            reader.seek(*row);
+            rows.push((*row, reader.raw().collect()));
+        }
+    }
+    rows.sort_by_key(|(row, _)| *row);
+    rows
+}
+
 fn is_positive(matcher: &Matcher) -> bool {
     matches!(matcher.op, MatchOp::Equal | MatchOp::Regex)
 }
@@ -149,7 +164,10 @@ fn info_selector(
 ) -> Result<Option<Selector>, QueryError> {
     let mut matchers = Vec::new();
     for identifying in IDENTIFYING {
-        let described = base.labels.iter().filter(|labels| !is_info(labels));
+        let described = (0..base.rows())
+            .filter(|row| base.has_any(*row))
+            .map(|row| &base.labels[row])
+            .filter(|labels| !is_info(labels));
         let values: FxHashSet<&str> =
             described.map(|labels| labels.get(identifying)).filter(|value| !value.is_empty()).collect();
         if values.is_empty() {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::model::{Histogram, Labels, Timestamp, is_absent, is_stale};
-use crate::storage::{Column, Run, SelectedSeries};
+use crate::model::{Histogram, Labels, Timestamp};
+use crate::storage::Selection;
 
 use super::Block;
+use super::bands::{Band, bands};
 use super::block::Dropped;
-use super::selector::{RawValue, raw_samples};
 
 /// Samples of one series in time order, without holes and stale markers.
 #[derive(Debug, Clone, Copy)]
@@ -20,9 +20,15 @@ pub(crate) struct Samples<'a> {
     pub(crate) histograms: &'a [Arc<Histogram>],
 }
 
-/// Room for samples that must be copied out of their runs.
+impl Samples<'_> {
+    pub(crate) const EMPTY: Self = Self { times: &[], values: &[], starts: &[], histogram_times: &[], histograms: &[] };
+}
+
+/// Room for samples that must be copied out of their pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
+    /// A row's cells, holes and all.
+    pub(crate) cells: Vec<f64>,
     pub(crate) times: Vec<Timestamp>,
     pub(crate) values: Vec<f64>,
     pub(crate) starts: Vec<Timestamp>,
@@ -31,7 +37,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.times.clear();
         self.values.clear();
         self.starts.clear();
@@ -48,59 +54,6 @@ impl Scratch {
             histograms: &self.histograms,
         }
     }
-
-    fn load(&mut self, series: &SelectedSeries) {
-        self.clear();
-        let known_starts = series.runs.iter().any(|run| run.start_times.is_some());
-        for run in &series.runs {
-            match plain_floats(run) {
-                Some((times, values)) if !known_starts => {
-                    self.times.extend_from_slice(times);
-                    self.values.extend_from_slice(values);
-                }
-                _ => self.load_one_by_one(run, known_starts),
-            }
-        }
-    }
-
-    fn load_one_by_one(&mut self, run: &Run, known_starts: bool) {
-        for sample in raw_samples(run).filter(|sample| !sample.value.is_stale()) {
-            match sample.value {
-                RawValue::Float(value) => {
-                    self.times.push(sample.ts);
-                    self.values.push(value);
-                    if known_starts {
-                        self.starts.push(sample.start);
-                    }
-                }
-                RawValue::Histogram(histogram) => {
-                    self.histogram_times.push(sample.ts);
-                    self.histograms.push(Arc::clone(histogram));
-                }
-            }
-        }
-    }
-}
-
-/// The samples of a series: straight from storage when they lie in one run without holes, else copied to `scratch`.
-pub(crate) fn samples_of<'a>(series: &'a SelectedSeries, scratch: &'a mut Scratch) -> Samples<'a> {
-    if let [run] = series.runs.as_slice()
-        && let Some((times, values)) = plain_floats(run)
-    {
-        let starts = run.start_times.as_ref().and_then(|starts| starts.get(run.from..run.to)).unwrap_or(&[]);
-        return Samples { times, values, starts, histogram_times: &[], histograms: &[] };
-    }
-    scratch.load(series);
-    scratch.samples()
-}
-
-/// The run's selection when it is all numbers: neither holes nor stale markers, which are NaN by their bits.
-fn plain_floats(run: &Run) -> Option<(&[Timestamp], &[f64])> {
-    let Column::Floats(column) = &run.values else { return None };
-    let (times, values) = (run.times.get(run.from..run.to)?, column.get(run.from..run.to)?);
-    // Written so that the compiler compares several at once.
-    let any_nan = values.iter().fold(false, |any, value| any | value.is_nan());
-    (!any_nan).then_some((times, values))
 }
 
 /// The series of a range, and what happens to their names.
@@ -112,28 +65,16 @@ pub(super) struct RangeSeries {
 
 /// Where the samples lie.
 pub(super) enum RangeData {
-    Stored(Vec<SelectedSeries>),
+    Stored(Selection),
     /// A subquery's block; times are those of its grid.
     Computed(Arc<Block>, Vec<Timestamp>),
 }
 
 impl RangeData {
-    pub(super) fn row<'a>(&'a self, row: usize, scratch: &'a mut Scratch) -> Samples<'a> {
+    pub(super) fn bands(&self) -> Vec<Band<'_>> {
         match self {
-            Self::Stored(series) => samples_of(&series[row], scratch),
-            Self::Computed(block, times) => {
-                scratch.clear();
-                for (step, (ts, cell)) in times.iter().zip(block.row(row)).enumerate() {
-                    if let Some(histogram) = block.histogram(row, step) {
-                        scratch.histogram_times.push(*ts);
-                        scratch.histograms.push(Arc::clone(histogram));
-                    } else if !is_absent(*cell) && !is_stale(*cell) {
-                        scratch.times.push(*ts);
-                        scratch.values.push(*cell);
-                    }
-                }
-                scratch.samples()
-            }
+            Self::Stored(selection) => bands(selection),
+            Self::Computed(block, times) => vec![Band::of_block(block, times)],
         }
     }
 }
@@ -141,7 +82,7 @@ impl RangeData {
 /// The first index from `from` on whose time is after `bound`. Windows mostly move by a few samples: those are tried
 /// one by one before the rest is searched with doubling steps.
 #[inline]
-pub(super) fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
+pub(crate) fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
     let rest = times.get(from..).unwrap_or(&[]);
     for (i, ts) in rest.iter().take(8).enumerate() {
         if *ts > bound {

@@ -1,18 +1,25 @@
 //! Instant selectors: from runs of samples to one cell a step.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{Histogram, Labels, Timestamp, absent, is_absent, is_stale};
+use crate::model::{Histogram, Timestamp, absent, is_absent, is_stale};
 use crate::promql::annotate;
 use crate::promql::parser::{Pos, RangeMode};
 use crate::promql::plan::Selector;
 use crate::promql::result::QueryError;
-use crate::storage::{Column, Run, SelectRequest, SelectedSeries, StorageError};
+use crate::storage::{SelectRequest, Selection, StorageError};
 
+use super::bands::{Band, Reader, any_nan, bands};
 use super::budget::too_many_samples;
 use super::extend::interpolate;
-use super::samples::seek;
+use super::newest::{NONE, newest_before, put_newest};
+use super::split::split;
+use super::window_rows::CHECK_EVERY;
 use super::{Block, Dropped, Eval, Grid, seconds};
+
+/// Blocks of fewer rows keep those without samples.
+const LARGE: usize = 1024;
 
 /// One sample as storage has it: time, start time (0 = unknown) and value.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +47,7 @@ impl RawValue<'_> {
 
 /// What a cell tells of the sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pick {
+pub(super) enum Pick {
     Value,
     Time,
     StartTime,
@@ -72,9 +79,9 @@ impl Eval<'_> {
         back: i64,
         ahead: i64,
         last_only: bool,
-    ) -> Result<Vec<SelectedSeries>, QueryError> {
+    ) -> Result<Selection, QueryError> {
         if grid.len == 0 {
-            return Ok(Vec::new());
+            return Ok(Selection::default());
         }
         let request = SelectRequest {
             matchers: selector.matchers.clone(),
@@ -87,77 +94,202 @@ impl Eval<'_> {
                 false => self.settings.max_samples.saturating_sub(self.budget.held()),
             },
         };
-        self.querier.select(&request).map_err(|error| match error {
+        let selection = self.querier.select(&request).map_err(|error| match error {
             StorageError::TooManySamples => too_many_samples(),
             other => QueryError::Storage(other.to_string()),
-        })
+        })?;
+        if !last_only {
+            // They stay until the node is done. Storage has checked the samples; holes among them refuse nothing by
+            // themselves.
+            let places: usize = selection.pieces.iter().map(|piece| piece.times.len() * piece.rows.len()).sum();
+            let room = self.settings.max_samples.saturating_sub(self.budget.held());
+            self.budget.hold(places.min(room))?;
+        }
+        Ok(selection)
     }
 
     fn instant_samples(&mut self, selector: &Selector, pick: Pick, grid: Grid) -> Result<Block, QueryError> {
         let lookback = self.settings.lookback;
-        let series = self.select(selector, grid, lookback, 0, grid.len == 1)?;
-        self.budget.room_for(series.len(), grid.len)?;
-        let mut block = Block::holes(labels_of(&series), Dropped::None, grid.len);
-        for (row, series) in series.iter().enumerate() {
-            self.budget.work(grid.len)?;
-            if grid.len == 1 {
-                let reference = selector.reference(grid.start);
-                if let Some(sample) = newest(series, reference).filter(|s| s.ts > reference - lookback) {
-                    put(&mut block, row, 0, sample, pick);
+        let selection = self.select(selector, grid, lookback, 0, grid.len == 1)?;
+        let rows = selection.labels.len();
+        self.budget.room_for(rows, grid.len)?;
+        self.budget.work(rows)?;
+        let mut block = Block::holes(Arc::clone(&selection.labels), Dropped::None, grid.len);
+        if grid.len == 1 {
+            put_newest(&selection, &mut block, pick);
+            return self.finish_selector(block);
+        }
+        let references: Vec<Timestamp> = grid.times().map(|ts| selector.reference(ts)).collect();
+        let quick = |band: &Band<'_>| band.plain && pick == Pick::Value;
+        let (plain, other): (Vec<_>, Vec<_>) = bands(&selection).into_iter().partition(quick);
+        self.gather(&plain, &references, &mut block)?;
+        for band in other {
+            let mut reader = band.reader();
+            for row in band.rows.iter() {
+                reader.seek(*row);
+                let samples: Vec<RawSample<'_>> = reader.raw().collect();
+                self.budget.work(samples.len() + grid.len)?;
+                let mut next = 0;
+                for (step, reference) in references.iter().enumerate() {
+                    next += samples[next..].iter().take_while(|sample| sample.ts <= *reference).count();
+                    let newest = next.checked_sub(1).map(|at| samples[at]);
+                    if let Some(sample) = newest.filter(|sample| sample.ts > reference - lookback) {
+                        put(&mut block, *row as usize, step, sample, pick);
+                    }
                 }
-            } else {
-                fill_row(series, &mut block, row, |step| selector.reference(grid.at(step)), lookback, pick);
             }
         }
         self.finish_selector(block)
     }
 
+    /// Plain floats: where the newest sample of each step lies is worked out once for a band.
+    fn gather(&mut self, bands: &[Band<'_>], references: &[Timestamp], block: &mut Block) -> Result<(), QueryError> {
+        let (lookback, steps, rows) = (self.settings.lookback, references.len(), block.rows());
+        let work = bands.iter().map(|band| band.rows.len() * (band.times.len() + steps)).sum();
+        let budget = &self.budget;
+        let part = |rows: Range<usize>, cells: &mut [f64]| {
+            let (mut room, mut unchecked) = (Room::default(), 0);
+            // Series with columns of their own often have the same times.
+            let mut latest: Option<(&[Timestamp], Vec<u32>)> = None;
+            for band in bands {
+                let band_rows = band.rows_in(&rows);
+                if band_rows.is_empty() {
+                    continue;
+                }
+                unchecked += band_rows.len() * (band.times.len() + steps);
+                if unchecked > CHECK_EVERY {
+                    unchecked = 0;
+                    budget.check()?;
+                }
+                if latest.as_ref().is_none_or(|(times, _)| **times != *band.times) {
+                    latest = Some((&*band.times, newest_before(&band.times, references, lookback)));
+                }
+                let Some((_, newest)) = &latest else { continue };
+                let mut reader = band.reader();
+                for row in band_rows {
+                    reader.seek(*row);
+                    let out = &mut cells[(*row as usize - rows.start) * steps..][..steps];
+                    gather_row(&reader, newest, references, lookback, &mut room, out);
+                }
+            }
+            Ok(())
+        };
+        split(rows, steps, work, &mut block.cells, part).map(|_| ())
+    }
+
     fn finish_selector(&mut self, block: Block) -> Result<Block, QueryError> {
-        let block = block.without_empty_rows();
-        let samples = block.samples();
-        self.budget.read(samples as u64);
-        self.budget.hold(samples)?;
-        self.budget.release(samples);
+        let block = compacted(block);
+        self.budget.read(block.samples() as u64);
         Ok(block)
     }
 
     /// `name smoothed`: linear between the samples around each step, within the lookback on both sides.
     fn smoothed_selector(&mut self, selector: &Selector, pos: Pos, grid: Grid) -> Result<Block, QueryError> {
         let lookback = self.settings.lookback;
-        let series = self.select(selector, grid, lookback, lookback, false)?;
-        self.budget.room_for(series.len(), grid.len)?;
-        let mut block = Block::holes(labels_of(&series), Dropped::None, grid.len);
-        for (row, series) in series.iter().enumerate() {
-            let samples: Vec<RawSample<'_>> =
-                series.runs.iter().flat_map(raw_samples).filter(|sample| !sample.value.is_stale()).collect();
-            self.budget.work(samples.len() + grid.len)?;
-            for step in 0..grid.len {
-                let reference = selector.reference(grid.at(step));
-                let from = samples.partition_point(|sample| sample.ts <= reference - lookback);
-                let to = samples.partition_point(|sample| sample.ts <= reference + lookback);
-                let window = &samples[from..to];
-                if window.is_empty() {
-                    continue;
-                }
-                let Some(points) = only_floats(window) else {
-                    let mixed = window.iter().any(|sample| matches!(sample.value, RawValue::Float(_)));
-                    if !mixed {
-                        return Err(super::unsupported("smoothed selectors"));
-                    }
-                    self.notes.warn(pos, annotate::mixed_floats_histograms(series.labels.metric_name()));
-                    continue;
-                };
-                if let Some(value) = smoothed_value(&points, reference) {
-                    block.cells[row * grid.len + step] = value;
-                }
+        let selection = self.select(selector, grid, lookback, lookback, false)?;
+        self.budget.room_for(selection.labels.len(), grid.len)?;
+        let mut block = Block::holes(Arc::clone(&selection.labels), Dropped::None, grid.len);
+        for band in bands(&selection) {
+            let mut reader = band.reader();
+            for row in band.rows.iter() {
+                reader.seek(*row);
+                self.smoothed_row(selector, pos, grid, &reader, *row as usize, &mut block)?;
             }
         }
         self.finish_selector(block)
     }
+
+    fn smoothed_row(
+        &mut self,
+        selector: &Selector,
+        pos: Pos,
+        grid: Grid,
+        reader: &Reader<'_, '_>,
+        row: usize,
+        block: &mut Block,
+    ) -> Result<(), QueryError> {
+        let lookback = self.settings.lookback;
+        let samples: Vec<RawSample<'_>> = reader.raw().filter(|sample| !sample.value.is_stale()).collect();
+        self.budget.work(samples.len() + grid.len)?;
+        for step in 0..grid.len {
+            let reference = selector.reference(grid.at(step));
+            let from = samples.partition_point(|sample| sample.ts <= reference - lookback);
+            let to = samples.partition_point(|sample| sample.ts <= reference + lookback);
+            let window = &samples[from..to];
+            if window.is_empty() {
+                continue;
+            }
+            let Some(points) = only_floats(window) else {
+                let mixed = window.iter().any(|sample| matches!(sample.value, RawValue::Float(_)));
+                if !mixed {
+                    return Err(super::unsupported("smoothed selectors"));
+                }
+                self.notes.warn(pos, annotate::mixed_floats_histograms(block.labels[row].metric_name()));
+                continue;
+            };
+            if let Some(value) = smoothed_value(&points, reference) {
+                block.cells[row * grid.len + step] = value;
+            }
+        }
+        Ok(())
+    }
 }
 
-pub(crate) fn labels_of(series: &[SelectedSeries]) -> Arc<Vec<Labels>> {
-    Arc::new(series.iter().map(|series| series.labels.clone()).collect())
+/// The block, without its rows that are empty at every step when they are the most of many. A few of them are cheaper
+/// to carry along than new labels.
+pub(super) fn compacted(block: Block) -> Block {
+    if block.rows() < LARGE {
+        return block;
+    }
+    let full = (0..block.rows()).filter(|row| block.has_any(*row)).count();
+    if full * 2 < block.rows() { block.without_empty_rows() } else { block }
+}
+
+/// Room that rows use one after the other.
+#[derive(Default)]
+struct Room {
+    cells: Vec<f64>,
+    known: Vec<u32>,
+}
+
+/// One row; `newest` says where the last time before each reference lies.
+fn gather_row(
+    reader: &Reader<'_, '_>,
+    newest: &[u32],
+    references: &[Timestamp],
+    lookback: i64,
+    room: &mut Room,
+    out: &mut [f64],
+) {
+    let cells = reader.cells(&mut room.cells);
+    if !any_nan(cells) {
+        for (cell, at) in out.iter_mut().zip(newest) {
+            if let Some(newest) = cells.get(*at as usize) {
+                *cell = *newest;
+            }
+        }
+        return;
+    }
+    let times = reader.times();
+    last_known(cells, &mut room.known);
+    for ((cell, at), reference) in out.iter_mut().zip(newest).zip(references) {
+        let at = room.known.get(*at as usize).map_or(NONE, |at| *at) as usize;
+        if at < times.len() && times[at] > reference - lookback && !is_stale(cells[at]) {
+            *cell = cells[at];
+        }
+    }
+}
+
+/// For each cell the last one up to it that is no hole.
+fn last_known(cells: &[f64], known: &mut Vec<u32>) {
+    let mut last = NONE;
+    known.clear();
+    known.extend(cells.iter().enumerate().map(|(at, cell)| {
+        if !is_absent(*cell) {
+            last = at as u32;
+        }
+        last
+    }));
 }
 
 fn only_floats(window: &[RawSample<'_>]) -> Option<Vec<(Timestamp, f64)>> {
@@ -181,91 +313,7 @@ fn smoothed_value(points: &[(Timestamp, f64)], at: Timestamp) -> Option<f64> {
     }
 }
 
-/// All samples of a run in time order, holes left out, stale markers included.
-pub(crate) fn raw_samples(run: &Run) -> impl Iterator<Item = RawSample<'_>> {
-    (run.from..run.to).filter_map(move |index| raw_sample(run, index))
-}
-
-fn raw_sample(run: &Run, index: usize) -> Option<RawSample<'_>> {
-    let value = match &run.values {
-        Column::Floats(column) => column.get(index).filter(|v| !is_absent(**v)).map(|v| RawValue::Float(*v)),
-        Column::Histograms(column) => column.get(index).and_then(Option::as_ref).map(RawValue::Histogram),
-    }?;
-    let start = run.start_times.as_ref().and_then(|starts| starts.get(index)).copied().unwrap_or(0);
-    Some(RawSample { ts: *run.times.get(index)?, start, value })
-}
-
-/// The newest sample at or before `at`.
-fn newest(series: &SelectedSeries, at: Timestamp) -> Option<RawSample<'_>> {
-    series.runs.iter().rev().find_map(|run| {
-        let times = run.times.get(run.from..run.to)?;
-        let end = match times.last() {
-            Some(last) if *last <= at => run.to,
-            _ => run.from + times.partition_point(|ts| *ts <= at),
-        };
-        (run.from..end).rev().find_map(|index| raw_sample(run, index))
-    })
-}
-
-/// Fills one row from samples and reference times that both only grow.
-fn fill_row(
-    series: &SelectedSeries,
-    block: &mut Block,
-    row: usize,
-    reference: impl Fn(usize) -> Timestamp,
-    lookback: i64,
-    pick: Pick,
-) {
-    let mut cursor = Cursor { runs: &series.runs, run: 0, next: series.runs.first().map_or(0, |run| run.from) };
-    for step in 0..block.steps {
-        let reference = reference(step);
-        if let Some(sample) = cursor.newest(reference, reference - lookback) {
-            put(block, row, step, sample, pick);
-        }
-    }
-}
-
-/// A place in the runs of a series that only moves forward.
-struct Cursor<'a> {
-    runs: &'a [Run],
-    run: usize,
-    /// The first sample of the run that is not yet past.
-    next: usize,
-}
-
-impl<'a> Cursor<'a> {
-    /// The newest sample in `(after, until]`.
-    fn newest(&mut self, until: Timestamp, after: Timestamp) -> Option<RawSample<'a>> {
-        loop {
-            let run = self.runs.get(self.run)?;
-            self.next += seek(run.times.get(self.next..run.to)?, 0, until);
-            let follows = |next: &Run| next.times.get(next.from).is_some_and(|first| *first <= until);
-            match self.runs.get(self.run + 1) {
-                Some(next) if self.next == run.to && follows(next) => {
-                    self.run += 1;
-                    self.next = next.from;
-                }
-                _ => break,
-            }
-        }
-        // Holes: back to the sample before them, into earlier runs if need be.
-        let mut end = self.next;
-        for run in self.runs[..=self.run].iter().rev() {
-            for index in (run.from..end.min(run.to)).rev() {
-                if run.times.get(index).is_none_or(|ts| *ts <= after) {
-                    return None;
-                }
-                if let Some(sample) = raw_sample(run, index) {
-                    return Some(sample);
-                }
-            }
-            end = usize::MAX;
-        }
-        None
-    }
-}
-
-fn put(block: &mut Block, row: usize, step: usize, sample: RawSample<'_>, pick: Pick) {
+pub(super) fn put(block: &mut Block, row: usize, step: usize, sample: RawSample<'_>, pick: Pick) {
     if sample.value.is_stale() {
         return;
     }

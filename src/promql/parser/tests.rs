@@ -223,6 +223,8 @@ fn refuses_with_prometheus_words() {
         ("foo offset 1m offset 2m", "1:1: parse error: offset may not be set multiple times"),
         ("foo @", "1:6: parse error: unexpected end of input in @, expected timestamp"),
         ("foo @ NaN", "1:1: parse error: timestamp out of bounds for @ modifier: NaN"),
+        ("foo @ Inf", "1:1: parse error: timestamp out of bounds for @ modifier: +Inf"),
+        ("foo @ -Inf", "1:1: parse error: timestamp out of bounds for @ modifier: -Inf"),
         (
             "foo @ 1e100",
             "1:1: parse error: timestamp out of bounds for @ modifier: 10000000000000000159028911097599180468360808563945281389781327557747838772170381060813469985856815104.000000",

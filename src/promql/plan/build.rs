@@ -26,7 +26,7 @@ pub(super) fn plan(expr: &Expr, times: QueryTimes, subquery_step: Duration) -> R
     let subquery_step = i64::try_from(subquery_step.as_millis()).unwrap_or(60_000).max(1);
     let builder = Builder { times, subquery_step, asked_times: Cell::new(false), references: RefCell::default() };
     let root = builder.node(expr)?;
-    Ok(Plan { root, gives, bound_to_times: builder.asked_times.get() })
+    Ok(Plan { root, gives, bound_to_times: builder.asked_times.get(), stays: false })
 }
 
 struct Builder {
@@ -96,8 +96,14 @@ impl Builder {
         let inner = self.node(&expr.expr)?;
         let param = expr.param.as_ref().map(|param| self.node(param.without_parens())).transpose()?;
         let invariant = inner.invariant && param.as_ref().is_none_or(|param| param.invariant);
-        let aggregate =
-            Aggregate { op: expr.op, expr: inner, param, grouping: expr.grouping.clone(), without: expr.without };
+        let aggregate = Aggregate {
+            op: expr.op,
+            expr: inner,
+            param,
+            grouping: expr.grouping.clone(),
+            without: expr.without,
+            pos: expr.pos,
+        };
         Ok(node(Kind::Aggregate(Box::new(aggregate)), expr.pos, invariant))
     }
 
@@ -147,7 +153,7 @@ impl Builder {
 
     fn absent(&self, expr: &CallExpr) -> Result<Node, QueryError> {
         let arg = expr.args.first().ok_or_else(|| missing_argument(expr))?;
-        let labels = fixed_labels(arg);
+        let labels = fixed_labels(arg.without_parens());
         let arg = Box::new(self.node(arg)?);
         let invariant = arg.invariant;
         Ok(node(Kind::Absent { arg, labels }, expr.pos, invariant))

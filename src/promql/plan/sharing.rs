@@ -1,11 +1,9 @@
 //! Which parts of a plan rules may share, and the text under which they meet.
 
-use std::sync::Arc;
-
 use crate::promql::cache::{WrittenNames, matchers_shareable};
 use crate::promql::deep;
 
-use super::{Kind, Node, Source};
+use super::{Kind, Meanings, Node, Source};
 
 /// Longest text of a node under which its result is shared. Each level of a chain repeats the text of the level below it,
 /// so that ten thousand terms would take hundreds of megabytes; nothing that long stands in two rules.
@@ -37,23 +35,23 @@ impl Node {
         }
     }
 
-    /// Gives every node that is worth sharing its canonical text.
-    pub(super) fn set_keys(&mut self) {
-        self.set_keys_below();
+    /// Gives every node that is worth sharing the meaning that it shares with others.
+    pub(super) fn set_keys(&mut self, meanings: &Meanings) {
+        self.set_keys_below(meanings);
     }
 
     /// Bytes of the node's canonical text, or `None` when it must not be shared or is too long for it.
-    fn set_keys_below(&mut self) -> Option<usize> {
+    fn set_keys_below(&mut self, meanings: &Meanings) -> Option<usize> {
         let mut below = Some(0);
         self.for_each_child_mut(&mut |child| {
-            let size = deep(|| child.set_keys_below());
+            let size = deep(|| child.set_keys_below(meanings));
             below = below.zip(size).map(|(sum, size)| sum + size + 2);
         });
         below.filter(|size| *size < MAX_KEY_BYTES && self.selects_shareable(&WrittenNames::default()))?;
         let text = self.canonical();
         let size = text.len();
         if !matches!(self.kind, Kind::Number(_) | Kind::Text(_) | Kind::Matrix(_)) {
-            self.key = Some(Arc::from(text));
+            self.key = Some(meanings.of(text));
         }
         Some(size)
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::parser::{FUNCTIONS, Function, ValueType};
 use super::testlang::{MemoryStore, Options, run_script};
-use super::{CancelToken, Engine, EngineConfig, QueryError, QueryOptions, QueryValue};
+use super::{CancelToken, Engine, EngineConfig, QueryError, QueryOptions, QueryValue, Refusal};
 use crate::model::{Labels, Value};
 
 /// Every function, for the generator.
@@ -97,7 +97,15 @@ fn bounds_hold() {
     for (query, expected) in cases {
         let expr = engine.parse(query).expect("parses");
         let result = engine.instant(&store, &expr, 59_000, &QueryOptions::default());
-        assert_eq!(result.err().map(|error| error.to_string()).as_deref(), expected, "{query}");
+        let found = result.err().map(|error| error.to_string());
+        match expected {
+            Some(expected) => {
+                let found = found.unwrap_or_else(|| panic!("{query} went through"));
+                assert!(found.starts_with(expected), "{query}: {found}");
+                assert_eq!(found.contains("10000 (--query.max-samples)"), expected == too_many, "{query}: {found}");
+            }
+            None => assert_eq!(found, None, "{query}"),
+        }
     }
 }
 
@@ -107,7 +115,9 @@ fn time_and_patience_run_out() {
     let expr = engine.parse("sum_over_time(vector(1)[1h:10ms])").expect("parses");
     let timeout = QueryOptions { timeout: Some(Duration::ZERO), ..QueryOptions::default() };
     let error = engine.instant(&store, &expr, 0, &timeout).expect_err("no time");
-    assert_eq!(error.to_string(), "query timed out in expression evaluation");
+    let expected =
+        "query timed out in expression evaluation: the request's timeout of 0ns is over (--query.timeout is 2m)";
+    assert_eq!(error.to_string(), expected);
     let cancel = CancelToken::new();
     cancel.cancel();
     let gone = QueryOptions { cancel: Some(cancel), ..QueryOptions::default() };
@@ -117,4 +127,55 @@ fn time_and_patience_run_out() {
     let text = engine.parse("\"a\"").expect("parses");
     let answer = engine.instant(&store, &text, 7, &QueryOptions::default()).expect("a string");
     assert_eq!(answer.value, QueryValue::String(7, "a".to_owned()));
+}
+
+/// Every way to many samples at once, as a range query over 50 series with 600 samples each, on 101 steps.
+#[test]
+fn range_queries_stay_within_the_samples() {
+    let mut store = MemoryStore::new();
+    for i in 0..50 {
+        let labels = Labels::from_pairs(&[("__name__", "x"), ("i", &i.to_string())]);
+        (0..600).for_each(|t| store.append(&labels, t * 1000, 0, Value::Float((t * 50 + i) as f64)));
+        store.settle(&labels);
+    }
+    let ask = |max_samples: usize, query: &str| {
+        let engine = Engine::new(EngineConfig { max_samples, ..EngineConfig::default() });
+        let expr = engine.parse(query).expect("parses");
+        let step = Duration::from_secs(5);
+        let result = engine.range(&store, &expr, 100_000, 600_000, step, &QueryOptions::default());
+        let refused = engine.counters().refused(Refusal::Samples);
+        match result {
+            Ok(result) => {
+                assert_eq!(refused, 0, "{query}");
+                assert!(result.stats.peak_samples <= max_samples as u64, "{query}: {:?}", result.stats);
+                true
+            }
+            Err(QueryError::TooManySamples { wanted, limit }) => {
+                assert!(
+                    limit == max_samples && wanted.is_none_or(|wanted| wanted > max_samples),
+                    "{query}: {wanted:?}"
+                );
+                assert_eq!(refused, 1, "{query}");
+                false
+            }
+            Err(error) => panic!("{query}: {error}"),
+        }
+    };
+    // The query, and about how many samples it needs at once: far less is refused, far more is enough.
+    for (query, needs) in [
+        ("x", 30_000),
+        ("x @ 300", 5_050),
+        ("x @ 300 + x @ 301 + x @ 302", 10_100),
+        ("rate(x[1m])", 30_000),
+        ("max_over_time(x[10m:10s])", 30_000),
+        ("max_over_time((x @ 300)[10m:1s])", 50_000),
+        ("max_over_time(vector(1)[10m:10ms])", 110_000),
+        ("count_values(\"v\", x)", 500_000),
+        ("label_replace(x @ 300, \"j\", \"$1\", \"i\", \"(.*)\") * on (i) group_left x @ 301", 10_100),
+        ("x @ 300 or on (i) x @ 301", 10_100),
+        ("vector(1) + vector(2)", 202),
+    ] {
+        assert!(!ask(needs / 4, query), "{query} went through with {}", needs / 4);
+        assert!(ask(needs * 4, query), "{query} was refused with {}", needs * 4);
+    }
 }

@@ -1,11 +1,15 @@
 //! A range query is what instant queries say at each of its steps: random expressions over random data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Labels, Timestamp, Value, stale_marker};
+use parking_lot::Mutex;
+
+use crate::model::{Labels, Matcher, Timestamp, Value, absent, stale_marker};
 use crate::promql::testlang::MemoryStore;
-use crate::promql::{Engine, QueryOptions, QueryValue};
+use crate::promql::{Engine, EngineConfig, QueryOptions, QueryValue, TickCache};
+use crate::storage::{Cells, Piece, Querier, SelectRequest, Selection, StorageError};
 
 use super::generate::{Generator, Random, Style, Type};
 use super::signatures;
@@ -61,11 +65,67 @@ fn series(random: &mut Random, store: &mut MemoryStore, labels: &[(&str, &str)],
     store.settle(&labels);
 }
 
+/// The store as a ring shows itself: windows of all series on one column of times, full of holes, and a series that has
+/// no sample at all.
+struct Grouped<'a>(&'a MemoryStore);
+
+/// Milliseconds of one window.
+const WINDOW: i64 = 170_000;
+
+impl Querier for Grouped<'_> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let apart = self.0.select(request)?;
+        let mut windows: BTreeMap<i64, BTreeMap<u32, Vec<(Timestamp, f64)>>> = BTreeMap::new();
+        for piece in &apart.pieces {
+            let Cells::Floats(cells) = &piece.cells else { panic!("no histograms here") };
+            for (ts, cell) in piece.times.iter().zip(cells) {
+                windows.entry(ts / WINDOW).or_default().entry(piece.rows[0]).or_default().push((*ts, *cell));
+            }
+        }
+        let pieces = windows.into_values().map(|rows| {
+            let times: BTreeSet<Timestamp> = rows.values().flatten().map(|(ts, _)| *ts).collect();
+            let times: Vec<Timestamp> = times.into_iter().collect();
+            let mut cells = vec![absent(); times.len() * rows.len()];
+            for (place, samples) in rows.values().enumerate() {
+                for (ts, cell) in samples {
+                    cells[place * times.len() + times.partition_point(|time| time < ts)] = *cell;
+                }
+            }
+            let rows: Vec<u32> = rows.into_keys().collect();
+            Piece { times: times.into(), rows: rows.into(), cells: Cells::Floats(cells), starts: None }
+        });
+        let mut labels = (*apart.labels).clone();
+        labels.extend(apart.labels.last().map(|last| last.with("zz", "nothing")));
+        Ok(Selection { labels: Arc::new(labels), pieces: pieces.collect() })
+    }
+
+    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
+        self.0.series(matchers, start, end)
+    }
+}
+
+/// As [`Grouped`], and the same label sets come as the same `Arc`, as a ring hands them out.
+struct Steady<'a>(Grouped<'a>, Mutex<HashMap<Vec<Labels>, Arc<Vec<Labels>>>>);
+
+impl Querier for Steady<'_> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let mut selection = self.0.select(request)?;
+        let mut known = self.1.lock();
+        let labels = known.entry((*selection.labels).clone()).or_insert(selection.labels);
+        selection.labels = Arc::clone(labels);
+        Ok(selection)
+    }
+
+    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
+        self.0.series(matchers, start, end)
+    }
+}
+
 /// Value bits by labels, at one time.
 type Column = BTreeMap<String, f64>;
 
 /// The range query's answer as one column a step, or that it failed.
-fn by_range(engine: &Engine, store: &MemoryStore, query: &str, times: &[Timestamp]) -> Option<Vec<Column>> {
+fn by_range(engine: &Engine, store: &dyn Querier, query: &str, times: &[Timestamp]) -> Option<Vec<Column>> {
     let expr = engine.parse(query).expect("generated queries parse");
     let (first, last) = (times[0], times[times.len() - 1]);
     let step = Duration::from_millis((times[1] - first) as u64);
@@ -82,7 +142,7 @@ fn by_range(engine: &Engine, store: &MemoryStore, query: &str, times: &[Timestam
 }
 
 /// The same by instant queries; `None` when one of them fails.
-fn by_instants(engine: &Engine, store: &MemoryStore, query: &str, times: &[Timestamp]) -> Option<Vec<Column>> {
+fn by_instants(engine: &Engine, store: &dyn Querier, query: &str, times: &[Timestamp]) -> Option<Vec<Column>> {
     let expr = engine.parse(query).expect("generated queries parse");
     times
         .iter()
@@ -106,9 +166,10 @@ enum Outcome {
     Failed,
 }
 
-fn compare(engine: &Engine, store: &MemoryStore, query: &str, times: &[Timestamp]) -> Outcome {
-    let range = by_range(engine, store, query, times);
-    let instants = by_instants(engine, store, query, times);
+/// Asks `one` for the range and `other` for the instants.
+fn compare(engine: &Engine, one: &dyn Querier, other: &dyn Querier, query: &str, times: &[Timestamp]) -> Outcome {
+    let range = by_range(engine, one, query, times);
+    let instants = by_instants(engine, other, query, times);
     match (&range, &instants) {
         (Some(range), Some(instants)) => {
             for ((ts, by_range), by_instant) in times.iter().zip(range).zip(instants) {
@@ -130,13 +191,20 @@ fn a_range_query_is_its_instant_queries() {
     for seed in 0..STORES {
         let store = data(&mut Random(seed));
         let mut generator = Generator::new(seed, Style::Tame, &functions);
-        for _ in 0..QUERIES {
+        for case in 0..QUERIES {
             let depth = 1 + generator.random.below(3);
             let query = generator.expression(Type::Vector, depth);
             let step = generator.random.pick(&[1_000, 7_000, 30_000, 61_000]);
             let start = 100_000 + generator.random.below(300_000) as i64;
             let times: Vec<Timestamp> = (0..6).map(|i| start + i * step).collect();
-            match compare(&engine, &store, &query, &times) {
+            // The same either way, and the same by either shape of the data.
+            let grouped = Grouped(&store);
+            let (one, other): (&dyn Querier, &dyn Querier) = match case % 3 {
+                0 => (&store, &store),
+                1 => (&grouped, &store),
+                _ => (&store, &grouped),
+            };
+            match compare(&engine, one, other, &query, &times) {
                 Outcome::Samples => answers += 1,
                 Outcome::Empty => {}
                 Outcome::Failed => failures += 1,
@@ -149,4 +217,42 @@ fn a_range_query_is_its_instant_queries() {
         answers > cases / 2 && failures < cases / 5,
         "{answers} answers, {failures} failures: the cases say too little"
     );
+}
+
+/// What operators remember changes no answer, whichever series come and go.
+#[test]
+fn remembering_changes_nothing() {
+    let (remembers, forgets) =
+        (Engine::default(), Engine::new(EngineConfig { max_memo_bytes: 0, ..EngineConfig::default() }));
+    let mut answers = 0;
+    let functions = signatures();
+    for seed in 0..STORES / 2 {
+        let store = data(&mut Random(seed));
+        let mut generator = Generator::new(seed, Style::Tame, &functions);
+        let steady = Steady(Grouped(&store), Mutex::default());
+        let depth = 1 + generator.random.below(3);
+        let query = generator.expression(Type::Vector, depth);
+        let expr = remembers.parse(&query).expect("generated queries parse");
+        let prepared = remembers.prepare(&expr, &query).expect("plans");
+        for ts in (100_000..400_000).step_by(31_000) {
+            let options = QueryOptions::default();
+            let one = remembers.instant(&steady, &expr, ts, &options).map(|result| result.value);
+            let other = forgets.instant(&store, &expr, ts, &options).map(|result| result.value);
+            let rule = remembers.instant_prepared(&steady, &prepared, ts, &options, &TickCache::new());
+            answers += usize::from(one.is_ok());
+            assert_eq!(format!("{one:?}"), format!("{:?}", rule.map(|result| result.value)), "seed {seed}, {query}");
+            assert_eq!(format!("{one:?}"), format!("{other:?}"), "seed {seed}, {query} @ {ts}");
+        }
+        let range = |engine: &Engine, store: &dyn Querier| {
+            let step = Duration::from_secs(17);
+            let result = engine.range(store, &expr, 100_000, 400_000, step, &QueryOptions::default());
+            format!("{:?}", result.map(|result| result.value))
+        };
+        let one = range(&remembers, &steady);
+        assert_eq!(one, range(&remembers, &steady), "seed {seed}, {query}, again");
+        assert_eq!(one, range(&forgets, &store), "seed {seed}, {query}");
+    }
+    let (hits, misses) = remembers.memo().hits_and_misses();
+    assert!(answers > 500 && hits > misses, "{answers} answers, {hits} hits, {misses} misses");
+    assert_eq!(forgets.memo().hits_and_misses(), (0, 0));
 }
