@@ -41,8 +41,9 @@ fn check_one(text: &str, counts: &mut Counts) {
     }
     let again = parse(&printed).unwrap_or_else(|error| panic!("{error}: {printed}\nfrom {text}"));
     let (again, ours) = (again.strip_positions(), ours.strip_positions());
-    let same = again == ours || format!("{again:?}") == format!("{ours:?}");
-    assert!(same, "read differently: {text}\npromql-parser says {printed}\nwe say {ours}");
+    // It keeps no note of how a number was written, and prints `1h` as 3600.
+    let shape = |expr: &Expr| format!("{expr:?}").replace("is_duration: true", "is_duration: false");
+    assert!(shape(&again) == shape(&ours), "read differently: {text}\npromql-parser says {printed}\nwe say {ours}");
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +61,9 @@ fn refuses(text: &str, expr: &Expr) -> Option<&'static str> {
     }
     if text.contains("\\x") || text.contains("\\'") || text.contains("\\U") {
         return Some("not all of Go's escapes are known");
+    }
+    if text.as_bytes().windows(3).any(|at| at[0].is_ascii_digit() && at[1] == b'_' && at[2].is_ascii_digit()) {
+        return Some("no underscores in numbers");
     }
     expr.walk().find_map(|node| match node {
         Expr::Binary(node) if is_trim(node.op) => Some("no histogram trim operators"),

@@ -15,7 +15,7 @@ use super::generate::{Generator, Random, Style, Type};
 use super::signatures;
 
 /// Data sets, and expressions that are tried over each.
-const STORES: u64 = 200;
+const STORES: u64 = 400;
 const QUERIES: u64 = 20;
 
 /// A few dozen series: gauges and counters with gaps, resets, NaN and stale markers, and a classic histogram.
@@ -226,7 +226,7 @@ fn remembering_changes_nothing() {
         (Engine::default(), Engine::new(EngineConfig { max_memo_bytes: 0, ..EngineConfig::default() }));
     let mut answers = 0;
     let functions = signatures();
-    for seed in 0..STORES / 2 {
+    for seed in 0..STORES / 4 {
         let store = data(&mut Random(seed));
         let mut generator = Generator::new(seed, Style::Tame, &functions);
         let steady = Steady(Grouped(&store), Mutex::default());
