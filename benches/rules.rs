@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use watchfire::clock::{Clock, ManualClock, Stopwatch};
 use watchfire::model::{Batch, GroupId, Intern, Labels, METRIC_NAME, Matcher, SeriesKey, SeriesRef, Timestamp};
 use watchfire::rules::{EngineQueries, NoNotifications, RuleDeps, RuleFile, RuleRunner, RuleSink, RulesConfig};
-use watchfire::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, StorageError};
+use watchfire::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, Selection, StorageError};
 
 const SERIES: usize = 1_000;
 const RULES: usize = 100;
@@ -46,7 +46,7 @@ impl Head {
 }
 
 impl Querier for Head {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         let from = self.times.partition_point(|ts| *ts < request.start);
         let to = self.times.partition_point(|ts| *ts <= request.end);
         let matches = |labels: &Labels| request.matchers.iter().all(|m| m.matches(labels.get(&m.name)));
@@ -68,7 +68,7 @@ impl Querier for Head {
                 }],
             },
         );
-        Ok(found.collect())
+        Ok(Selection::from_series(found.collect()))
     }
 
     fn series(&self, _: &[Matcher], _: Timestamp, _: Timestamp) -> Result<Vec<Labels>, StorageError> {

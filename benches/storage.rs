@@ -65,18 +65,10 @@ impl Setup {
         Clock::Manual(self.clock.clone()).now()
     }
 
+    /// Series and places of a selection.
     fn select(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp, last_only: bool) -> (usize, usize) {
         let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
         let found = self.ring.select(&request).expect("selects");
-        (found.len(), found.iter().flat_map(|s| &s.runs).map(|r| r.to - r.from).sum())
-    }
-}
-
-impl Setup {
-    /// Series and places of a selection as columns.
-    fn columns(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp, last_only: bool) -> (usize, usize) {
-        let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
-        let found = self.ring.columns(&request).expect("selects");
         (found.labels.len(), found.pieces.iter().map(|p| p.rows.len() * p.times.len()).sum())
     }
 }
@@ -211,7 +203,7 @@ fn select_bench(setup: &Setup, series: usize, start: Timestamp, ticks: i64) {
 }
 
 /// Everything of one metric at five seconds, the way a page and its rules read it again and again.
-fn columns_bench(series: usize) {
+fn refresh_bench(series: usize) {
     let start: Timestamp = 1_795_300_800_000;
     let label = |i: usize| {
         Labels::from_pairs(&[
@@ -251,11 +243,11 @@ fn columns_bench(series: usize) {
         let mut found = (0, 0);
         for _ in 0..rounds {
             let watch = Stopwatch::start();
-            found = setup.columns(matchers, now - from * 1000 + 1, now - to * 1000, last_only);
+            found = setup.select(matchers, now - from * 1000 + 1, now - to * 1000, last_only);
             best = best.min(watch.elapsed());
         }
         println!(
-            "columns of {series} at 5 s, {name}: {best:?} for {} series, {} places ({:.1} ns/series, {:.2} ns/place)",
+            "select of {series} at 5 s, {name}: {best:?} for {} series, {} places ({:.1} ns/series, {:.2} ns/place)",
             found.0,
             found.1,
             per(best, found.0),
@@ -382,8 +374,8 @@ fn labels(text: &str) -> Labels {
 }
 
 fn main() {
-    columns_bench(4000);
-    if std::env::args().any(|arg| arg == "columns") {
+    refresh_bench(4000);
+    if std::env::args().any(|arg| arg == "refresh") {
         return;
     }
     fleet_bench(10_000);

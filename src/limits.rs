@@ -21,8 +21,14 @@ pub const MAX_DURATION_PARTS: usize = 256;
 pub const MAX_QUERY_SAMPLES: usize = 50_000_000;
 /// Points of a range query, as Prometheus' API.
 pub const MAX_RANGE_POINTS: i64 = 11_000;
+/// Bytes of a request's URL; longer queries go into the body of a POST. It is what the HTTP library takes.
+pub const MAX_URL_BYTES: usize = 65_534;
+/// Bytes of a request's head, URL and headers together.
+pub const MAX_HEAD_BYTES: usize = 400 << 10;
 /// Queries that run at once; others wait for a place.
 pub const MAX_CONCURRENT_QUERIES: usize = 20;
+/// Most queries that `--query.max-concurrency` may allow: each takes a thread while it runs.
+pub const MOST_CONCURRENT_QUERIES: usize = 512;
 /// Wall time of a query.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How far back an instant selector looks.

@@ -49,7 +49,7 @@ pub type StatePair = (Vec<u8>, Vec<u8>);
 /// let request = SelectRequest {
 ///     matchers: vec![Matcher::equal("__name__", "up")], start: 0, end: 10_000, last_only: true, max_samples: 100,
 /// };
-/// assert_eq!(ring.select(&request)?[0].labels.to_string(), "up");
+/// assert_eq!(ring.select(&request)?.labels[0].to_string(), "up");
 /// # Ok::<(), watchfire::storage::StorageError>(())
 /// ```
 pub struct Ring {
@@ -73,6 +73,8 @@ pub struct Ring {
     pub(crate) detached: AtomicBool,
     /// When the file was last tried again while degraded.
     pub(crate) last_retry: AtomicI64,
+    /// When selections that nobody asks for any more were forgotten last.
+    pub(crate) last_aged: AtomicI64,
     replayed_rows: u64,
     /// Bytes of rows written since the last seal, and the most that one window took.
     pub(crate) row_bytes: AtomicU64,
@@ -172,6 +174,7 @@ impl Ring {
         Ok(Self {
             last_write: AtomicI64::new(clock.now()),
             last_retry: AtomicI64::new(0),
+            last_aged: AtomicI64::new(0),
             config,
             clock,
             intern,

@@ -91,7 +91,7 @@ impl Eval<'_> {
                 false => self.settings.max_samples.saturating_sub(self.budget.held()),
             },
         };
-        self.querier.columns(&request).map_err(|error| match error {
+        self.querier.select(&request).map_err(|error| match error {
             StorageError::TooManySamples => too_many_samples(),
             other => QueryError::Storage(other.to_string()),
         })

@@ -58,7 +58,7 @@ impl Checker<'_> {
                 let found = node.expr.value_type();
                 if found != ValueType::Vector {
                     let word = if found == ValueType::Matrix { "matrix" } else { found.as_str() };
-                    self.note(node.pos, format!("subquery is only allowed on instant vector, got {word}"));
+                    self.note(node.pos, format!("subquery is only allowed on instant vector, got {word} instead"));
                 }
             }
         }

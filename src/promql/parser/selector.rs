@@ -212,7 +212,9 @@ impl Parser<'_> {
                 let ms = (seconds * 1000.0).round();
                 // The bounds of Go's int64; NaN is outside too.
                 if !(ms > -9.223_372_036_854_776e18 && ms < 9.223_372_036_854_776e18) {
-                    return self.fail(pos, format!("timestamp out of bounds for @ modifier: {seconds:.6}"));
+                    let shown =
+                        if seconds.is_finite() { format!("{seconds:.6}") } else { crate::model::format_float(seconds) };
+                    return self.fail(pos, format!("timestamp out of bounds for @ modifier: {shown}"));
                 }
                 return Ok(AtModifier::At(ms as i64));
             }

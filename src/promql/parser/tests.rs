@@ -177,8 +177,8 @@ fn refuses_with_prometheus_words() {
         ("(foo)[5m]", "1:6: parse error: ranges only allowed for vector selectors"),
         ("foo offset 1m [5m]", "1:15: parse error: no offset modifiers allowed before range"),
         ("foo @ 1 [5m]", "1:9: parse error: no @ modifiers allowed before range"),
-        ("foo[5m][5m:1m]", "1:1: parse error: subquery is only allowed on instant vector, got matrix"),
-        ("1[5m:]", "1:1: parse error: subquery is only allowed on instant vector, got scalar"),
+        ("foo[5m][5m:1m]", "1:1: parse error: subquery is only allowed on instant vector, got matrix instead"),
+        ("1[5m:]", "1:1: parse error: subquery is only allowed on instant vector, got scalar instead"),
         (
             "foo offset",
             "1:11: parse error: unexpected end of input in offset, expected number, duration, step(), or range()",
@@ -194,6 +194,8 @@ fn refuses_with_prometheus_words() {
         ("foo offset 1m offset 2m", "1:1: parse error: offset may not be set multiple times"),
         ("foo @", "1:6: parse error: unexpected end of input in @, expected timestamp"),
         ("foo @ NaN", "1:1: parse error: timestamp out of bounds for @ modifier: NaN"),
+        ("foo @ Inf", "1:1: parse error: timestamp out of bounds for @ modifier: +Inf"),
+        ("foo @ -Inf", "1:1: parse error: timestamp out of bounds for @ modifier: -Inf"),
         (
             "foo @ 1e100",
             "1:1: parse error: timestamp out of bounds for @ modifier: 10000000000000000159028911097599180468360808563945281389781327557747838772170381060813469985856815104.000000",

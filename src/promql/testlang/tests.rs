@@ -35,7 +35,8 @@ impl Toy {
                     last_only: true,
                     max_samples: 1000,
                 };
-                let found = querier.select(&request).map_err(|error| QueryError::Storage(error.to_string()))?;
+                let found =
+                    querier.select(&request).map_err(|error| QueryError::Storage(error.to_string()))?.into_series();
                 let skew = if at == ts { 0.0 } else { self.skew };
                 let sample = |series: &crate::storage::SelectedSeries| {
                     let (mut times, mut values) = (Vec::new(), Vec::new());
@@ -306,7 +307,7 @@ fn the_store_keeps_kinds_apart_and_knows_resets() {
         last_only: false,
         max_samples: 5,
     };
-    let found = store.select(&request).expect("within the limit");
+    let found = store.select(&request).expect("within the limit").into_series();
     let runs = &found[0].runs;
     assert_eq!(runs.iter().map(|run| run.times.to_vec()).collect::<Vec<_>>(), [vec![10, 20, 30], vec![40], vec![50]]);
     assert_eq!(runs[0].start_times.as_deref(), Some(&[5, 0, 0][..]));
@@ -330,7 +331,7 @@ fn classic_histograms_become_native_ones() {
         last_only: true,
         max_samples: 10,
     };
-    let found = store.select(&request).expect("works");
+    let found = store.select(&request).expect("works").into_series();
     let crate::storage::Column::Histograms(column) = &found[0].runs[0].values else { panic!("floats") };
     let text = column[0].as_ref().map(|histogram| describe_histogram(histogram));
     assert_eq!(text.as_deref(), Some("{{schema:-53 count:6 sum:9 custom_values:[1 5] buckets:[2 3 1]}}"));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::model::{Labels, Matcher, Timestamp, Value};
 use crate::promql::testlang::MemoryStore;
 use crate::promql::{Engine, QueryOptions, QueryValue, TickCache, WrittenNames, shareable};
-use crate::storage::{Querier, SelectRequest, SelectedSeries, StorageError};
+use crate::storage::{Querier, SelectRequest, Selection, StorageError};
 
 /// Counts how often it is asked.
 struct Counting {
@@ -15,7 +15,7 @@ struct Counting {
 }
 
 impl Querier for Counting {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         self.selects.fetch_add(1, Ordering::Relaxed);
         self.store.select(request)
     }

@@ -19,7 +19,7 @@ use crate::model::{Labels, Matcher, Timestamp};
 
 use super::StorageError;
 use super::catalog::Ids;
-use super::querier::{Querier, SelectRequest, SelectedSeries};
+use super::querier::{Querier, SelectRequest};
 use super::ring::{Inner, Ring};
 use super::segment::SegmentMeta;
 use super::selection::{Piece, Selection};
@@ -39,11 +39,7 @@ const LOCKED_CELLS: usize = 1 << 19;
 type Sealed = (Arc<SegmentMeta>, Ids);
 
 impl Querier for Ring {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
-        Ok(self.columns(request)?.into_series())
-    }
-
-    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         let (resolved, pieces) = if request.last_only { self.newest(request)? } else { self.range(request)? };
         Ok(compacted(&resolved, pieces))
     }

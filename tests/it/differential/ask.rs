@@ -25,11 +25,15 @@ impl Client {
         Self { host, stream: BufReader::new(stream) }
     }
 
-    /// The answer to a question of the query API.
+    /// The answer to a question of the query API: status and body.
+    pub(super) fn raw(&mut self, path: &str) -> (u16, Vec<u8>) {
+        let reply = self.request("GET", &format!("/api/v1/{path}"), "", b"");
+        reply.unwrap_or_else(|e| panic!("{}: {path}: {e}", self.host))
+    }
+
+    /// As [`Client::raw`], read.
     pub(super) fn ask(&mut self, path: &str) -> Said {
-        let (status, body) = self
-            .request("GET", &format!("/api/v1/{path}"), "", b"")
-            .unwrap_or_else(|e| panic!("{}: {path}: {e}", self.host));
+        let (status, body) = self.raw(path);
         Said::of(status, &body)
     }
 
@@ -98,7 +102,7 @@ pub(super) enum Said {
 }
 
 impl Said {
-    fn of(status: u16, body: &[u8]) -> Self {
+    pub(super) fn of(status: u16, body: &[u8]) -> Self {
         let json: Value = serde_json::from_slice(body)
             .unwrap_or_else(|e| panic!("{status}, not JSON ({e}): {}", String::from_utf8_lossy(body)));
         let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
@@ -128,7 +132,8 @@ impl Said {
     /// In one line, series in the order of their labels; for the table of exceptions.
     pub(super) fn line(&self) -> String {
         match self {
-            Self::Error { kind, .. } => format!("error {kind}"),
+            Self::Error { kind, message } if kind == "422 execution" => message.clone(),
+            Self::Error { kind, .. } => kind.clone(),
             Self::Text(text) => format!("{text:?}"),
             Self::Result { series, .. } => {
                 let mut lines: Vec<String> = series
@@ -170,18 +175,28 @@ fn points(one: &Value) -> Points {
     (labels, points)
 }
 
+/// Whether two bodies say the same success in the same bytes, warnings apart: true of most, and far cheaper than reading.
+pub(super) fn same_bytes(theirs: &[u8], ours: &[u8]) -> bool {
+    let data = theirs.strip_suffix(b"}").unwrap_or(theirs);
+    theirs.starts_with(br#"{"status":"success""#) && ours.starts_with(data)
+}
+
 fn same(a: f64, b: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
+}
+
+/// The part of a message that names no series.
+fn essence(message: &str) -> &str {
+    message.split(['{', '[', '#']).next().unwrap_or_default()
 }
 
 /// How the answers differ, if they do. `ordered`: the values must come in the same order.
 pub(super) fn difference(theirs: &mut Said, ours: &mut Said, ordered: bool) -> Option<String> {
     let (kinds, theirs, ours) = match (theirs, ours) {
         (Said::Error { kind: a, message: x }, Said::Error { kind: b, message: y }) => {
-            if std::env::var_os("SHOW").is_some() && x != y {
-                eprintln!("MSG {x}  ###  {y}");
-            }
-            return (a != b).then(|| format!("error {a} ({x}), ours {b} ({y})"));
+            // The grammar has other words in version 3, the evaluator the same.
+            let alike = a == b && (a != "422 execution" || essence(x) == essence(y));
+            return (!alike).then(|| format!("error {a} ({x}), ours {b} ({y})"));
         }
         (Said::Text(a), Said::Text(b)) => return (a != b).then(|| format!("{a:?}, ours {b:?}")),
         (Said::Result { kind: a, series: x }, Said::Result { kind: b, series: y }) => ((a, b), x, y),
