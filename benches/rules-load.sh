@@ -18,7 +18,7 @@ settle=15
 
 # "HEALTHY FIRING": rules that are healthy, and alerts that fire.
 rules_of() {
-  curl -s "$1/api/v1/rules" > "$dir/rules.json"; curl -s "$1/api/v1/alerts" > "$dir/alerts.json"
+  get "$1/api/v1/rules" > "$dir/rules.json"; get "$1/api/v1/alerts" > "$dir/alerts.json"
   python3 - "$dir" <<'PY'
 import json, sys
 read = lambda name: json.load(open(f"{sys.argv[1]}/{name}.json"))["data"]
@@ -30,8 +30,9 @@ PY
 
 # Ticks that a system has evaluated so far. A system that cannot keep up skips some: its CPU is divided by those it did.
 ticks_of() {
-  curl -s "$1/metrics" | awk '/^watchfire_rule_evaluations_total|^prometheus_rule_evaluations_total/ {s += $2 / 1000}
-    /^vmalert_iteration_total/ {s += $2 / 20} END {printf "%.3f", s}'
+  get "$1/metrics" > "$dir/metrics"
+  awk '/^(watchfire_rule_evaluations|prometheus_rule_evaluations|vmalert_execution)_total/ {s += $2 / 1000}
+    END {printf "%.3f", s}' "$dir/metrics"
 }
 
 # measure NAME URL PROCESS…: keeps a table row and the CPU a tick in milliseconds.
@@ -43,8 +44,8 @@ measure() {
   sleep "$seconds"
   to=$(ticks_of "$url"); after=$(cpu "$@")
   found=$(rules_of "$url")
-  tick_ms[$name]=$(awk -v d=$((after - before)) -v n="$to" -v m="$from" 'BEGIN {printf "%.1f", d / (n - m) / 1e6}')
-  ticks=$(awk -v n="$to" -v m="$from" -v s="$seconds" 'BEGIN {printf "%.0f of %.0f", n - m, s / 5}')
+  tick_ms[$name]=$(awk -v d=$((after - before)) -v n="$to" -v m="$from" 'BEGIN {printf "%.1f", n > m ? d / (n - m) / 1e6 : 1e9}')
+  ticks=$(awk -v n="$to" -v m="$from" -v s="$seconds" 'BEGIN {printf "%.1f of %.0f", n - m, s / 5}')
   echo "| $mix | $name | ${tick_ms[$name]} ms | $ticks | $(rss "$@") MB | ${found% *} | ${found#* } |"
   [ "${found% *}" = 1000 ] || echo "NOT ALL RULES OF $name ARE HEALTHY" >&2
 }

@@ -77,4 +77,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client):
+        """Who asked has gone."""
+
+
+Server(("127.0.0.1", PORT), Handler).serve_forever()

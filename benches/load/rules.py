@@ -4,32 +4,33 @@
     rules.py distinct    1,000 different expressions
 
 Ten rules fire in each mix, those with the lowest threshold of their kind; all others are evaluated to nothing."""
-import sys
+import re, sys
 
 RATE, BUCKET, USED, TOTAL = "requests_total", "latency_seconds_bucket", "memory_used_bytes", "memory_total_bytes"
 
 
 def shared():
-    """(subexpression, a threshold that nothing reaches), 50 of them."""
-    for by in ("job", "instance", "job, code", "instance, code", "handler"):
-        for window in ("1m", "5m"):
-            yield f"sum by ({by}) (rate({RATE}[{window}]))", 1e6
-    for q in ("0.5", "0.9", "0.99"):
-        for by in ("job", "instance", "handler"):
-            for window in ("2m", "5m"):
-                yield f"histogram_quantile({q}, sum by ({by}, le) (rate({BUCKET}[{window}])))", 100
-    for bad in ('code="4"', 'code=~"3|4"', 'code!="0"', 'handler=~"1.*"'):
-        for by in ("job", "instance"):
-            yield f"sum by ({by}) (rate({RATE}{{{bad}}}[5m])) / sum by ({by}) (rate({RATE}[5m]))", 2
-    for agg in ("avg", "max", "min"):
-        yield f"{agg} by (job) ({USED} / on (instance, part) {TOTAL})", 2
-        yield f"1 - {agg} by (instance) ({USED} / {TOTAL})", 2
-    for by in ("handler", "code"):
-        for window in ("1m", "5m"):
-            yield (f"sum by (instance, {by}) (rate({RATE}[{window}]))"
-                   f" / on (instance) group_left sum by (instance) (rate({RATE}[{window}]))"), 2
-    for over in ("max_over_time", "avg_over_time", "min_over_time", "stddev_over_time"):
-        yield f"{over}({USED}[5m]) / {TOTAL}", 2
+    """(subexpression, a threshold that nothing reaches), 50 of them: ten kinds over each of five jobs, a fifth of the page."""
+    for kind in (
+        ("sum by (instance) (rate(R[5m]))", 1e6),
+        ("sum by (code) (rate(R[1m]))", 1e6),
+        ("sum by (handler) (rate(R[4m]))", 1e6),
+        ("histogram_quantile(0.99, sum by (le) (rate(B[5m])))", 100),
+        ("histogram_quantile(0.9, sum by (instance, le) (rate(B[2m])))", 100),
+        ("histogram_quantile(0.5, sum by (handler, le) (rate(B[3m])))", 100),
+        ('sum by (instance) (rate(R, code=~"3|4"[2m])) / sum by (instance) (rate(R[2m]))', 2),
+        ("1 - avg by (instance) (U / on (instance, part) T)", 2),
+        ("sum by (instance, code) (rate(R[3m])) / on (instance) group_left sum by (instance) (rate(R[3m]))", 2),
+        ("max_over_time(U[5m]) / T", 2),
+    ):
+        for job in range(5):
+            yield selectors(kind[0], f'job="job-{job}"'), kind[1]
+
+
+def selectors(kind, matcher):
+    """R, B, U and T become selectors with the matcher, and with what stands behind a comma up to the window."""
+    names = {"R": RATE, "B": BUCKET, "U": USED, "T": TOTAL}
+    return re.sub(r"\b([RBUT])\b(, [^\[]*)?", lambda found: f"{names[found[1]]}{{{matcher}{found[2] or ''}}}", kind)
 
 
 def distinct():
@@ -37,18 +38,20 @@ def distinct():
     for i in range(100):
         window = f"{60 + 15 * (i % 17)}s"
         one, job, code, part = f'instance="host-{i % 20}:9100"', f'job="job-{i % 5}"', f'code="{i // 5 % 5}"', i % 50
-        low, high = i // 17 * 6, i // 17 * 6 + 5 + i % 3
+        two = f'instance=~"host-{i % 20}:9100|host-{(i + 1 + i // 20) % 20}:9100"'
+        low, high = i // 17 * 6, i // 17 * 6 + 2 + i % 3
         handlers = f'handler=~"{"|".join(str(h) for h in range(low, high))}"'
-        halves = f'handler=~"{"|".join(str(h // 2) for h in range(low, high, 2))}"'
+        parts = f'part=~"{part}|{(part + i // 50 + 1) % 50}"'
+        halves = f'handler=~"{"|".join(str(h // 2) for h in range(low, high + 2, 2))}"'
         yield f"sum by (job, code) (rate({RATE}{{{handlers}}}[{window}]))", 1e6
         yield f"max by (instance) (increase({RATE}{{{code}, {handlers}}}[{window}]))", 1e7
         yield f"histogram_quantile(0.{50 + i % 50}, sum by (instance, le) (rate({BUCKET}{{{halves}}}[{window}])))", 100
         yield f"histogram_quantile(0.{50 + i % 50}, sum by (handler, le) (rate({BUCKET}{{{one}}}[{60 + i // 20 * 40}s])))", 100
-        yield (f"sum by (instance) (rate({RATE}{{{code}, {job}}}[{65 + 10 * (i // 25)}s]))"
-               f" / sum by (instance) (rate({RATE}{{{job}}}[{61 + i}s]))"), 2
+        yield (f"sum by (instance) (rate({RATE}{{{code}, {two}}}[{61 + i}s]))"
+               f" / sum by (instance) (rate({RATE}{{{two}}}[{61 + i}s]))"), 2
         yield f"{('avg', 'max', 'min', 'stddev')[i % 4]}_over_time({USED}{{{one}}}[{60 + i}s])", 1e10
-        yield (f"quantile by (job) (0.{10 + i % 80}, {USED}{{part=~\"{part}|{(part + i // 50 + 1) % 50}\"}}"
-               f" / on (instance, part) {TOTAL})"), 2
+        yield (f"quantile by (job) (0.{10 + i % 80}, {USED}{{{parts}}}"
+               f" / on (instance, part) {TOTAL}{{{parts}}})"), 2
         yield (f"sum by (instance, handler) (rate({RATE}{{{one}}}[{100 + i}s]))"
                f" / on (instance) group_left sum by (instance) (rate({RATE}{{{one}}}[{100 + i}s]))"), 2
         yield f"sum(count_over_time({USED}{{part=\"{part}\"}}[{70 + i}s])) / count({RATE}{{handler=\"{i % 40}\", {job}}})", 1e5

@@ -7,7 +7,7 @@ use crate::model::{METRIC_NAME, MatchOp, Matcher, Timestamp};
 
 use super::annotate::Note;
 use super::eval::Out;
-use super::parser::{Expr, VectorSelector};
+use super::parser::Expr;
 
 /// Series that alerting rules write on their own account: never shared, because every rule changes them.
 const ALERT_SERIES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
@@ -40,9 +40,11 @@ impl WrittenNames {
 /// Whether no selector of `expr` can see a name in `written`, `ALERTS`, `ALERTS_FOR_STATE` or names beyond count: its
 /// result is then the same for every rule of the tick.
 pub fn shareable(expr: &Expr, written: &WrittenNames) -> bool {
-    let mut all = true;
-    visit_selectors(expr, &mut |selector| all &= matchers_shareable(&selector.matchers, written));
-    all
+    expr.walk().all(|node| match node {
+        Expr::Vector(selector) => matchers_shareable(&selector.matchers, written),
+        Expr::Matrix(matrix) => matchers_shareable(&matrix.selector.matchers, written),
+        _ => true,
+    })
 }
 
 /// The same for one selector's matchers.
@@ -58,26 +60,6 @@ pub(crate) fn matchers_shareable(matchers: &[Matcher], written: &WrittenNames) -
     }
     let sees = |name: &str| names.iter().all(|matcher| matcher.matches(name));
     !ALERT_SERIES.iter().any(|name| sees(name)) && !written.0.iter().any(|name| sees(name))
-}
-
-fn visit_selectors(expr: &Expr, visit: &mut dyn FnMut(&VectorSelector)) {
-    match expr {
-        Expr::Number(_) | Expr::String(_) => {}
-        Expr::Paren(node) => visit_selectors(&node.expr, visit),
-        Expr::Unary(node) => visit_selectors(&node.expr, visit),
-        Expr::Binary(node) => {
-            visit_selectors(&node.lhs, visit);
-            visit_selectors(&node.rhs, visit);
-        }
-        Expr::Aggregate(node) => {
-            node.param.iter().for_each(|param| visit_selectors(param, visit));
-            visit_selectors(&node.expr, visit);
-        }
-        Expr::Call(node) => node.args.iter().for_each(|arg| visit_selectors(arg, visit)),
-        Expr::Vector(node) => visit(node),
-        Expr::Matrix(node) => visit(&node.selector),
-        Expr::Subquery(node) => visit_selectors(&node.expr, visit),
-    }
 }
 
 /// Results of one tick, by what a subexpression computes and its time. Make a new one every tick; it may be shared by threads.

@@ -11,7 +11,7 @@ use crate::storage::Querier;
 
 use super::cache::{TickCache, WrittenNames};
 use super::counters::{Counted, QueryCounters, Refusal};
-use super::eval::{self, Budget, Memo, Patience, Remembered, Settings};
+use super::eval::{self, Budget, Memo, Patience, Settings, Surroundings};
 use super::gate::{Gate, Place, queue_full};
 use super::parser::{self, Expr};
 use super::plan::{Meanings, Plan, QueryTimes};
@@ -108,9 +108,9 @@ pub struct Prepared {
 pub struct Engine {
     config: EngineConfig,
     gate: Gate,
-    counters: Arc<QueryCounters>,
     meanings: Meanings,
     memo: Memo,
+    counters: Arc<QueryCounters>,
 }
 
 impl Default for Engine {
@@ -124,12 +124,17 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Self {
         let gate = Gate::new(config.max_concurrent);
         let memo = Memo::new(config.max_memo_bytes);
-        Self { config, gate, counters: Arc::default(), meanings: Meanings::default(), memo }
+        Self { config, gate, meanings: Meanings::default(), memo, counters: Arc::default() }
     }
 
     /// The engine's bounds.
     pub fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    #[cfg(test)]
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
     }
 
     /// What was asked so far.
@@ -205,7 +210,27 @@ impl Engine {
     /// # Errors
     /// When a duration expression has no valid value.
     pub fn explain(&self, expr: &Expr, ts: Timestamp) -> Result<String, QueryError> {
-        Ok(Plan::build(expr, QueryTimes::instant(ts), self.config.default_subquery_step)?.to_string())
+        self.explain_at(expr, QueryTimes::instant(ts))
+    }
+
+    /// The plan of a range query, one node a line.
+    ///
+    /// # Errors
+    /// As [`Engine::range`], for what is wrong before anything is read.
+    pub fn explain_range(
+        &self,
+        expr: &Expr,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<String, QueryError> {
+        self.explain_at(expr, QueryTimes::range(start, end, step)?)
+    }
+
+    fn explain_at(&self, expr: &Expr, times: QueryTimes) -> Result<String, QueryError> {
+        let mut plan = Plan::build(expr, times, self.config.default_subquery_step)?;
+        plan.prepare_sharing(&self.meanings);
+        Ok(plan.to_string())
     }
 
     /// Plans an expression once for many instant evaluations, as rules need it.
@@ -231,10 +256,12 @@ impl Engine {
         options: &QueryOptions,
         cache: &TickCache,
     ) -> Result<QueryResult, QueryError> {
-        let options = QueryOptions { text: Some(Arc::clone(&query.text)), ..options.clone() };
         match &query.plan {
-            Some(plan) => self.run(querier, plan, QueryTimes::instant(ts), &options, Some(cache)),
-            None => self.build_and_run(querier, &query.expr, QueryTimes::instant(ts), &options, Some(cache)),
+            Some(plan) => self.run(querier, plan, QueryTimes::instant(ts), options, Some(&query.text), Some(cache)),
+            None => {
+                let options = QueryOptions { text: Some(Arc::clone(&query.text)), ..options.clone() };
+                self.build_and_run(querier, &query.expr, QueryTimes::instant(ts), &options, Some(cache))
+            }
         }
     }
 
@@ -252,7 +279,7 @@ impl Engine {
             plan.prepare_sharing(&self.meanings);
         }
         let prepared = watch.elapsed();
-        let mut result = self.run(querier, &plan, times, options, cache)?;
+        let mut result = self.run(querier, &plan, times, options, options.text.as_deref(), cache)?;
         result.stats.prepared = prepared;
         Ok(result)
     }
@@ -263,6 +290,7 @@ impl Engine {
         plan: &Plan,
         times: QueryTimes,
         options: &QueryOptions,
+        text: Option<&str>,
         cache: Option<&TickCache>,
     ) -> Result<QueryResult, QueryError> {
         let watch = options.since.unwrap_or_else(Stopwatch::start);
@@ -272,16 +300,14 @@ impl Engine {
             None => Some(self.enter(watch, patience, options)?),
             Some(_) => None,
         };
-        let queued = watch.elapsed();
+        let queued = cache.map_or_else(|| watch.elapsed(), |_| Duration::ZERO);
         let settings = Settings {
             lookback: millis(options.lookback.unwrap_or(self.config.lookback)),
             max_samples: self.config.max_samples,
         };
         let budget = Budget::new(watch, patience, options.cancel.clone(), self.config.max_samples);
-        let mut result = {
-            let remembered = Remembered { memo: &self.memo, cache };
-            eval::run(querier, plan, times, settings, budget, options, remembered)
-        };
+        let surroundings = Surroundings { memo: &self.memo, cache, written: options.written.as_deref(), text };
+        let mut result = eval::run(querier, plan, times, settings, budget, surroundings);
         match &mut result {
             Ok(result) => result.stats.queued = queued,
             Err(QueryError::TooManySamples { limit, .. }) => *limit = self.config.max_samples,

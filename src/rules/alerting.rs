@@ -6,6 +6,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{Alert, AlertState, Labels, METRIC_NAME, Timestamp};
 
+use super::annotations::Annotations;
+
 /// Name of the series that says which alerts are active.
 pub const ALERTS: &str = "ALERTS";
 /// Name of the series that carries since when they are, in seconds; `for` is restored from it.
@@ -18,13 +20,13 @@ pub const ALERT_STATE: &str = "alertstate";
 /// How long a resolved alert is kept, and sent again as resolved.
 const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1000;
 
-/// One result of an alerting rule's expression, its labels and annotations expanded.
-#[derive(Debug, Clone, PartialEq)]
+/// One result of an alerting rule's expression, its labels expanded.
+#[derive(Debug, Clone)]
 pub struct Found {
     /// Identity of the alert, `alertname` included.
     pub labels: Labels,
-    /// Expanded annotations.
-    pub annotations: Labels,
+    /// Its annotations, finished or not.
+    pub annotations: Annotations,
     /// The result's value.
     pub value: f64,
 }
@@ -60,25 +62,29 @@ pub enum StepError {
 #[derive(Debug, Clone, Default)]
 pub struct AlertStates {
     alerts: FxHashMap<Labels, Tracked>,
+    /// Evaluations so far.
+    round: u64,
 }
 
 #[derive(Debug, Clone)]
 struct Tracked {
+    /// Without annotations, which follow.
     alert: Alert,
+    annotations: Annotations,
     /// Labels of its `ALERTS` series in the present state.
     series: Labels,
     for_state: Labels,
-    /// Whether the last evaluation gave it.
-    found: bool,
+    /// The last evaluation that gave it.
+    round: u64,
 }
 
 impl Tracked {
-    fn new(found: Found, ts: Timestamp) -> Self {
+    fn new(found: Found, ts: Timestamp, round: u64) -> Self {
         let for_state = found.labels.with(METRIC_NAME, ALERTS_FOR_STATE);
         let alert = Alert {
             state: AlertState::Pending,
             labels: found.labels,
-            annotations: found.annotations,
+            annotations: Labels::empty(),
             value: found.value,
             active_at: ts,
             fired_at: 0,
@@ -87,7 +93,8 @@ impl Tracked {
             valid_until: 0,
             keep_firing_since: 0,
         };
-        let mut tracked = Self { alert, series: Labels::empty(), for_state, found: true };
+        let (annotations, series) = (found.annotations, Labels::empty());
+        let mut tracked = Self { alert, annotations, series, for_state, round };
         tracked.enter(AlertState::Pending);
         tracked
     }
@@ -96,6 +103,11 @@ impl Tracked {
         self.alert.state = state;
         let word = state.to_string();
         self.series = self.alert.labels.with(METRIC_NAME, ALERTS).with(ALERT_STATE, &word);
+    }
+
+    /// The alert with its annotations.
+    fn whole(&self) -> Alert {
+        Alert { annotations: self.annotations.expand(), ..self.alert.clone() }
     }
 }
 
@@ -108,15 +120,23 @@ impl AlertStates {
         if has_duplicates(&results) {
             return Err(StepError::Duplicate);
         }
-        for tracked in self.alerts.values_mut() {
-            tracked.found = false;
-        }
+        self.step_distinct(ts, results.into_iter(), timing)
+    }
+
+    /// The same for results of which no two have the same labels.
+    pub(super) fn step_distinct(
+        &mut self,
+        ts: Timestamp,
+        results: impl Iterator<Item = Found>,
+        timing: &AlertTiming,
+    ) -> Result<(), StepError> {
+        self.round += 1;
         for result in results {
             self.found(ts, result);
         }
-        let mut active = 0;
+        let (mut active, round) = (0, self.round);
         self.alerts.retain(|_, tracked| {
-            let keep = advance(tracked, ts, timing);
+            let keep = advance(tracked, tracked.round == round, ts, timing);
             active += usize::from(keep && tracked.alert.state != AlertState::Inactive);
             keep
         });
@@ -131,11 +151,11 @@ impl AlertStates {
         match self.alerts.get_mut(&result.labels) {
             Some(tracked) if tracked.alert.state != AlertState::Inactive => {
                 tracked.alert.value = result.value;
-                tracked.alert.annotations = result.annotations;
-                tracked.found = true;
+                tracked.annotations = result.annotations;
+                tracked.round = self.round;
             }
             _ => {
-                self.alerts.insert(result.labels.clone(), Tracked::new(result, ts));
+                self.alerts.insert(result.labels.clone(), Tracked::new(result, ts, self.round));
             }
         }
     }
@@ -153,11 +173,11 @@ impl AlertStates {
     /// marked as sent, and valid for four times the longer of interval and resend delay.
     pub fn take_due(&mut self, ts: Timestamp, resend_delay_ms: i64, interval_ms: i64) -> Vec<Alert> {
         let mut due = Vec::new();
-        for Tracked { alert, .. } in self.alerts.values_mut() {
-            if needs_sending(alert, ts, resend_delay_ms) {
-                alert.last_sent_at = ts;
-                alert.valid_until = ts + 4 * resend_delay_ms.max(interval_ms);
-                due.push(alert.clone());
+        for tracked in self.alerts.values_mut() {
+            if needs_sending(&tracked.alert, ts, resend_delay_ms) {
+                tracked.alert.last_sent_at = ts;
+                tracked.alert.valid_until = ts + 4 * resend_delay_ms.max(interval_ms);
+                due.push(tracked.whole());
             }
         }
         due.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -167,7 +187,7 @@ impl AlertStates {
     /// Pending and firing alerts, sorted by labels.
     pub fn active(&self) -> Vec<Alert> {
         let active = self.alerts.values().filter(|tracked| tracked.alert.resolved_at == 0);
-        let mut list: Vec<Alert> = active.map(|tracked| tracked.alert.clone()).collect();
+        let mut list: Vec<Alert> = active.map(Tracked::whole).collect();
         list.sort_by(|a, b| a.labels.cmp(&b.labels));
         list
     }
@@ -201,8 +221,8 @@ fn has_duplicates(results: &[Found]) -> bool {
 }
 
 /// Moves one alert on to `ts`; `false` when it is to be forgotten.
-fn advance(tracked: &mut Tracked, ts: Timestamp, timing: &AlertTiming) -> bool {
-    if tracked.found {
+fn advance(tracked: &mut Tracked, found: bool, ts: Timestamp, timing: &AlertTiming) -> bool {
+    if found {
         tracked.alert.keep_firing_since = 0;
     } else if !keeps_firing(&mut tracked.alert, ts, timing) {
         return end(&mut tracked.alert, ts);

@@ -1,11 +1,11 @@
 //! What rule evaluation needs from other rooms, as small traits: `app` plugs the real ones in, tests their own.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::model::{Alert, Batch, GroupId, Labels, Timestamp, Value};
 use crate::promql::parser::Expr;
-use crate::promql::{QueryError, QueryResult, WrittenNames};
+use crate::promql::{Prepared, QueryError, QueryResult, WrittenNames};
 use crate::storage::StorageError;
 
 use super::spec::{GroupSpec, RuleSpec};
@@ -25,17 +25,40 @@ pub trait TickQueries {
     /// As the engine says.
     fn eval(&self, expr: &Expr, ts: Timestamp, earlier: Option<Earlier<'_>>) -> Result<QueryResult, QueryError>;
 
-    /// Evaluates a rule's expression, which comes back every tick: its plan may be kept.
+    /// Evaluates a rule's expression, which comes back every tick: what was prepared for it may be kept in `plan`,
+    /// which is the rule's own.
     ///
     /// # Errors
     /// As the engine says.
     fn eval_rule(
         &self,
         rule: &RuleSpec,
+        plan: &RulePlan,
         ts: Timestamp,
         earlier: Option<Earlier<'_>>,
     ) -> Result<QueryResult, QueryError> {
+        let _ = plan;
         self.eval(&rule.expr, ts, earlier)
+    }
+}
+
+/// A rule's expression, prepared once for all its evaluations. A rule whose file changed gets a new one.
+#[derive(Debug, Default)]
+pub struct RulePlan(OnceLock<Prepared>);
+
+impl RulePlan {
+    /// What was prepared, by `prepare` when it is the first time.
+    ///
+    /// # Errors
+    /// Those of `prepare`; it is asked again the next time.
+    pub fn get_or_prepare(
+        &self,
+        prepare: impl FnOnce() -> Result<Prepared, QueryError>,
+    ) -> Result<&Prepared, QueryError> {
+        match self.0.get() {
+            Some(prepared) => Ok(prepared),
+            None => prepare().map(|prepared| self.0.get_or_init(|| prepared)),
+        }
     }
 }
 

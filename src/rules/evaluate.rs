@@ -1,19 +1,20 @@
 //! One rule at one time: query → results → alerts or recorded series.
 
-use parking_lot::Mutex;
+use std::sync::Arc;
 
 use crate::model::{Labels, METRIC_NAME, Timestamp, Value};
 use crate::promql::parser::parse;
 use crate::promql::{QueryError, QueryResult, QueryValue, Sample};
-use crate::template::{QueryFunc, QueryRow, TemplateData};
+use crate::template::{QueryFunc, QueryRow};
 
-use super::alerting::{ALERT_NAME, AlertTiming, Found, StepError};
-use super::config::{RulesConfig, millis};
-use super::doors::{Earlier, TickQueries};
+use super::alerting::{ALERT_NAME, AlertStates, AlertTiming, Found, StepError};
+use super::annotations::{Annotations, LateAnnotations, expand_all, inputs, labels_of, template_data};
+use super::config::RulesConfig;
+use super::doors::{Earlier, RulePlan, TickQueries};
+use super::kept::KeptLabels;
 use super::recording::{RecordError, record};
 use super::spec::{AlertSpec, RuleSpec};
-use super::state::RuleState;
-use super::text::Text;
+use super::text::Inputs;
 
 /// Why a rule's evaluation gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,7 @@ pub(super) enum RuleError {
 /// Where and when a rule is evaluated.
 pub(super) struct RuleEval<'a> {
     pub(super) queries: &'a dyn TickQueries,
-    pub(super) config: &'a RulesConfig,
+    pub(super) config: &'a Arc<RulesConfig>,
     /// The group's slot: the time of alerts and of queries in templates.
     pub(super) slot: Timestamp,
     /// The slot less the query offset: the time of the expression and of the samples.
@@ -43,51 +44,85 @@ pub(super) struct RuleEval<'a> {
 }
 
 impl RuleEval<'_> {
+    /// What the rule's expression gives.
+    pub(super) fn results(&self, rule: &RuleSpec, plan: &RulePlan) -> Result<Vec<Sample>, RuleError> {
+        vector_of(self.queries.eval_rule(rule, plan, self.at, self.earlier)?).ok_or(RuleError::NoVector)
+    }
+
     /// Samples of a recording rule.
-    pub(super) fn record(&self, rule: &RuleSpec) -> Result<Vec<(Labels, Value)>, RuleError> {
-        let results = self.vector(rule)?;
-        Ok(record(&rule.name, &rule.labels, results, self.limit)?)
+    pub(super) fn record(
+        &self,
+        rule: &RuleSpec,
+        results: Vec<Sample>,
+        kept: &mut KeptLabels,
+    ) -> Result<Vec<(Labels, Value)>, RuleError> {
+        Ok(record(&rule.name, &rule.labels, results, self.limit, kept)?)
     }
 
-    /// Takes an alerting rule one step on.
-    pub(super) fn alert(&self, rule: &RuleSpec, alert: &AlertSpec, state: &Mutex<RuleState>) -> Result<(), RuleError> {
-        let results = self.vector(rule)?;
-        let found = results.into_iter().map(|result| self.found(rule, alert, &result)).collect();
-        let timing = AlertTiming {
-            hold_ms: millis(alert.hold),
-            keep_firing_ms: millis(alert.keep_firing_for),
-            limit: self.limit,
-        };
-        Ok(state.lock().alerts.step(self.slot, found, &timing)?)
-    }
-
-    fn vector(&self, rule: &RuleSpec) -> Result<Vec<Sample>, RuleError> {
-        vector_of(self.queries.eval_rule(rule, self.at, self.earlier)?).ok_or(RuleError::NoVector)
-    }
-
-    fn found(&self, rule: &RuleSpec, alert: &AlertSpec, result: &Sample) -> Found {
-        let data = TemplateData {
-            labels: result.labels.clone(),
-            external_labels: self.config.external_labels.clone(),
-            external_url: self.config.external_url.clone(),
-            value: result.value.clone(),
-            now: self.slot,
-        };
-        let expand = |texts: &[(String, Text)]| -> Vec<(String, String)> {
-            texts.iter().map(|(name, text)| (name.clone(), text.expand(&data, self))).collect()
-        };
-        let rule_labels = expand(&alert.label_texts);
-        let own = rule_labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut pairs: Vec<(&str, &str)> = result.labels.iter().filter(|(name, _)| *name != METRIC_NAME).collect();
-        pairs.extend(own);
-        pairs.push((ALERT_NAME, &rule.name));
-        let annotations = expand(&alert.annotation_texts);
-        let annotations: Vec<(&str, &str)> = annotations.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        Found {
-            labels: Labels::from_pairs(&pairs),
-            annotations: Labels::from_pairs(&annotations),
+    /// The alerts that results of an alerting rule stand for.
+    pub(super) fn found(
+        &self,
+        rule: &Arc<RuleSpec>,
+        alert: &AlertSpec,
+        results: Vec<Sample>,
+        kept: &mut KeptLabels,
+    ) -> FoundAlerts {
+        kept.begin();
+        let of_labels = inputs(&alert.label_texts) <= Inputs::Labels;
+        let late = inputs(&alert.annotation_texts);
+        let found = results.into_iter().map(|result| {
+            let labels = match of_labels {
+                true => kept.get(&result.labels, || self.alert_labels(rule, alert, &result)),
+                false => self.alert_labels(rule, alert, &result),
+            };
             // A histogram has no one value; Prometheus shows 0.
-            value: result.value.as_float().unwrap_or(0.0),
+            let value = result.value.as_float().unwrap_or(0.0);
+            Found { labels, annotations: self.annotations(rule, alert, late, result), value }
+        });
+        let found = found.collect();
+        FoundAlerts { found, distinct: of_labels && !kept.may_collide() }
+    }
+
+    fn annotations(&self, rule: &Arc<RuleSpec>, alert: &AlertSpec, inputs: Inputs, result: Sample) -> Annotations {
+        match inputs {
+            Inputs::Nothing => Annotations::Ready(alert.annotations.clone()),
+            Inputs::Labels | Inputs::Evaluation => Annotations::Late(LateAnnotations {
+                rule: Arc::clone(rule),
+                config: Arc::clone(self.config),
+                result: result.labels,
+                value: result.value,
+                slot: self.slot,
+            }),
+            Inputs::Queries => {
+                let data = template_data(self.config, &result.labels, &result.value, self.slot);
+                Annotations::Ready(labels_of(&expand_all(&alert.annotation_texts, &data, self)))
+            }
+        }
+    }
+
+    fn alert_labels(&self, rule: &RuleSpec, alert: &AlertSpec, result: &Sample) -> Labels {
+        let data = template_data(self.config, &result.labels, &result.value, self.slot);
+        let own = expand_all(&alert.label_texts, &data, self);
+        let mut pairs: Vec<(&str, &str)> = result.labels.iter().filter(|(name, _)| *name != METRIC_NAME).collect();
+        pairs.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
+        pairs.push((ALERT_NAME, &rule.name));
+        Labels::from_pairs(&pairs)
+    }
+}
+
+/// Alerts that an evaluation found.
+pub(super) struct FoundAlerts {
+    found: Vec<Found>,
+    /// Whether they are known to have different labels.
+    distinct: bool,
+}
+
+impl FoundAlerts {
+    /// Takes the rule's alerts one step on.
+    pub(super) fn step(self, slot: Timestamp, timing: &AlertTiming, alerts: &mut AlertStates) -> Result<(), StepError> {
+        match self.distinct {
+            true => alerts.step_distinct(slot, self.found.into_iter(), timing),
+            false => alerts.step(slot, self.found, timing),
         }
     }
 }

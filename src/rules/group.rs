@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::model::{GroupId, Labels, Timestamp, Value};
 use crate::promql::WrittenNames;
 use crate::storage::Querier;
 
+use super::alerting::AlertTiming;
 use super::config::{RulesConfig, millis};
 use super::counters::RuleCounters;
-use super::doors::{Earlier, Notice, NotifySink, RuleSink, TickQueries};
-use super::evaluate::{RuleError, RuleEval};
+use super::doors::{Earlier, Notice, NotifySink, RulePlan, RuleSink, TickQueries};
+use super::evaluate::{FoundAlerts, RuleError, RuleEval};
+use super::kept::KeptLabels;
 use super::reads;
 use super::restore::{self, RestoreTimes};
 use super::series::{RuleSeries, SeriesPool, TickWriter, WriteFaults};
 use super::slots::Slots;
-use super::spec::GroupSpec;
+use super::spec::{AlertSpec, GroupSpec};
 use super::state::{GroupShared, RuleShared, RuleState};
 use super::view::RuleHealth;
 
@@ -25,7 +27,7 @@ use super::view::RuleHealth;
 pub(super) struct Env<'a> {
     pub(super) queries: &'a dyn TickQueries,
     pub(super) querier: &'a dyn Querier,
-    pub(super) config: &'a RulesConfig,
+    pub(super) config: &'a Arc<RulesConfig>,
     pub(super) sink: &'a dyn RuleSink,
     pub(super) notify: &'a dyn NotifySink,
     pub(super) pool: &'a SeriesPool,
@@ -38,8 +40,8 @@ pub(super) struct Group {
     pub(super) shared: Arc<GroupShared>,
     pub(super) slots: Slots,
     pub(super) id: GroupId,
-    /// Series of each rule.
-    series: Vec<RuleSeries>,
+    /// What each rule keeps from one evaluation to the next.
+    work: Vec<RuleWork>,
     /// Series of rules that an earlier version of the group had; they end with the next evaluation.
     leftovers: Vec<RuleSeries>,
     reads_earlier: Vec<bool>,
@@ -49,6 +51,14 @@ pub(super) struct Group {
     /// Evaluations until `for` is restored; `None` when that is done.
     restore_in: Option<u32>,
     last_slot: Timestamp,
+}
+
+/// What only the evaluation of a rule sees of it.
+#[derive(Default)]
+struct RuleWork {
+    plan: RulePlan,
+    kept: KeptLabels,
+    series: RuleSeries,
 }
 
 impl Group {
@@ -70,7 +80,7 @@ impl Group {
             shared: Arc::new(shared),
             slots: Slots::starting(now, millis(interval)),
             id,
-            series: spec.rules.iter().map(|_| RuleSeries::default()).collect(),
+            work: spec.rules.iter().map(|_| RuleWork::default()).collect(),
             leftovers: Vec::new(),
             reads_earlier: reads::reads_earlier(&spec),
             shares_outputs: reads::share_outputs(&spec),
@@ -90,16 +100,16 @@ impl Group {
     /// Takes over what an earlier version of the group knows: alerts and series of rules with the same name and labels
     /// (the first with the first, the second with the second).
     pub(super) fn adopt(&mut self, mut old: Self) {
-        let mut taken = vec![false; old.series.len()];
+        let mut taken = vec![false; old.work.len()];
         for (i, rule) in self.shared.rules.iter().enumerate() {
             let free = |j: &usize| !taken[*j] && rule.spec.is_successor_of(&old.shared.rules[*j].spec);
-            let Some(j) = (0..old.series.len()).find(free) else { continue };
+            let Some(j) = (0..old.work.len()).find(free) else { continue };
             taken[j] = true;
-            self.series[i] = std::mem::take(&mut old.series[j]);
+            self.work[i].series = std::mem::take(&mut old.work[j].series);
             *rule.state.lock() = old.shared.rules[j].state.lock().clone();
         }
         self.leftovers = old.leftovers;
-        self.leftovers.extend(old.series.into_iter().filter(|series| !series.is_empty()));
+        self.leftovers.extend(old.work.into_iter().map(|work| work.series).filter(|series| !series.is_empty()));
         *self.shared.stats.lock() = *old.shared.stats.lock();
         self.restore_in = old.restore_in;
         self.last_slot = old.last_slot;
@@ -111,7 +121,7 @@ impl Group {
 
     /// The series of all its rules, for the group that ends.
     pub(super) fn into_series(self) -> Vec<RuleSeries> {
-        self.series.into_iter().chain(self.leftovers).collect()
+        self.work.into_iter().map(|work| work.series).chain(self.leftovers).collect()
     }
 
     /// Evaluates all rules at `slot`, writes their samples and hands over the alerts that are due.
@@ -121,9 +131,10 @@ impl Group {
         let at = slot - millis(self.shared.query_offset);
         let has_readers = self.reads_earlier.contains(&true);
         let mut out = TickWriter::new(self.id, at, self.shares_outputs, has_readers);
-        for i in 0..self.shared.rules.len() {
-            self.evaluate_rule(i, slot, at, &mut out, env);
-        }
+        let rules = self.shared.rules.len();
+        let fine = (0..rules).filter(|i| self.evaluate_rule(*i, slot, at, &mut out, env)).count();
+        RuleCounters::add(&env.counters.evaluations, rules);
+        RuleCounters::add(&env.counters.evaluation_failures, rules - fine);
         for mut series in self.leftovers.drain(..) {
             series.end(env.pool, &mut out);
         }
@@ -140,50 +151,46 @@ impl Group {
         self.restore_when_due(slot, env);
     }
 
-    fn evaluate_rule(&mut self, i: usize, slot: Timestamp, at: Timestamp, out: &mut TickWriter, env: &Env<'_>) {
+    /// Whether the rule is fine.
+    fn evaluate_rule(&mut self, i: usize, slot: Timestamp, at: Timestamp, out: &mut TickWriter, env: &Env<'_>) -> bool {
         let watch = Stopwatch::start();
         let started = env.clock.now();
-        let rule = &self.shared.rules[i];
+        let (group, rule, work) = (&*self.shared, &self.shared.rules[i], &mut self.work[i]);
         let eval = RuleEval {
             queries: env.queries,
             config: env.config,
             slot,
             at,
             earlier: self.reads_earlier[i].then(|| Earlier { samples: out.written(), names: &self.recorded }),
-            limit: self.shared.spec.limit as usize,
+            limit: group.spec.limit as usize,
         };
-        let outcome = samples_of(rule, &eval);
-        if outcome.is_ok() && rule.spec.alert().is_some() {
-            self.send(rule, slot, env);
-        }
-        let series = &mut self.series[i];
-        let error = match outcome {
-            Ok(samples) => {
-                let samples = samples.iter().map(|(labels, value)| (labels, value.clone()));
-                describe(series.write(samples, env.pool, out), env.counters)
+        let results = eval.results(&rule.spec, &work.plan);
+        let outcome = match (results, rule.spec.alert()) {
+            (Ok(results), None) => eval.record(&rule.spec, results, &mut work.kept).map(|samples| {
+                let faults =
+                    work.series.write(samples.iter().map(|(labels, value)| (labels, value.clone())), env.pool, out);
+                (rule.state.lock(), faults)
+            }),
+            (Ok(results), Some(alert)) => {
+                let found = eval.found(&rule.spec, alert, results, &mut work.kept);
+                group.alert(rule, alert, found, slot, env).map(|state| {
+                    let faults = work.series.write(alert_samples(&state), env.pool, out);
+                    (state, faults)
+                })
             }
-            // Nothing is known of the rule's series, so none of them ends.
-            Err(error) => Some(error.to_string()),
+            (Err(error), _) => Err(error),
         };
-        RuleCounters::add(&env.counters.evaluations, 1);
-        RuleCounters::add(&env.counters.evaluation_failures, usize::from(error.is_some()));
-        let mut state = rule.state.lock();
-        state.health = if error.is_none() { RuleHealth::Ok } else { RuleHealth::Err };
+        let (mut state, error) = match outcome {
+            Ok((state, faults)) => (state, describe(faults, env.counters)),
+            // Nothing is known of the rule's series, so none of them ends.
+            Err(error) => (rule.state.lock(), Some(error.to_string())),
+        };
+        let is_fine = error.is_none();
+        state.health = if is_fine { RuleHealth::Ok } else { RuleHealth::Err };
         state.last_error = error;
         state.evaluation_time = watch.elapsed();
         state.last_evaluation = started;
-    }
-
-    /// Alerts go out before their series are written: nobody should wait for the store.
-    fn send(&self, rule: &RuleShared, slot: Timestamp, env: &Env<'_>) {
-        let (resend, interval) = (millis(env.config.resend_delay), millis(self.shared.interval));
-        let alerts = rule.state.lock().alerts.take_due(slot, resend, interval);
-        if alerts.is_empty() {
-            return;
-        }
-        RuleCounters::add(&env.counters.alerts_sent, alerts.len());
-        let (group, rule) = (Arc::clone(&self.shared.spec), Arc::clone(&rule.spec));
-        env.notify.notify(Notice { group, rule, alerts });
+        is_fine
     }
 
     fn write(&self, out: TickWriter, env: &Env<'_>) -> usize {
@@ -215,22 +222,48 @@ impl Group {
     }
 }
 
-fn samples_of(rule: &RuleShared, eval: &RuleEval<'_>) -> Result<Vec<(Labels, Value)>, RuleError> {
-    let Some(alert) = rule.spec.alert() else { return eval.record(&rule.spec) };
-    eval.alert(&rule.spec, alert, &rule.state)?;
-    let state = rule.state.lock();
-    if !state.restored {
-        return Ok(Vec::new());
+impl GroupShared {
+    /// Takes an alerting rule one step on and hands over what is due. Alerts go out before their series are written:
+    /// nobody should wait for the store. The rule's state comes back locked, so that the rest needs no second lock.
+    fn alert<'a>(
+        &self,
+        rule: &'a RuleShared,
+        alert: &AlertSpec,
+        found: FoundAlerts,
+        slot: Timestamp,
+        env: &Env<'_>,
+    ) -> Result<MutexGuard<'a, RuleState>, RuleError> {
+        let timing = AlertTiming {
+            hold_ms: millis(alert.hold),
+            keep_firing_ms: millis(alert.keep_firing_for),
+            limit: self.spec.limit as usize,
+        };
+        let mut state = rule.state.lock();
+        found.step(slot, &timing, &mut state.alerts)?;
+        let due = state.alerts.take_due(slot, millis(env.config.resend_delay), millis(self.interval));
+        if !due.is_empty() {
+            RuleCounters::add(&env.counters.alerts_sent, due.len());
+            let notice = Notice { group: Arc::clone(&self.spec), rule: Arc::clone(&rule.spec), alerts: due };
+            MutexGuard::unlocked(&mut state, || env.notify.notify(notice));
+        }
+        Ok(state)
     }
-    Ok(state.alerts.samples().map(|(labels, value)| (labels.clone(), Value::Float(value))).collect())
+}
+
+/// What an alerting rule writes: nothing before its `for` is restored, for that would hide what is to be restored.
+fn alert_samples(state: &RuleState) -> impl Iterator<Item = (&Labels, Value)> {
+    let alerts = state.restored.then(|| state.alerts.samples()).into_iter().flatten();
+    alerts.map(|(labels, value)| (labels, Value::Float(value)))
 }
 
 /// What the rule's health says of samples that could not be written.
 fn describe(faults: WriteFaults, counters: &RuleCounters) -> Option<String> {
+    if faults == WriteFaults::default() {
+        return None;
+    }
     RuleCounters::add(&counters.samples_refused, faults.refused);
     RuleCounters::add(&counters.samples_duplicate, faults.duplicates);
     match (faults.refused, faults.duplicates) {
-        (0, 0) => None,
         (0, n) => {
             Some(format!("duplicate sample for timestamp: another rule of the group writes to {n} of its series"))
         }

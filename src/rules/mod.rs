@@ -14,6 +14,7 @@
 //! ```
 
 mod alerting;
+mod annotations;
 mod check;
 mod config;
 mod counters;
@@ -22,6 +23,7 @@ mod engine;
 mod evaluate;
 mod files;
 mod group;
+mod kept;
 mod lint;
 mod manager;
 mod overlay;
@@ -51,10 +53,11 @@ mod shipped_tests;
 mod test_table;
 
 pub use alerting::{ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, AlertStates, AlertTiming, Found, StepError};
+pub use annotations::{Annotations, LateAnnotations};
 pub use check::{CheckReport, FileCounts, FileReport, check_files, check_shipped};
 pub use config::RulesConfig;
 pub use counters::RuleCounters;
-pub use doors::{Earlier, NoNotifications, Notice, NotifySink, RuleQueries, RuleSink, TickQueries, Written};
+pub use doors::{Earlier, NoNotifications, Notice, NotifySink, RulePlan, RuleQueries, RuleSink, TickQueries, Written};
 pub use engine::EngineQueries;
 pub use files::expand_patterns;
 pub use lint::{DuplicateRule, duplicate_rules};

@@ -5,6 +5,8 @@ use rustc_hash::FxHashSet;
 use crate::model::{Labels, METRIC_NAME, Value};
 use crate::promql::Sample;
 
+use super::kept::KeptLabels;
+
 /// Why results cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RecordError {
@@ -20,21 +22,27 @@ pub(super) fn record(
     labels: &Labels,
     results: Vec<Sample>,
     limit: usize,
+    kept: &mut KeptLabels,
 ) -> Result<Vec<(Labels, Value)>, RecordError> {
-    let mut seen = FxHashSet::with_capacity_and_hasher(results.len(), Default::default());
+    kept.begin();
     let found = results.len();
-    let mut samples = Vec::with_capacity(found);
-    for result in results {
-        let labels = apply(name, labels, &result.labels);
-        if !seen.insert(labels.clone()) {
-            return Err(RecordError::Duplicate);
-        }
-        samples.push((labels, result.value));
+    let samples = results.into_iter().map(|result| {
+        let made = kept.get(&result.labels, || apply(name, labels, &result.labels));
+        (made, result.value)
+    });
+    let samples: Vec<(Labels, Value)> = samples.collect();
+    if kept.may_collide() && has_duplicates(&samples) {
+        return Err(RecordError::Duplicate);
     }
     if limit > 0 && found > limit {
         return Err(RecordError::Limit { limit, found });
     }
     Ok(samples)
+}
+
+fn has_duplicates(samples: &[(Labels, Value)]) -> bool {
+    let mut seen = FxHashSet::with_capacity_and_hasher(samples.len(), Default::default());
+    !samples.iter().all(|(labels, _)| seen.insert(labels))
 }
 
 fn apply(name: &str, labels: &Labels, result: &Labels) -> Labels {
@@ -50,7 +58,7 @@ fn apply(name: &str, labels: &Labels, result: &Labels) -> Labels {
 
 #[cfg(test)]
 mod tests {
-    use super::{RecordError, record};
+    use super::{KeptLabels, RecordError, record};
     use crate::model::{Labels, Value};
     use crate::promql::Sample;
 
@@ -63,7 +71,7 @@ mod tests {
         let rule = Labels::from_pairs(&[("team", "a")]);
         let results =
             vec![sample(&[("__name__", "up"), ("job", "x"), ("team", "b")], 1.0), sample(&[("job", "y")], 2.0)];
-        let recorded = record("job:up", &rule, results, 0).expect("distinct");
+        let recorded = record("job:up", &rule, results, 0, &mut KeptLabels::default()).expect("distinct");
         let printed: Vec<String> = recorded.iter().map(|(labels, _)| labels.to_string()).collect();
         assert_eq!(printed, [r#"job:up{job="x", team="a"}"#, r#"job:up{job="y", team="a"}"#]);
     }
@@ -72,8 +80,9 @@ mod tests {
     fn duplicates_and_limits_are_errors() {
         let rule = Labels::from_pairs(&[("job", "all")]);
         let two = || vec![sample(&[("job", "x")], 1.0), sample(&[("job", "y")], 2.0)];
-        assert_eq!(record("r", &rule, two(), 0), Err(RecordError::Duplicate));
-        assert_eq!(record("r", &Labels::empty(), two(), 1), Err(RecordError::Limit { limit: 1, found: 2 }));
-        assert!(record("r", &Labels::empty(), two(), 2).is_ok());
+        let record = |labels: &Labels, limit| record("r", labels, two(), limit, &mut KeptLabels::default());
+        assert_eq!(record(&rule, 0), Err(RecordError::Duplicate));
+        assert_eq!(record(&Labels::empty(), 1), Err(RecordError::Limit { limit: 1, found: 2 }));
+        assert!(record(&Labels::empty(), 2).is_ok());
     }
 }

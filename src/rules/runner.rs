@@ -42,7 +42,7 @@ pub(super) type SharedGroups = Arc<ArcSwap<Vec<Arc<GroupShared>>>>;
 /// benchmarks as they like.
 pub struct RuleRunner {
     deps: RuleDeps,
-    config: RulesConfig,
+    config: Arc<RulesConfig>,
     counters: Arc<RuleCounters>,
     pool: SeriesPool,
     groups: Vec<Group>,
@@ -72,7 +72,7 @@ impl RuleRunner {
 
     pub(super) fn sharing(deps: RuleDeps, counters: Arc<RuleCounters>, shown: SharedGroups) -> Self {
         let pool = SeriesPool::new(Arc::clone(&deps.intern));
-        let config = RulesConfig::default();
+        let config = Arc::<RulesConfig>::default();
         Self { deps, config, counters, pool, groups: Vec::new(), orphans: Vec::new(), shown, loaded_before: false }
     }
 
@@ -107,7 +107,7 @@ impl RuleRunner {
             (&a.file, &a.name).cmp(&(&b.file, &b.name))
         });
         self.shown.store(Arc::new(self.groups.iter().map(|group| Arc::clone(&group.shared)).collect()));
-        self.config = config;
+        self.config = Arc::new(config);
     }
 
     /// When the next group is due; `None` without groups.

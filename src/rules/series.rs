@@ -88,14 +88,17 @@ impl RuleSeries {
         out: &mut TickWriter,
     ) -> WriteFaults {
         let mut faults = WriteFaults::default();
+        let mut written = 0;
         self.round += 1;
         for (labels, value) in samples {
             let series = match self.known.get_mut(labels) {
                 Some(known) => {
+                    written += usize::from(known.round != self.round);
                     known.round = self.round;
                     Some(known.series)
                 }
                 None => pool.acquire(labels).inspect(|series| {
+                    written += 1;
                     self.known.insert(labels.clone(), Known { series: *series, round: self.round });
                 }),
             };
@@ -103,6 +106,9 @@ impl RuleSeries {
                 Some(series) => faults.duplicates += usize::from(!out.push(series, labels, value)),
                 None => faults.refused += 1,
             }
+        }
+        if written == self.known.len() {
+            return faults;
         }
         let round = self.round;
         self.known.retain(|labels, known| {

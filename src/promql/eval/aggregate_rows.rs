@@ -35,8 +35,11 @@ impl Eval<'_> {
             return Err(QueryError::BadData(format!("{} needs a parameter", aggregate.op.as_str())));
         };
         let param = self.eval_scalar(param_node, grid)?;
-        check_param(aggregate.op, &param)?;
         let block = self.eval_vector(&aggregate.expr, grid)?;
+        if asks_for_nothing(aggregate.op, &param) {
+            return Ok(Block::empty(grid.len));
+        }
+        check_param(aggregate.op, &param)?;
         self.budget.work(block.cells.len())?;
         let chosen = match aggregate.op {
             AggregateOp::LimitRatio => self.sample(&block, &param, param_node.pos),
@@ -71,12 +74,16 @@ impl Eval<'_> {
         let places = self
             .memo
             .recall(Recipe::new(Task::Sample), &[&block.labels], || Places(block.labels.iter().map(place).collect()));
+        let (least, most) = ratios.iter().fold((0.0_f64, 0.0_f64), |(least, most), r| (least.min(*r), most.max(*r)));
+        if most > 1.0 {
+            self.notes.warn(pos, annotate::invalid_ratio(most, 1.0));
+        }
+        if least < -1.0 {
+            self.notes.warn(pos, annotate::invalid_ratio(least, -1.0));
+        }
         let mut chosen = Vec::with_capacity(ratios.len());
         for (step, ratio) in ratios.iter().enumerate() {
             let capped = ratio.clamp(-1.0, 1.0);
-            if capped != *ratio {
-                self.notes.warn(pos, annotate::invalid_ratio(*ratio, capped));
-            }
             let inside = |place: f64| (capped >= 0.0 && place < capped) || (capped < 0.0 && place >= 1.0 + capped);
             // The largest hash is exactly one: a ratio of one still takes it.
             let takes =
@@ -84,6 +91,14 @@ impl Eval<'_> {
             chosen.push((0..block.rows() as u32).filter(takes).collect());
         }
         chosen
+    }
+}
+
+/// Whether no step asks for any series: then nothing else about the parameter matters.
+fn asks_for_nothing(op: AggregateOp, param: &[f64]) -> bool {
+    match op {
+        AggregateOp::LimitRatio => param.iter().all(|ratio| *ratio == 0.0),
+        _ => param.iter().all(|k| *k < 1.0),
     }
 }
 

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{Labels, is_absent, parse_float};
 use crate::promql::annotate::{self, Extent, Level, Note};
 use crate::promql::functions::{Bucket, bucket_fraction, bucket_quantile};
-use crate::promql::parser::{FunctionId, Pos};
+use crate::promql::parser::{FunctionId, Pos, parse_literal_number};
 use crate::promql::plan::Call;
 use crate::promql::result::QueryError;
 
@@ -87,7 +87,7 @@ impl Eval<'_> {
             values.dedup_by(|a, b| a.to_bits() == b.to_bits());
             for value in values {
                 let text = openmetrics_float(value);
-                let recipe = Recipe::new(Task::Relabel).text(&label).text(&text);
+                let recipe = Recipe::new(Task::Mark).text(&label).text(&text);
                 let marked = self.memo.recall(recipe, &[&layout.labels], || {
                     Marked(Arc::new(layout.labels.iter().map(|labels| labels.with(&label, &text)).collect()))
                 });
@@ -184,7 +184,8 @@ impl Layout {
         let mut groups: Vec<Vec<Place>> = Vec::new();
         let (mut labels, mut malformed) = (Vec::new(), Vec::new());
         for (row, series) in rows.iter().enumerate() {
-            let Some(upper) = parse_float(series.get("le")) else {
+            let le = series.get("le");
+            let Some(upper) = parse_float(le).or_else(|| parse_literal_number(le)) else {
                 malformed.push(row as u32);
                 continue;
             };

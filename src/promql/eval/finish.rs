@@ -52,8 +52,8 @@ impl Eval<'_> {
 
     fn matrix(&mut self, block: Arc<Block>, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let answer = self.answer(&block);
+        self.budget.work(block.cells.len())?;
         if answer.unique {
-            self.budget.work(block.cells.len())?;
             let labels = answer.labels(&block);
             let rows = answer.order(labels).iter().map(|row| *row as usize);
             return Ok(rows.filter_map(|row| series(&block, &labels[row], row, grid)).collect());
@@ -64,7 +64,6 @@ impl Eval<'_> {
             block.labels = Arc::clone(labels);
         }
         let block = merge_rows(block)?;
-        self.budget.work(block.cells.len())?;
         let rows = block.labels.iter().enumerate();
         let mut series: Vec<Series> = rows.filter_map(|(row, labels)| series(&block, labels, row, grid)).collect();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));

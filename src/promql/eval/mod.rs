@@ -25,11 +25,14 @@ mod merge;
 mod newest;
 mod pairs;
 mod range_source;
+mod relabel;
 mod samples;
 mod selector;
 mod series_hash;
 mod set_ops;
+mod split;
 mod window;
+mod window_rows;
 
 use std::sync::Arc;
 
@@ -38,7 +41,7 @@ use crate::storage::Querier;
 
 use super::annotate::{Note, Notes};
 use super::cache::{CacheEntry, TickCache, WrittenNames};
-use super::engine::QueryOptions;
+use super::deep;
 use super::parser::Pos;
 use super::plan::{Kind, Meaning, Node, Plan, QueryTimes, uses};
 use super::result::{QueryError, QueryResult};
@@ -49,7 +52,7 @@ pub(crate) use extend::Ends;
 pub(crate) use grid::Grid;
 pub(crate) use memo::Memo;
 pub(crate) use merge::{merge_rows, same_labelset};
-pub(crate) use samples::Samples;
+pub(crate) use samples::{Samples, seek};
 
 /// What does not change during a query.
 #[derive(Debug, Clone, Copy)]
@@ -80,13 +83,16 @@ pub(crate) struct Eval<'a> {
     sharing: Option<Sharing<'a>>,
 }
 
-/// What earlier queries left.
+/// What a query finds and does not change, and how it was written.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Remembered<'a> {
-    /// About label sets.
+pub(crate) struct Surroundings<'a> {
     pub(crate) memo: &'a Memo,
-    /// Results of the tick.
+    /// Results of the tick, for rules.
     pub(crate) cache: Option<&'a TickCache>,
+    /// Names that the cache may not be asked for.
+    pub(crate) written: Option<&'a WrittenNames>,
+    /// Gives annotations their line.
+    pub(crate) text: Option<&'a str>,
 }
 
 struct Sharing<'a> {
@@ -108,21 +114,24 @@ pub(crate) fn run(
     times: QueryTimes,
     settings: Settings,
     budget: Budget,
-    options: &QueryOptions,
-    Remembered { memo, cache }: Remembered<'_>,
+    Surroundings { memo, cache, written, text }: Surroundings<'_>,
 ) -> Result<QueryResult, QueryError> {
-    let written = options.written.as_deref().filter(|written| !written.is_empty());
+    let written = written.filter(|written| !written.is_empty());
     let sharing = cache.map(|cache| Sharing { cache, written, stays: plan.stays, around: 0 });
     let is_range = times.is_range();
     let mut eval = Eval { querier, settings, notes: Notes::default(), budget, is_range, memo, sharing };
     let value = eval.finish(plan, times)?;
     let stats = eval.budget.stats();
-    Ok(QueryResult { value, annotations: eval.notes.finish(options.text.as_deref()), stats })
+    Ok(QueryResult { value, annotations: eval.notes.finish(text), stats })
 }
 
 impl Eval<'_> {
     /// The node's value at every step of the grid.
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
+        deep(|| self.level(node, grid))
+    }
+
+    fn level(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         self.budget.work(64)?;
         self.budget.room_for(1, grid.len)?;
         let before = self.budget.held();

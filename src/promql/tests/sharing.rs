@@ -98,11 +98,11 @@ fn plans_print_themselves() {
     let engine = Engine::default();
     let expr = engine.parse("sum by (job) (rate(x{a=\"b\"}[5m] offset 1m)) > scalar(y @ 10)").expect("parses");
     let expected = "\
->
-  sum by (job)
-    rate {a=\"b\", __name__=\"x\"}[300000ms] offset 60000ms
-  scalar [once]
-    {__name__=\"y\"} @ 10000ms [once]
+>  [shared 1]
+  sum by (job)  [shared 2]
+    rate x{a=\"b\"}[5m] offset 1m  [shared 3]
+  scalar  [once, shared 4]
+    y @ 10  [once, shared 5]
 ";
     assert_eq!(engine.explain(&expr, 0).expect("plans"), expected);
 }

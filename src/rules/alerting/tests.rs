@@ -5,7 +5,7 @@ const MIN: i64 = 60_000;
 fn found(names: &str) -> Vec<Found> {
     let alert = |name: &str| Found {
         labels: Labels::from_pairs(&[("alertname", "T"), ("l", name)]),
-        annotations: Labels::empty(),
+        annotations: Annotations::Ready(Labels::empty()),
         value: 1.0,
     };
     names.split_whitespace().map(alert).collect()
