@@ -11,6 +11,8 @@ mod line;
 mod pair;
 mod prefix;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 use crate::model::Timestamp;
 use crate::promql::eval::{seconds, seek};
@@ -182,7 +184,7 @@ impl Kernel {
     /// As [`Kernel::row`], for values of which none is NaN or less than the one before it.
     pub(crate) fn growing(&self, values: &[f64], room: &mut Room, out: &mut [f64]) {
         match &self.code {
-            Code::Change(change) => change.growing(values, out),
+            Code::Change(change) if change.is_counter => change.growing(values, out),
             _ => self.row(values, room, out),
         }
     }
