@@ -127,7 +127,7 @@ fn series_under(ring: &Ring, query: &str, end: Timestamp) -> usize {
             matchers.push(Matcher::equal("job", "job-3"));
         }
         let request = SelectRequest { matchers, start: end - 60_000, end, last_only: true, max_samples: 1 << 20 };
-        ring.select(&request).expect("selects").len()
+        ring.select(&request).expect("selects").labels.len()
     });
     found.sum()
 }

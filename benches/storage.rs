@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use watchfire::clock::{Clock, ManualClock, Stopwatch};
-use watchfire::model::{Batch, GroupId, Intern, Irregular, Labels, Matcher, SeriesKey, SeriesRef, Timestamp};
+use watchfire::model::{Batch, GroupId, Intern, Irregular, Labels, MatchOp, Matcher, SeriesKey, SeriesRef, Timestamp};
 use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest};
 
 /// Reference n is the n-th label set.
@@ -65,10 +65,11 @@ impl Setup {
         Clock::Manual(self.clock.clone()).now()
     }
 
+    /// Series and places of a selection.
     fn select(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp, last_only: bool) -> (usize, usize) {
         let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
         let found = self.ring.select(&request).expect("selects");
-        (found.len(), found.iter().flat_map(|s| &s.runs).map(|r| r.to - r.from).sum())
+        (found.labels.len(), found.pieces.iter().map(|p| p.rows.len() * p.times.len()).sum())
     }
 }
 
@@ -201,6 +202,64 @@ fn select_bench(setup: &Setup, series: usize, start: Timestamp, ticks: i64) {
     }
 }
 
+/// Everything of one metric at five seconds, the way a page and its rules read it again and again.
+fn refresh_bench(series: usize) {
+    let start: Timestamp = 1_795_300_800_000;
+    let label = |i: usize| {
+        Labels::from_pairs(&[
+            ("__name__", "requests_total"),
+            ("instance", &format!("host-{}:9100", i / 100)),
+            ("path", &format!("/api/{}", i % 100)),
+        ])
+    };
+    let setup = Setup::new((0..series).map(label).collect(), start);
+    let mut batch = Batch::new(GroupId(1), start);
+    let ticks = 780i64;
+    for tick in 0..ticks {
+        batch.ts = start + tick * 5000;
+        setup.clock.set(batch.ts);
+        batch.floats = (0..series).map(|i| (SeriesRef(i as u32), fleet_value(i, tick))).collect();
+        setup.ring.append(&batch).expect("appends");
+        if tick % 12 == 0 {
+            setup.ring.commit().expect("commits");
+            setup.maintain();
+        }
+    }
+    let now = batch.ts;
+    let metric = [Matcher::equal("__name__", "requests_total")];
+    let host = [Matcher::equal("__name__", "requests_total"), regex("instance", "host-(3|7):.*")];
+    let cases: [(&str, &[Matcher], i64, i64, bool); 7] = [
+        ("instant", &metric, 300, 0, true),
+        ("instant a minute ago", &metric, 360, 60, true),
+        ("instant half an hour ago", &metric, 2100, 1800, true),
+        ("a regex, instant", &host, 300, 0, true),
+        ("five minutes", &metric, 300, 0, false),
+        ("half an hour", &metric, 1800, 0, false),
+        ("an hour", &metric, 3600, 0, false),
+    ];
+    for (name, matchers, from, to, last_only) in cases {
+        let rounds = 20;
+        let mut best = Duration::MAX;
+        let mut found = (0, 0);
+        for _ in 0..rounds {
+            let watch = Stopwatch::start();
+            found = setup.select(matchers, now - from * 1000 + 1, now - to * 1000, last_only);
+            best = best.min(watch.elapsed());
+        }
+        println!(
+            "select of {series} at 5 s, {name}: {best:?} for {} series, {} places ({:.1} ns/series, {:.2} ns/place)",
+            found.0,
+            found.1,
+            per(best, found.0),
+            per(best, found.1)
+        );
+    }
+}
+
+fn regex(name: &str, pattern: &str) -> Matcher {
+    Matcher::new(MatchOp::Regex, name, pattern).expect("compiles")
+}
+
 /// Opens the ring anew after one more tick, twice: with only a segment, and with rows of a window.
 fn replay_bench(setup: Setup, start: Timestamp, ticks: i64) {
     let Setup { ring, clock, config, names, _dir } = setup;
@@ -315,6 +374,10 @@ fn labels(text: &str) -> Labels {
 }
 
 fn main() {
+    refresh_bench(4000);
+    if std::env::args().any(|arg| arg == "refresh") {
+        return;
+    }
     fleet_bench(10_000);
     node_bench();
 }

@@ -12,18 +12,30 @@ pub const MAX_SCRAPE_BYTES: usize = 16 << 20;
 pub const MAX_LABEL_BYTES: usize = 4096;
 /// Characters of a PromQL query.
 pub const MAX_QUERY_BYTES: usize = 256 << 10;
-/// Nesting of a PromQL expression; deeper ones are refused before they reach the stack's end.
-pub const MAX_QUERY_DEPTH: usize = 256;
+/// Nodes on the longest path through a PromQL expression's tree: ten thousand terms of a chain (`a + a + …` is a tree of
+/// that height) and as many parentheses. Walks map more stack as they need it; this bounds how much.
+pub const MAX_QUERY_DEPTH: usize = 20_000;
+/// Parts (numbers, operators, parentheses) of one duration expression such as `[5m + step()]`.
+pub const MAX_DURATION_PARTS: usize = 256;
 /// Samples that one query may hold, as Prometheus' `--query.max-samples`.
 pub const MAX_QUERY_SAMPLES: usize = 50_000_000;
 /// Points of a range query, as Prometheus' API.
 pub const MAX_RANGE_POINTS: i64 = 11_000;
+/// Bytes of a request's URL; longer queries go into the body of a POST. It is what the HTTP library takes.
+pub const MAX_URL_BYTES: usize = 65_534;
+/// Bytes of a request's head, URL and headers together.
+pub const MAX_HEAD_BYTES: usize = 400 << 10;
 /// Queries that run at once; others wait for a place.
 pub const MAX_CONCURRENT_QUERIES: usize = 20;
+/// Most queries that `--query.max-concurrency` may allow: each takes a thread while it runs.
+pub const MOST_CONCURRENT_QUERIES: usize = 512;
 /// Wall time of a query.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How far back an instant selector looks.
 pub const LOOKBACK: Duration = Duration::from_secs(300);
+/// Bytes of what PromQL's operators remember about label sets: groups, match pairs, output labels. Two hundred rules that
+/// each aggregate ten thousand series into a hundred fit.
+pub const MAX_LABEL_MEMO_BYTES: usize = 32 << 20;
 /// Pages, streams and sockets that follow live data at once.
 pub const MAX_LIVE_SUBSCRIBERS: usize = 64;
 /// Batches that wait for one slow subscriber before the oldest are dropped.

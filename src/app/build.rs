@@ -24,7 +24,7 @@ use crate::model::{Intern, Output};
 use crate::net::{ClientConfig, HttpClient};
 use crate::pipeline::{Pipeline, SourceClock};
 use crate::profiling::{Profiler, RuntimeHandle};
-use crate::promql::{Engine, EngineConfig};
+use crate::promql::Engine;
 use crate::registry::{Latest, RegistryConfig, SeriesTable};
 use crate::rules::{EngineQueries, NoNotifications, RuleDeps, RuleManager, WaitForSources};
 use crate::storage::{Querier, Ring, StorageError};
@@ -108,7 +108,7 @@ impl App {
         let _inside = runtime.enter();
         let ground = Ground::open(&settings, clock.clone(), instance)?;
         let maintenance = Maintenance::start(Arc::clone(&ground.ring), clock.clone())?;
-        let engine = Arc::new(Engine::new(EngineConfig::default()));
+        let engine = Arc::new(Engine::new(settings.queries.clone()));
         let rules = ground.start_rules(&engine);
         let client = HttpClient::new(&ClientConfig::default());
         let handle = runtime.handle().clone();
@@ -139,6 +139,7 @@ impl App {
             counters::storage(Arc::clone(&ground.ring)),
             counters::flow(ground.pipeline.clone(), Arc::clone(&ground.hub)),
             counters::rules(rules.clone()),
+            counters::queries(&engine),
             counters::collectors(Arc::clone(&views)),
             Arc::clone(&http_counters) as _,
         ] {

@@ -7,6 +7,7 @@ use crate::collect::{CollectorView, Outcome};
 use crate::live::Hub;
 use crate::model::{FamilyDesc, MetricKind};
 use crate::pipeline::Pipeline;
+use crate::promql::{DURATION_BOUNDS, Engine, Refusal};
 use crate::rules::RuleManager;
 use crate::storage::Ring;
 use crate::telemetry::{OwnSource, Readings};
@@ -18,6 +19,10 @@ macro_rules! families {
         $(static $id: FamilyDesc = FamilyDesc {
             name: $name, kind: MetricKind::$kind, unit: $unit, help: $help, labels: &[$($label),*], max_series: 64,
         };)*
+
+        /// Everything that is declared here; `tests/goldens/own.txt` lists it.
+        #[cfg(test)]
+        static DECLARED: &[&FamilyDesc] = &[$(&$id),*];
     };
 }
 
@@ -57,6 +62,12 @@ families! {
     RULE_MISSED "watchfire_rule_group_iterations_missed_total" Counter "" "Slots of rule groups that passed without an evaluation." [];
     RULE_SECONDS "watchfire_rule_evaluation_seconds_total" Counter "seconds" "Time spent on evaluating rules." [];
     RULE_ALERTS "watchfire_rule_alerts" Gauge "" "Alerts by state." ["alertstate"];
+    QUERIES_RUNNING "watchfire_queries_running" Gauge "" "Queries of people and dashboards that are being evaluated." [];
+    QUERIES_WAITING "watchfire_queries_waiting" Gauge "" "Queries that wait for a place." [];
+    QUERIES_MOST "watchfire_queries_concurrent_max" Gauge "" "Queries that may run at once (--query.max-concurrency)." [];
+    QUERIES_REFUSED "watchfire_queries_refused_total" Counter "" "Queries without an answer, by the bound that they met: length, points, queue, time, samples, canceled." ["reason"];
+    QUERY_SAMPLES "watchfire_query_samples_total" Counter "" "Samples that queries read." [];
+    QUERY_DURATION "watchfire_query_duration_seconds" Histogram "seconds" "How long queries were evaluated, waiting not included." [];
     COLLECTOR_SUCCESS "watchfire_collector_success" Gauge "" "Whether the last tick of the collector read something." ["collector"];
     COLLECTOR_SECONDS "watchfire_collector_duration_seconds" Gauge "seconds" "How long the last tick of the collector took." ["collector"];
     COLLECTOR_MISSED "watchfire_collector_missed_ticks_total" Counter "" "Slots of the collector that passed without a tick." ["collector"];
@@ -130,6 +141,23 @@ pub(super) fn rules(manager: RuleManager) -> Arc<dyn OwnSource> {
     })
 }
 
+/// Queries of people; rules are counted apart.
+pub(super) fn queries(engine: &Arc<Engine>) -> Arc<dyn OwnSource> {
+    let engine = Arc::clone(engine);
+    Arc::new(move |out: &mut Readings| {
+        let counters = engine.counters();
+        out.add(&QUERIES_RUNNING, value(&counters.running));
+        out.add(&QUERIES_WAITING, value(&counters.waiting));
+        out.add(&QUERIES_MOST, engine.config().max_concurrent as f64);
+        for why in Refusal::ALL {
+            out.add_with(&QUERIES_REFUSED, &[why.as_str()], counters.refused(why) as f64);
+        }
+        out.add(&QUERY_SAMPLES, value(&counters.samples));
+        let (sum, counts) = counters.durations();
+        out.add_histogram(&QUERY_DURATION, sum.as_secs_f64(), &DURATION_BOUNDS, &counts);
+    })
+}
+
 /// Collectors.
 pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
     Arc::new(move |out: &mut Readings| {
@@ -148,4 +176,31 @@ pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
             out.add_with(&COLLECTOR_MISSED, &[name], missed as f64);
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::DECLARED;
+    use crate::telemetry::OWN_FAMILIES;
+
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/own.txt");
+
+    #[test]
+    fn the_golden_file_lists_every_own_family() {
+        let mut list = String::from("# name | kind | unit | labels | help\n");
+        for d in OWN_FAMILIES.iter().chain(DECLARED) {
+            let (kind, labels) = (d.kind.as_str(), d.labels.join(","));
+            writeln!(list, "{} | {kind} | {} | {labels} | {}", d.name, d.unit, d.help).expect("a string");
+        }
+        if std::env::var_os("WATCHFIRE_GOLDENS").is_some_and(|value| value == "write") {
+            std::fs::write(GOLDEN, &list).expect("writable");
+        }
+        let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
+        assert!(
+            golden == list,
+            "own metrics changed: WATCHFIRE_GOLDENS=write cargo test own_family, then read the diff"
+        );
+    }
 }

@@ -6,6 +6,7 @@ use crate::collect::system::Roots;
 use crate::config::Config;
 use crate::http::HttpConfig;
 use crate::model::Labels;
+use crate::promql::EngineConfig;
 use crate::rules::RulesConfig;
 use crate::storage;
 use crate::telemetry::LogConfig;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub config: Config,
     /// Addresses, authentication, routes.
     pub http: HttpConfig,
+    /// `--query.*`.
+    pub queries: EngineConfig,
     /// `--storage.path`.
     pub storage_path: Option<PathBuf>,
     /// Where `/proc`, `/sys` and `/` are.

@@ -1,10 +1,13 @@
 //! Flags and subcommands. Long flags keep Prometheus' dotted names; each can also come from the environment.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::http::ListenAddr;
+use crate::limits;
+use crate::model::parse_duration;
 
 /// Watches this machine while it does AI work: metrics, history, rules and a live page from one process.
 #[derive(Debug, Parser)]
@@ -75,6 +78,42 @@ pub(crate) struct ServeArgs {
     /// Directory of the history.
     #[arg(long = "storage.path", alias = "storage.tsdb.path", value_name = "DIR", env = "WATCHFIRE_STORAGE_PATH")]
     pub(crate) storage_path: Option<PathBuf>,
+    /// Samples that one query may hold in memory at once; a query that needs more is refused.
+    #[arg(
+        long = "query.max-samples",
+        value_name = "N",
+        default_value_t = limits::MAX_QUERY_SAMPLES as u64,
+        value_parser = clap::value_parser!(u64).range(1..),
+        env = "WATCHFIRE_QUERY_MAX_SAMPLES"
+    )]
+    pub(crate) query_max_samples: u64,
+    /// Longest time that a query may take, waiting for a place included.
+    #[arg(
+        long = "query.timeout",
+        value_name = "DURATION",
+        default_value = "2m",
+        value_parser = positive_duration,
+        env = "WATCHFIRE_QUERY_TIMEOUT"
+    )]
+    pub(crate) query_timeout: Duration,
+    /// Queries that run at once; others wait for a place. Rules do not count.
+    #[arg(
+        long = "query.max-concurrency",
+        value_name = "N",
+        default_value_t = limits::MAX_CONCURRENT_QUERIES as u64,
+        value_parser = clap::value_parser!(u64).range(1..=limits::MOST_CONCURRENT_QUERIES as u64),
+        env = "WATCHFIRE_QUERY_MAX_CONCURRENCY"
+    )]
+    pub(crate) query_max_concurrency: u64,
+    /// How far back an instant selector looks for a series' newest sample.
+    #[arg(
+        long = "query.lookback-delta",
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = positive_duration,
+        env = "WATCHFIRE_QUERY_LOOKBACK_DELTA"
+    )]
+    pub(crate) query_lookback_delta: Duration,
     /// Mount point of proc.
     #[arg(long = "path.procfs", value_name = "DIR", default_value = "/proc", env = "WATCHFIRE_PATH_PROCFS")]
     pub(crate) procfs: PathBuf,
@@ -96,6 +135,15 @@ pub(crate) struct ServeArgs {
     /// Form of the log; a terminal gets a short human form unless this is given.
     #[arg(long = "log.format", value_name = "FORMAT", env = "WATCHFIRE_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+}
+
+/// A duration as Prometheus writes it.
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("expected a duration above zero, for example 2m".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}: expected a duration such as 30s or 2m")),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -246,6 +294,18 @@ mod tests {
             };
             assert_eq!(args.listen, [":9480".parse().expect("valid")]);
             assert_eq!(args.storage_path.as_deref(), Some(std::path::Path::new("/x")));
+        }
+    }
+
+    #[test]
+    fn bounds_of_queries_are_checked() {
+        let cli = Cli::parse_from(["watchfire", "--query.timeout=1m30s", "--query.max-samples", "7"]);
+        assert_eq!((cli.serve.query_timeout.as_secs(), cli.serve.query_max_samples), (90, 7));
+        assert_eq!((cli.serve.query_max_concurrency, cli.serve.query_lookback_delta.as_secs()), (20, 300));
+        for bad in ["timeout=0s", "timeout=soon", "max-samples=0", "max-concurrency=0", "max-concurrency=100000"] {
+            let flag = format!("--query.{bad}");
+            let error = Cli::try_parse_from(["watchfire", &flag]).expect_err(bad).to_string();
+            assert!(error.contains("--query."), "{error}");
         }
     }
 

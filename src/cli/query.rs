@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::model::quote;
+use crate::model::{Timestamp, format_duration, parse_duration, quote};
 use crate::net::{ClientConfig, HttpClient, HttpRequest};
 use crate::promql::{Engine, EngineConfig};
 
@@ -21,22 +21,26 @@ const DEFAULT_RANGE_SECONDS: f64 = 3600.0;
 const DEFAULT_POINTS: f64 = 250.0;
 
 pub(super) fn run(command: QueryCommand) -> Outcome {
+    let now = Clock::System.now();
     let (expr, path, params, target) = match command {
         QueryCommand::Instant { expr, time, target } => {
+            if target.explain {
+                return print_plan(explain_instant(&expr, time.as_deref(), now));
+            }
             let params = time.map(|time| vec![("time", time)]).unwrap_or_default();
             (expr, "query", params, target)
         }
         QueryCommand::Range { expr, start, end, step, target } => {
-            let now = Clock::System.now() as f64 / 1000.0;
+            let now = now as f64 / 1000.0;
             let end = end.unwrap_or_else(|| format!("{now:.3}"));
             let start = start.unwrap_or_else(|| format!("{:.3}", now - DEFAULT_RANGE_SECONDS));
             let step = step.unwrap_or_else(|| format!("{:.0}", DEFAULT_RANGE_SECONDS / DEFAULT_POINTS));
+            if target.explain {
+                return print_plan(explain_range(&expr, &start, &end, &step));
+            }
             (expr, "query_range", vec![("start", start), ("end", end), ("step", step)], target)
         }
     };
-    if target.explain {
-        return explain(&expr);
-    }
     let mut url = format!("{}/api/v1/{path}?query={}", target.url.trim_end_matches('/'), encode(&expr));
     for (name, value) in params {
         url.push_str(&format!("&{name}={}", encode(&value)));
@@ -47,11 +51,41 @@ pub(super) fn run(command: QueryCommand) -> Outcome {
     }
 }
 
-fn explain(expr: &str) -> Outcome {
+fn explain_instant(expr: &str, time: Option<&str>, now: Timestamp) -> Result<String, String> {
     let engine = Engine::new(EngineConfig::default());
-    match engine.parse(expr).and_then(|parsed| engine.explain(&parsed, Clock::System.now())) {
+    let ts = time.map_or(Ok(now), |time| read_time("--time", time))?;
+    engine.parse(expr).and_then(|parsed| engine.explain(&parsed, ts)).map_err(|error| error.to_string())
+}
+
+fn explain_range(expr: &str, start: &str, end: &str, step: &str) -> Result<String, String> {
+    let engine = Engine::new(EngineConfig::default());
+    let (start, end) = (read_time("--start", start)?, read_time("--end", end)?);
+    let seconds = step.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let step = match seconds {
+        Some(step) => step,
+        None => parse_duration(step).map_err(|error| format!("--step: {error}"))?,
+    };
+    let plan = engine.parse(expr).and_then(|parsed| engine.explain_range(&parsed, start, end, step));
+    let plan = plan.map_err(|error| error.to_string())?;
+    let steps = end.saturating_sub(start) / i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1) + 1;
+    Ok(format!("{steps} steps of {}\n{plan}", format_duration(step)))
+}
+
+/// Unix seconds or RFC 3339, as the API takes them.
+fn read_time(flag: &str, text: &str) -> Result<Timestamp, String> {
+    if let Ok(seconds) = text.parse::<f64>()
+        && seconds.abs() < 1e15
+    {
+        return Ok((seconds * 1000.0).round() as Timestamp);
+    }
+    let time = text.parse::<jiff::Timestamp>();
+    time.map(|time| time.as_millisecond()).map_err(|error| format!("{flag}: cannot read the time {text:?}: {error}"))
+}
+
+fn print_plan(plan: Result<String, String>) -> Outcome {
+    match plan {
         Ok(plan) => {
-            println!("{plan}");
+            print!("{plan}");
             Outcome::Ok
         }
         Err(error) => failed(error),

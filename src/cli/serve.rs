@@ -6,6 +6,8 @@ use crate::app::{App, Settings};
 use crate::clock::Clock;
 use crate::collect::system::Roots;
 use crate::http::{DEFAULT_PORT, HttpConfig, ListenAddr};
+use crate::model::format_duration;
+use crate::promql::EngineConfig;
 use crate::telemetry::{self, LogConfig};
 
 use super::args::{LogFormat, LogLevel, ServeArgs};
@@ -44,6 +46,13 @@ pub(super) fn settings(args: &ServeArgs) -> Result<Settings, String> {
         config_file: args.config_file.clone(),
         config,
         http,
+        queries: EngineConfig {
+            max_samples: usize::try_from(args.query_max_samples).unwrap_or(usize::MAX),
+            timeout: args.query_timeout,
+            max_concurrent: usize::try_from(args.query_max_concurrency).unwrap_or(usize::MAX),
+            lookback: args.query_lookback_delta,
+            ..EngineConfig::default()
+        },
         storage_path: args.storage_path.clone(),
         roots: Roots { proc: args.procfs.clone(), sys: args.sysfs.clone(), rootfs: args.rootfs.clone() },
         demo: args.demo.then_some(args.demo_seed),
@@ -92,6 +101,10 @@ fn flags(args: &ServeArgs) -> Vec<(String, String)> {
         ("path.procfs", args.procfs.display().to_string()),
         ("path.rootfs", args.rootfs.display().to_string()),
         ("path.sysfs", args.sysfs.display().to_string()),
+        ("query.lookback-delta", format_duration(args.query_lookback_delta)),
+        ("query.max-concurrency", args.query_max_concurrency.to_string()),
+        ("query.max-samples", args.query_max_samples.to_string()),
+        ("query.timeout", format_duration(args.query_timeout)),
         ("storage.path", path(&args.storage_path)),
         ("web.enable-lifecycle", args.enable_lifecycle.to_string()),
         ("web.external-url", args.external_url.clone().unwrap_or_default()),

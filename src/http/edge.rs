@@ -1,6 +1,7 @@
 //! What the handlers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, watch};
@@ -97,6 +98,7 @@ impl Edge {
             profiler,
             counters,
         } = parts;
+        let query_places = Arc::new(Semaphore::new(engine.config().max_concurrent.max(1)));
         Ok(Self {
             config,
             guard,
@@ -113,7 +115,7 @@ impl Edge {
             daemon,
             profiler,
             counters,
-            query_places: Arc::new(Semaphore::new(limits::MAX_CONCURRENT_QUERIES)),
+            query_places,
             sockets: Arc::new(Semaphore::new(limits::MAX_LIVE_SUBSCRIBERS)),
             stop: watch::Sender::new(false),
             runtimes: RwLock::default(),
@@ -131,6 +133,11 @@ impl Edge {
     /// When the file cannot be used; the old token stays.
     pub fn reload_token(&self) -> Result<(), TokenError> {
         self.guard.reload_token()
+    }
+
+    /// The longest that an answer may take: `--query.timeout`.
+    pub(super) fn patience(&self) -> Duration {
+        self.engine.config().timeout
     }
 
     pub(super) fn runtimes(&self) -> Vec<RuntimeHandle> {

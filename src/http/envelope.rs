@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use super::edge::Edge;
 use super::error::{ApiError, ErrorKind};
 use super::json::Json;
-use crate::promql::{CancelToken, QueryError};
+use crate::clock::Stopwatch;
+use crate::promql::{CancelToken, Counted, QueryError};
 
 /// What is said beside the data.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +58,23 @@ pub(super) fn json_response(body: impl IntoResponse) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
+/// Somebody who waits for an answer.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    /// Set when the client has gone.
+    pub(super) cancel: CancelToken,
+    /// When the wait began.
+    pub(super) since: Stopwatch,
+}
+
+impl Asker {
+    /// # Errors
+    /// [`QueryError::Canceled`] when nobody waits any more.
+    pub(super) fn still_there(&self) -> Result<(), ApiError> {
+        if self.cancel.is_cancelled() { Err(QueryError::Canceled("reading".to_owned()).into()) } else { Ok(()) }
+    }
+}
+
 /// Cancels the query when the client has gone: the handler's future is dropped then.
 struct CancelOnDrop(CancelToken);
 
@@ -66,26 +84,30 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Runs reading work on a blocking thread, once one of the places for queries is free.
+/// Runs reading work on a blocking thread, once one of the places for queries is free. Waiting holds no thread; a
+/// client that goes gives its place in the queue back.
 ///
 /// # Errors
 /// Timeout when no place becomes free in `patience`; otherwise what the work says.
 pub(super) async fn run<T: Send + 'static>(
     edge: &Arc<Edge>,
     patience: Duration,
-    work: impl FnOnce(&Edge, &CancelToken) -> Result<T, ApiError> + Send + 'static,
+    work: impl FnOnce(&Edge, &Asker) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let waiting = Arc::clone(&edge.query_places).acquire_owned();
-    let place = match tokio::time::timeout(patience, waiting).await {
-        Ok(Ok(place)) => place,
-        _ => return Err(QueryError::Timeout("query queue".to_owned()).into()),
+    let asker = Asker { cancel: CancelToken::new(), since: Stopwatch::start() };
+    let place = {
+        let _waiting = Counted::new(&edge.engine.counters().waiting);
+        let free = Arc::clone(&edge.query_places).acquire_owned();
+        match tokio::time::timeout(patience, free).await {
+            Ok(Ok(place)) => place,
+            _ => return Err(edge.engine.queue_full().into()),
+        }
     };
-    let cancel = CancelToken::new();
-    let _cancel_on_drop = CancelOnDrop(cancel.clone());
+    let _cancel_on_drop = CancelOnDrop(asker.cancel.clone());
     let edge = Arc::clone(edge);
     let done = tokio::task::spawn_blocking(move || {
         let _span = tracing::debug_span!("query").entered();
-        let result = work(&edge, &cancel);
+        let result = work(&edge, &asker);
         drop(place);
         result
     });

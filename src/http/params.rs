@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
+use http_body_util::LengthLimitError;
 
 use super::error::{ApiError, ErrorKind};
 use crate::limits;
@@ -36,9 +37,15 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 
 /// A body as bytes, within the limit.
 pub(super) async fn read_body(body: Body) -> Result<bytes::Bytes, ApiError> {
-    axum::body::to_bytes(body, limits::MAX_BODY_BYTES).await.map_err(|_| {
-        let limit = limits::MAX_BODY_BYTES >> 20;
-        ApiError::new(ErrorKind::TooLarge, format!("the request body could not be read or is larger than {limit} MiB"))
+    axum::body::to_bytes(body, limits::MAX_BODY_BYTES).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>());
+        if too_large {
+            let limit = limits::MAX_BODY_BYTES;
+            let message = format!("the request body is larger than the limit of {limit} bytes (MAX_BODY_BYTES)");
+            ApiError::new(ErrorKind::TooLarge, message)
+        } else {
+            ApiError::new(ErrorKind::BadData, "the request body could not be read to its end")
+        }
     })
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
+use super::go_regex::go_to_rust;
 use super::labels::{is_classic_label_name, quote};
 
 /// How a matcher compares.
@@ -154,7 +155,7 @@ impl Plan {
         if body.split('|').all(is_plain) {
             return Ok(Self::Set(body.split('|').map(Into::into).collect()));
         }
-        let anchored = format!("^(?s:{})$", go_quotes_to_rust(pattern));
+        let anchored = format!("^(?s:{})$", go_to_rust(pattern)?);
         Regex::new(&anchored).map(|regex| Self::Regex(Box::new(regex))).map_err(|error| first_line(&error))
     }
 }
@@ -162,28 +163,6 @@ impl Plan {
 /// Only characters that mean themselves in every regex dialect.
 fn is_plain(text: &str) -> bool {
     !text.chars().any(|c| r"\.+*?()|[]{}^$".contains(c))
-}
-
-/// RE2 knows `\Q…\E`; the regex crate does not: the quoted part is escaped instead.
-fn go_quotes_to_rust(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len());
-    let mut rest = pattern;
-    while let Some(start) = rest.find(r"\Q") {
-        // An escaped backslash before the Q is no quote.
-        let backslashes = rest[..start].bytes().rev().take_while(|b| *b == b'\\').count();
-        if backslashes % 2 == 1 {
-            out.push_str(&rest[..start + 2]);
-            rest = &rest[start + 2..];
-            continue;
-        }
-        out.push_str(&rest[..start]);
-        let quoted = &rest[start + 2..];
-        let (body, after) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
-        out.push_str(&regex::escape(body));
-        rest = after;
-    }
-    out.push_str(rest);
-    out
 }
 
 fn first_line(error: &regex::Error) -> String {

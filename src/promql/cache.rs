@@ -1,7 +1,5 @@
 //! What the rules of one tick share.
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -9,7 +7,7 @@ use crate::model::{METRIC_NAME, MatchOp, Matcher, Timestamp};
 
 use super::annotate::Note;
 use super::eval::Out;
-use super::parser::{Expr, VectorSelector};
+use super::parser::Expr;
 
 /// Series that alerting rules write on their own account: never shared, because every rule changes them.
 const ALERT_SERIES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
@@ -42,9 +40,11 @@ impl WrittenNames {
 /// Whether no selector of `expr` can see a name in `written`, `ALERTS`, `ALERTS_FOR_STATE` or names beyond count: its
 /// result is then the same for every rule of the tick.
 pub fn shareable(expr: &Expr, written: &WrittenNames) -> bool {
-    let mut all = true;
-    visit_selectors(expr, &mut |selector| all &= matchers_shareable(&selector.matchers, written));
-    all
+    expr.walk().all(|node| match node {
+        Expr::Vector(selector) => matchers_shareable(&selector.matchers, written),
+        Expr::Matrix(matrix) => matchers_shareable(&matrix.selector.matchers, written),
+        _ => true,
+    })
 }
 
 /// The same for one selector's matchers.
@@ -62,27 +62,7 @@ pub(crate) fn matchers_shareable(matchers: &[Matcher], written: &WrittenNames) -
     !ALERT_SERIES.iter().any(|name| sees(name)) && !written.0.iter().any(|name| sees(name))
 }
 
-fn visit_selectors(expr: &Expr, visit: &mut dyn FnMut(&VectorSelector)) {
-    match expr {
-        Expr::Number(_) | Expr::String(_) => {}
-        Expr::Paren(node) => visit_selectors(&node.expr, visit),
-        Expr::Unary(node) => visit_selectors(&node.expr, visit),
-        Expr::Binary(node) => {
-            visit_selectors(&node.lhs, visit);
-            visit_selectors(&node.rhs, visit);
-        }
-        Expr::Aggregate(node) => {
-            node.param.iter().for_each(|param| visit_selectors(param, visit));
-            visit_selectors(&node.expr, visit);
-        }
-        Expr::Call(node) => node.args.iter().for_each(|arg| visit_selectors(arg, visit)),
-        Expr::Vector(node) => visit(node),
-        Expr::Matrix(node) => visit(&node.selector),
-        Expr::Subquery(node) => visit_selectors(&node.expr, visit),
-    }
-}
-
-/// Results of one tick, by printed subexpression and time. Make a new one every tick; it may be shared by threads.
+/// Results of one tick, by what a subexpression computes and its time. Make a new one every tick; it may be shared by threads.
 #[derive(Debug, Default)]
 pub struct TickCache {
     state: Mutex<CacheState>,
@@ -96,7 +76,7 @@ struct CacheState {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CacheKey {
-    text: Arc<str>,
+    meaning: u64,
     ts: Timestamp,
     lookback: i64,
 }
@@ -124,11 +104,11 @@ impl TickCache {
         self.len() == 0
     }
 
-    pub(crate) fn get(&self, text: &Arc<str>, ts: Timestamp, lookback: i64) -> Option<CacheEntry> {
-        self.state.lock().entries.get(&CacheKey { text: Arc::clone(text), ts, lookback }).cloned()
+    pub(crate) fn get(&self, meaning: u64, ts: Timestamp, lookback: i64) -> Option<CacheEntry> {
+        self.state.lock().entries.get(&CacheKey { meaning, ts, lookback }).cloned()
     }
 
-    pub(crate) fn put(&self, text: &Arc<str>, ts: Timestamp, lookback: i64, entry: CacheEntry) {
+    pub(crate) fn put(&self, meaning: u64, ts: Timestamp, lookback: i64, entry: CacheEntry) {
         let rows = match &entry.out {
             Out::Vector(block) => block.rows(),
             Out::Scalar(_) | Out::Text(_) => 1,
@@ -136,7 +116,7 @@ impl TickCache {
         let mut state = self.state.lock();
         if state.rows + rows <= MAX_CACHED_ROWS {
             state.rows += rows;
-            state.entries.insert(CacheKey { text: Arc::clone(text), ts, lookback }, entry);
+            state.entries.insert(CacheKey { meaning, ts, lookback }, entry);
         }
     }
 }

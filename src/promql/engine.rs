@@ -11,10 +11,10 @@ use crate::storage::Querier;
 
 use super::cache::{TickCache, WrittenNames};
 use super::counters::{Counted, QueryCounters, Refusal};
-use super::eval::{self, Budget, Patience, Settings};
+use super::eval::{self, Budget, Memo, Patience, Settings, Surroundings};
 use super::gate::{Gate, Place, queue_full};
 use super::parser::{self, Expr};
-use super::plan::{Plan, QueryTimes};
+use super::plan::{Meanings, Plan, QueryTimes};
 use super::result::{QueryError, QueryResult};
 
 /// Bounds of the engine. `Default` takes them from [`crate::limits`].
@@ -30,6 +30,8 @@ pub struct EngineConfig {
     pub max_concurrent: usize,
     /// Resolution of subqueries that name none.
     pub default_subquery_step: Duration,
+    /// Bytes of what operators remember about label sets, about; 0 remembers nothing.
+    pub max_memo_bytes: usize,
 }
 
 impl Default for EngineConfig {
@@ -40,6 +42,7 @@ impl Default for EngineConfig {
             timeout: limits::QUERY_TIMEOUT,
             max_concurrent: limits::MAX_CONCURRENT_QUERIES,
             default_subquery_step: Duration::from_secs(60),
+            max_memo_bytes: limits::MAX_LABEL_MEMO_BYTES,
         }
     }
 }
@@ -105,6 +108,8 @@ pub struct Prepared {
 pub struct Engine {
     config: EngineConfig,
     gate: Gate,
+    meanings: Meanings,
+    memo: Memo,
     counters: Arc<QueryCounters>,
 }
 
@@ -118,12 +123,18 @@ impl Engine {
     /// An engine with these bounds.
     pub fn new(config: EngineConfig) -> Self {
         let gate = Gate::new(config.max_concurrent);
-        Self { config, gate, counters: Arc::default() }
+        let memo = Memo::new(config.max_memo_bytes);
+        Self { config, gate, meanings: Meanings::default(), memo, counters: Arc::default() }
     }
 
     /// The engine's bounds.
     pub fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    #[cfg(test)]
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
     }
 
     /// What was asked so far.
@@ -199,7 +210,27 @@ impl Engine {
     /// # Errors
     /// When a duration expression has no valid value.
     pub fn explain(&self, expr: &Expr, ts: Timestamp) -> Result<String, QueryError> {
-        Ok(Plan::build(expr, QueryTimes::instant(ts), self.config.default_subquery_step)?.to_string())
+        self.explain_at(expr, QueryTimes::instant(ts))
+    }
+
+    /// The plan of a range query, one node a line.
+    ///
+    /// # Errors
+    /// As [`Engine::range`], for what is wrong before anything is read.
+    pub fn explain_range(
+        &self,
+        expr: &Expr,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<String, QueryError> {
+        self.explain_at(expr, QueryTimes::range(start, end, step)?)
+    }
+
+    fn explain_at(&self, expr: &Expr, times: QueryTimes) -> Result<String, QueryError> {
+        let mut plan = Plan::build(expr, times, self.config.default_subquery_step)?;
+        plan.prepare_sharing(&self.meanings);
+        Ok(plan.to_string())
     }
 
     /// Plans an expression once for many instant evaluations, as rules need it.
@@ -208,7 +239,8 @@ impl Engine {
     /// When a duration expression has no valid value.
     pub fn prepare(&self, expr: &Expr, text: &str) -> Result<Prepared, QueryError> {
         let mut plan = Plan::build(expr, QueryTimes::instant(0), self.config.default_subquery_step)?;
-        plan.prepare_sharing();
+        plan.prepare_sharing(&self.meanings);
+        plan.stays = true;
         Ok(Prepared { plan: (!plan.bound_to_times).then_some(plan), expr: expr.clone(), text: Arc::from(text) })
     }
 
@@ -224,10 +256,12 @@ impl Engine {
         options: &QueryOptions,
         cache: &TickCache,
     ) -> Result<QueryResult, QueryError> {
-        let options = QueryOptions { text: Some(Arc::clone(&query.text)), ..options.clone() };
         match &query.plan {
-            Some(plan) => self.run(querier, plan, QueryTimes::instant(ts), &options, Some(cache)),
-            None => self.build_and_run(querier, &query.expr, QueryTimes::instant(ts), &options, Some(cache)),
+            Some(plan) => self.run(querier, plan, QueryTimes::instant(ts), options, Some(&query.text), Some(cache)),
+            None => {
+                let options = QueryOptions { text: Some(Arc::clone(&query.text)), ..options.clone() };
+                self.build_and_run(querier, &query.expr, QueryTimes::instant(ts), &options, Some(cache))
+            }
         }
     }
 
@@ -242,10 +276,10 @@ impl Engine {
         let watch = Stopwatch::start();
         let mut plan = Plan::build(expr, times, self.config.default_subquery_step)?;
         if cache.is_some() {
-            plan.prepare_sharing();
+            plan.prepare_sharing(&self.meanings);
         }
         let prepared = watch.elapsed();
-        let mut result = self.run(querier, &plan, times, options, cache)?;
+        let mut result = self.run(querier, &plan, times, options, options.text.as_deref(), cache)?;
         result.stats.prepared = prepared;
         Ok(result)
     }
@@ -256,6 +290,7 @@ impl Engine {
         plan: &Plan,
         times: QueryTimes,
         options: &QueryOptions,
+        text: Option<&str>,
         cache: Option<&TickCache>,
     ) -> Result<QueryResult, QueryError> {
         let watch = options.since.unwrap_or_else(Stopwatch::start);
@@ -265,13 +300,14 @@ impl Engine {
             None => Some(self.enter(watch, patience, options)?),
             Some(_) => None,
         };
-        let queued = watch.elapsed();
+        let queued = cache.map_or_else(|| watch.elapsed(), |_| Duration::ZERO);
         let settings = Settings {
             lookback: millis(options.lookback.unwrap_or(self.config.lookback)),
             max_samples: self.config.max_samples,
         };
         let budget = Budget::new(watch, patience, options.cancel.clone(), self.config.max_samples);
-        let mut result = eval::run(querier, plan, times, settings, budget, options, cache);
+        let surroundings = Surroundings { memo: &self.memo, cache, written: options.written.as_deref(), text };
+        let mut result = eval::run(querier, plan, times, settings, budget, surroundings);
         match &mut result {
             Ok(result) => result.stats.queued = queued,
             Err(QueryError::TooManySamples { limit, .. }) => *limit = self.config.max_samples,

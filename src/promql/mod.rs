@@ -16,6 +16,7 @@ mod gate;
 mod plan;
 mod result;
 mod script_engine;
+mod stack;
 
 #[cfg(test)]
 mod tests;
@@ -24,3 +25,4 @@ pub use cache::{TickCache, WrittenNames, shareable};
 pub use counters::{Counted, DURATION_BOUNDS, QueryCounters, Refusal};
 pub use engine::{CancelToken, Engine, EngineConfig, Prepared, QueryOptions};
 pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};
+pub(crate) use stack::deep;

@@ -14,7 +14,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::model::*;
 use crate::promql::parser::{Expr, parse_metric};
 use crate::promql::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample};
-use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, StorageError};
+use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, Selection, StorageError};
 
 /// A whole little world: queries by table, series by counter, samples as text.
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl NotifySink for World {
 struct History(Vec<(Timestamp, Labels, f64)>);
 
 impl Querier for History {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         let matches = |labels: &Labels| request.matchers.iter().all(|m| m.matches(labels.get(&m.name)));
         let mut found: HashMap<Labels, (Vec<Timestamp>, Vec<f64>)> = HashMap::new();
         for (ts, labels, value) in &self.0 {
@@ -123,7 +123,7 @@ impl Querier for History {
                 Run { times: times.into(), start_times: None, values: Column::Floats(values.into()), from: 0, to };
             SelectedSeries { labels, runs: vec![run] }
         });
-        Ok(series.collect())
+        Ok(Selection::from_series(series.collect()))
     }
 
     fn series(&self, _: &[Matcher], _: Timestamp, _: Timestamp) -> Result<Vec<Labels>, StorageError> {

@@ -46,20 +46,13 @@ fn outputs(rule: &RuleSpec) -> Vec<&str> {
 
 fn reads_any(expr: &Expr, names: &[&str]) -> bool {
     let selects = |selector: &VectorSelector| names.iter().any(|name| can_select(selector, name));
-    match expr {
-        Expr::Number(_) | Expr::String(_) => false,
-        Expr::Paren(node) => reads_any(&node.expr, names),
-        Expr::Unary(node) => reads_any(&node.expr, names),
-        Expr::Binary(node) => reads_any(&node.lhs, names) || reads_any(&node.rhs, names),
-        Expr::Aggregate(node) => {
-            reads_any(&node.expr, names) || node.param.as_ref().is_some_and(|param| reads_any(param, names))
-        }
+    expr.walk().any(|node| match node {
         // `info` also reads series that its arguments do not name.
-        Expr::Call(node) => node.func.id == FunctionId::Info || node.args.iter().any(|arg| reads_any(arg, names)),
+        Expr::Call(call) => call.func.id == FunctionId::Info,
         Expr::Vector(selector) => selects(selector),
-        Expr::Matrix(node) => selects(&node.selector),
-        Expr::Subquery(node) => reads_any(&node.expr, names),
-    }
+        Expr::Matrix(matrix) => selects(&matrix.selector),
+        _ => false,
+    })
 }
 
 fn can_select(selector: &VectorSelector, name: &str) -> bool {

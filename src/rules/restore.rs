@@ -56,7 +56,7 @@ pub(super) fn last_samples(
         max_samples: MAX_SAMPLES,
     };
     let mut last = FxHashMap::default();
-    for series in querier.select(&request)? {
+    for series in querier.select(&request)?.into_series() {
         let (mut times, mut values) = (Vec::new(), Vec::new());
         series.runs.iter().for_each(|run| run.floats_into(&mut times, &mut values));
         if let (Some(ts), Some(value)) = (times.last(), values.last()) {

@@ -1,4 +1,4 @@
-//! Decoded pieces of segments that were read lately: a page that refreshes asks for the same hour again and again.
+//! Indexes and timestamps of segments that were read lately: a page that refreshes asks for the same hour again and again.
 
 use std::sync::Arc;
 
@@ -7,38 +7,36 @@ use rustc_hash::FxHashMap;
 
 use crate::model::Timestamp;
 
-use super::querier::Column;
 use super::segment::SegmentIndex;
 
-/// Bytes of decoded columns and indexes that are kept.
+/// Bytes of indexes and timestamps that are kept.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Names a column: segment, slice, place in the slice; the slice's times have the last place of all.
-pub(crate) type ColumnKey = (u64, u32, u32);
+/// Names a slice by its segment and its place in there; the segment's index has the last place of all.
+pub(crate) type SliceKey = (u64, u32);
 
 /// What was decoded.
 #[derive(Clone)]
 pub(crate) enum Decoded {
-    Values(Column),
     Times(Arc<[Timestamp]>),
     Index(Arc<SegmentIndex>),
 }
 
 /// Two generations: what is used in the young one stays, the old one goes as a whole.
 #[derive(Default)]
-pub(crate) struct ColumnCache {
+pub(crate) struct IndexCache {
     generations: Mutex<Generations>,
 }
 
 #[derive(Default)]
 struct Generations {
-    young: FxHashMap<ColumnKey, (Decoded, usize)>,
-    old: FxHashMap<ColumnKey, (Decoded, usize)>,
+    young: FxHashMap<SliceKey, (Decoded, usize)>,
+    old: FxHashMap<SliceKey, (Decoded, usize)>,
     young_bytes: usize,
 }
 
-impl ColumnCache {
-    pub(crate) fn get(&self, key: ColumnKey) -> Option<Decoded> {
+impl IndexCache {
+    pub(crate) fn get(&self, key: SliceKey) -> Option<Decoded> {
         let mut generations = self.generations.lock();
         if let Some((decoded, _)) = generations.young.get(&key) {
             return Some(decoded.clone());
@@ -53,13 +51,13 @@ impl ColumnCache {
         *self.generations.lock() = Generations::default();
     }
 
-    pub(crate) fn put(&self, key: ColumnKey, decoded: Decoded, bytes: usize) {
+    pub(crate) fn put(&self, key: SliceKey, decoded: Decoded, bytes: usize) {
         self.generations.lock().put(key, decoded, bytes);
     }
 }
 
 impl Generations {
-    fn put(&mut self, key: ColumnKey, decoded: Decoded, bytes: usize) {
+    fn put(&mut self, key: SliceKey, decoded: Decoded, bytes: usize) {
         if bytes > MAX_BYTES / 8 {
             return;
         }

@@ -59,6 +59,7 @@ impl Catalog {
             }
             table.release_if_unused(*sid);
         }
+        table.touch_all();
         // Numbers go on, so that nobody takes a new segment for an old one.
         let next_segment = self.next_segment.max(other.next_segment);
         *self = Self { next_segment, ..other };

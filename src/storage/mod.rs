@@ -14,13 +14,13 @@ mod error;
 mod faults;
 mod head;
 mod querier;
+mod read;
 mod replay;
 mod ring;
 mod rows;
 mod schema;
 mod seal;
 mod segment;
-mod select;
 mod selection;
 mod store;
 #[cfg(test)]

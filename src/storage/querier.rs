@@ -23,7 +23,7 @@ pub struct SelectRequest {
     pub max_samples: usize,
 }
 
-/// One series of a selection with its runs in ascending time, never overlapping.
+/// One series with its runs in ascending time, never overlapping: for stores that keep each series apart, and for tests.
 #[derive(Debug, Clone)]
 pub struct SelectedSeries {
     /// Its labels.
@@ -80,19 +80,11 @@ pub struct ExemplarSeries {
 
 /// What queries need of a store. Implemented by the ring and by the test language's memory store.
 pub trait Querier: Send + Sync {
-    /// Series that match, with their samples, sorted by labels. Series without any sample in the bounds are left out.
+    /// Series that match, with their samples.
     ///
     /// # Errors
     /// When the store failed or a limit is exceeded.
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError>;
-
-    /// The same as columns: what queries read.
-    ///
-    /// # Errors
-    /// As [`Querier::select`].
-    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        Ok(Selection::from_series(self.select(request)?))
-    }
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError>;
 
     /// Labels of the series that match and have a sample in the bounds (inclusive), sorted.
     ///

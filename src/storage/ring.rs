@@ -9,11 +9,12 @@ use parking_lot::{Mutex, RwLock};
 use crate::clock::Clock;
 use crate::model::{Batch, Intern, Irregular, Matcher, Timestamp};
 
-use super::cache::ColumnCache;
+use super::cache::IndexCache;
 use super::catalog::{Catalog, cost, millis};
 use super::config::{Config, Durability, RingCounters, RingStats, StateTable};
 use super::head::{Head, Limits};
 use super::querier::ExemplarSeries;
+use super::read::Resolutions;
 use super::replay;
 use super::seal::Sealer;
 use super::store::{Retire, StateChange, StateKey, Store};
@@ -48,7 +49,7 @@ pub type StatePair = (Vec<u8>, Vec<u8>);
 /// let request = SelectRequest {
 ///     matchers: vec![Matcher::equal("__name__", "up")], start: 0, end: 10_000, last_only: true, max_samples: 100,
 /// };
-/// assert_eq!(ring.select(&request)?[0].labels.to_string(), "up");
+/// assert_eq!(ring.select(&request)?.labels[0].to_string(), "up");
 /// # Ok::<(), watchfire::storage::StorageError>(())
 /// ```
 pub struct Ring {
@@ -58,7 +59,8 @@ pub struct Ring {
     pub(crate) inner: RwLock<Inner>,
     pub(crate) store: Store,
     pub(crate) sealer: Mutex<Sealer>,
-    pub(crate) cache: ColumnCache,
+    pub(crate) cache: IndexCache,
+    pub(crate) resolutions: Resolutions,
     counters: Arc<RingCounters>,
     /// Changes of the small tables since the last commit.
     state: Mutex<BTreeMap<StateKey, Option<Vec<u8>>>>,
@@ -71,6 +73,8 @@ pub struct Ring {
     pub(crate) detached: AtomicBool,
     /// When the file was last tried again while degraded.
     pub(crate) last_retry: AtomicI64,
+    /// When selections that nobody asks for any more were forgotten last.
+    pub(crate) last_aged: AtomicI64,
     replayed_rows: u64,
     /// Bytes of rows written since the last seal, and the most that one window took.
     pub(crate) row_bytes: AtomicU64,
@@ -170,13 +174,15 @@ impl Ring {
         Ok(Self {
             last_write: AtomicI64::new(clock.now()),
             last_retry: AtomicI64::new(0),
+            last_aged: AtomicI64::new(0),
             config,
             clock,
             intern,
             inner: RwLock::new(Inner { head, catalog }),
             store,
             sealer: Mutex::new(Sealer::default()),
-            cache: ColumnCache::default(),
+            cache: IndexCache::default(),
+            resolutions: Resolutions::default(),
             counters,
             state: Mutex::new(BTreeMap::new()),
             degraded: AtomicBool::new(false),

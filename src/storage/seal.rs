@@ -21,6 +21,9 @@ const SLICE: Duration = Duration::from_millis(18);
 /// How long the ring waits before it tries a failed file again.
 const RETRY_MS: i64 = 10_000;
 
+/// What no query asked for during one to two of these is forgotten.
+const AGE_MS: i64 = 300_000;
+
 /// The window that is being sealed, if there is one.
 #[derive(Default)]
 pub(crate) struct Sealer {
@@ -49,6 +52,10 @@ enum State {
 
 /// One slice of whatever is due.
 pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
+    if !(0..AGE_MS).contains(&(now - ring.last_aged.load(Relaxed))) {
+        ring.last_aged.store(now, Relaxed);
+        ring.resolutions.age();
+    }
     look_for_file(ring, now);
     if ring.degraded.load(Relaxed) && !recover(ring, now)? {
         forget_unsealed(ring, now);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Histogram, Labels, Timestamp};
+use crate::model::{Histogram, Labels, Timestamp, is_absent};
 
-use super::querier::{Column, SelectedSeries};
+use super::querier::{Column, Run, SelectedSeries};
 
 /// The series of a selection and their samples.
 #[derive(Debug, Clone, Default)]
@@ -59,4 +59,35 @@ impl Selection {
         }
         Self { labels: Arc::new(labels), pieces }
     }
+
+    /// The same, series by series; those without any sample are left out.
+    pub fn into_series(self) -> Vec<SelectedSeries> {
+        let mut runs: Vec<Vec<Run>> = self.labels.iter().map(|_| Vec::new()).collect();
+        for piece in &self.pieces {
+            let ticks = piece.times.len();
+            for (k, row) in piece.rows.iter().enumerate() {
+                let span = k * ticks..(k + 1) * ticks;
+                let (there, values) = match &piece.cells {
+                    Cells::Floats(cells) => {
+                        let column = &cells[span.clone()];
+                        (ends(column, |v| !is_absent(*v)), Column::Floats(Arc::from(column)))
+                    }
+                    Cells::Histograms(cells) => {
+                        let column = &cells[span.clone()];
+                        (ends(column, Option::is_some), Column::Histograms(Arc::from(column)))
+                    }
+                };
+                let Some((first, last)) = there else { continue };
+                let start_times = piece.starts.as_ref().map(|starts| Arc::from(&starts[span]));
+                let times = Arc::clone(&piece.times);
+                runs[*row as usize].push(Run { times, start_times, values, from: first, to: last + 1 });
+            }
+        }
+        let series = self.labels.iter().zip(runs).filter(|(_, runs)| !runs.is_empty());
+        series.map(|(labels, runs)| SelectedSeries { labels: labels.clone(), runs }).collect()
+    }
+}
+
+fn ends<T>(values: &[T], there: impl Fn(&T) -> bool) -> Option<(usize, usize)> {
+    Some((values.iter().position(&there)?, values.iter().rposition(&there)?))
 }

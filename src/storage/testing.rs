@@ -140,7 +140,7 @@ pub(crate) fn select(
     last_only: bool,
 ) -> Vec<(Labels, Timestamp, f64)> {
     let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
-    let found = ring.select(&request).unwrap();
+    let found = ring.select(&request).unwrap().into_series();
     assert!(found.is_sorted_by(|a, b| a.labels < b.labels), "sorted by labels, each once");
     let mut all = Vec::new();
     for series in found {

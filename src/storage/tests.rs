@@ -135,7 +135,7 @@ fn too_many_samples() {
     for at in [5000, 60_000] {
         bench.maintain(at);
         assert!(matches!(bench.ring().select(&request(39)), Err(StorageError::TooManySamples)));
-        assert_eq!(bench.ring().select(&request(40)).unwrap().len(), 2);
+        assert_eq!(bench.ring().select(&request(40)).unwrap().into_series().len(), 2);
     }
 }
 
@@ -172,7 +172,7 @@ fn histograms_and_start_timestamps() {
     bench.ring().commit().unwrap();
     let request = SelectRequest { matchers: vec![], start: 0, end: 9000, last_only: false, max_samples: 99 };
     for step in ["head", "replayed", "segment", "reopened"] {
-        let found = bench.ring().select(&request).unwrap();
+        let found = bench.ring().select(&request).unwrap().into_series();
         let mut seen = Vec::new();
         for (i, series) in found.iter().enumerate() {
             for run in &series.runs {

@@ -22,6 +22,6 @@ pub use build::{BUILD, Build};
 pub use level::{LogFormat, LogLevel};
 pub use logging::{LogConfig, Logging, LoggingError, init_logging};
 pub use own::{OWN_FAMILIES, OwnMetrics};
-pub use readings::{OwnSource, Reading, Readings};
+pub use readings::{HistogramReading, OwnSource, Reading, Readings};
 pub use ring::RingFeed;
 pub use spans::{Recording, SpanEvent, SpanRecorder, SpanRecording};

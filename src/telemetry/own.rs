@@ -165,10 +165,17 @@ fn encode_family(encoder: &mut DescriptorEncoder<'_>, desc: &FamilyDesc, reading
     let kind = match desc.kind {
         MetricKind::Counter => MetricType::Counter,
         MetricKind::Info => MetricType::Info,
+        MetricKind::Histogram => MetricType::Histogram,
         _ => MetricType::Gauge,
     };
     let mut metric = encoder.encode_descriptor(name, &help, unit, kind)?;
     for reading in readings {
+        if let Some(histogram) = &reading.histogram {
+            // The client accumulates the buckets itself.
+            let count = reading.value as u64;
+            metric.encode_histogram::<[(&str, &str); 0]>(histogram.sum, count, &histogram.buckets, None)?;
+            continue;
+        }
         let labels: Vec<(&str, &str)> =
             desc.labels.iter().copied().zip(reading.labels.iter().map(String::as_str)).collect();
         encode_value(&mut metric, desc.kind, labels, reading.value)?;
@@ -227,6 +234,15 @@ mod tests {
             out.add_with(&DROPPED, &["b"], 1.0);
             out.add(&BYTES, 1.5);
         }));
+        static TOOK: FamilyDesc = FamilyDesc {
+            name: "watchfire_took_seconds",
+            kind: MetricKind::Histogram,
+            unit: "seconds",
+            help: "How long it took.",
+            labels: &[],
+            max_series: 1,
+        };
+        own.register(Arc::new(|out: &mut Readings| out.add_histogram(&TOOK, 7.5, &[0.1, 1.0], &[1, 2, 3])));
         own.config_loaded(true, 1_700_000_000_500);
         own.config_loaded(false, 1_700_000_001_000);
         let page = own.encode();
@@ -239,6 +255,12 @@ mod tests {
             "watchfire_sent_bytes_total 1.5",
             "watchfire_config_last_reload_successful 0.0",
             "watchfire_config_last_reload_success_timestamp_seconds 1700000000.5",
+            "# TYPE watchfire_took_seconds histogram",
+            "watchfire_took_seconds_bucket{le=\"0.1\"} 1",
+            "watchfire_took_seconds_bucket{le=\"1.0\"} 3",
+            "watchfire_took_seconds_bucket{le=\"+Inf\"} 6",
+            "watchfire_took_seconds_sum 7.5",
+            "watchfire_took_seconds_count 6",
             "# TYPE watchfire_build info",
             "watchfire_demo 0.0",
         ] {
@@ -246,6 +268,6 @@ mod tests {
         }
         assert!(!page.contains("# EOF"), "{page}");
         assert_eq!(page.matches("# TYPE watchfire_things_dropped").count(), 1);
-        assert_eq!(own.as_samples().len(), 7);
+        assert_eq!(own.as_samples().len(), 8);
     }
 }

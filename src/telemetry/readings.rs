@@ -21,8 +21,19 @@ pub struct Reading {
     pub family: &'static FamilyDesc,
     /// Label values in the order of `family.labels`.
     pub labels: Vec<String>,
-    /// The value; 1 for an info.
+    /// The value; 1 for an info, the number of observations for a histogram.
     pub value: f64,
+    /// The rest of a histogram.
+    pub histogram: Option<HistogramReading>,
+}
+
+/// Sum and buckets of a histogram.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistogramReading {
+    /// Sum of the observations.
+    pub sum: f64,
+    /// Upper bounds, ascending, with the observations above the bound before; the last bound is infinite.
+    pub buckets: Vec<(f64, u64)>,
 }
 
 /// The values of one scrape.
@@ -39,7 +50,7 @@ impl Readings {
 
     /// Adds a counter, gauge or info; `labels` are the values in the order of `family.labels`.
     ///
-    /// Only these three kinds exist here, and a reading with another number of labels would make an invalid page: both
+    /// Only these three kinds exist here beside histograms, and a reading with another number of labels would make an invalid page: both
     /// are mistakes of the caller, refused in debug builds and left out in others.
     pub fn add_with(&mut self, family: &'static FamilyDesc, labels: &[&str], value: f64) {
         let kind = matches!(family.kind, MetricKind::Counter | MetricKind::Gauge | MetricKind::Info);
@@ -47,7 +58,26 @@ impl Readings {
         debug_assert!(fits, "{} with {} labels", family.name, labels.len());
         if fits {
             let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-            self.items.push(Reading { family, labels, value });
+            self.items.push(Reading { family, labels, value, histogram: None });
+        }
+    }
+
+    /// Adds a histogram without labels: `bounds` ascend, `counts` has one place more, for what lies beyond them.
+    ///
+    /// A family of another kind is a mistake of the caller, refused in debug builds and left out in others.
+    pub fn add_histogram(&mut self, family: &'static FamilyDesc, sum: f64, bounds: &[f64], counts: &[u64]) {
+        let fits = family.kind == MetricKind::Histogram && family.labels.is_empty() && counts.len() == bounds.len() + 1;
+        debug_assert!(fits, "{} with {} counts", family.name, counts.len());
+        if fits {
+            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
+            let value = counts.iter().sum::<u64>() as f64;
+            self.items.push(Reading {
+                family,
+                labels: Vec::new(),
+                value,
+                histogram: Some(HistogramReading { sum, buckets }),
+            });
         }
     }
 

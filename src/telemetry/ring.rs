@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::OwnMetrics;
+use super::{OwnMetrics, Reading};
 use crate::model::{Batch, Intern, Origin, SeriesKey, SeriesRef};
 
 /// The job label under which the ring knows the daemon's own metrics.
@@ -13,7 +13,28 @@ const JOB: &str = "watchfire";
 #[derive(Debug)]
 pub struct RingFeed {
     instance: String,
-    refs: HashMap<(&'static str, Vec<String>), SeriesRef>,
+    refs: HashMap<(&'static str, Part, Vec<String>), SeriesRef>,
+}
+
+/// Which sample of its family a series is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    Whole,
+    Sum,
+    Count,
+    /// `_bucket`; its bound is the last of the label values.
+    Bucket,
+}
+
+impl Part {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Sum => "_sum",
+            Self::Count => "_count",
+            Self::Bucket => "_bucket",
+        }
+    }
 }
 
 impl RingFeed {
@@ -25,20 +46,47 @@ impl RingFeed {
     /// Appends the current values to a batch; a series that a cardinality limit refuses is left out.
     pub fn append(&mut self, own: &OwnMetrics, intern: &dyn Intern, out: &mut Batch) {
         for reading in own.as_samples() {
-            let key = (reading.family.name, reading.labels);
-            let series = match self.refs.get(&key) {
-                Some(series) => *series,
-                None => {
-                    let mut labels = vec![("job", JOB), ("instance", self.instance.as_str())];
-                    labels.extend(reading.family.labels.iter().copied().zip(key.1.iter().map(String::as_str)));
-                    let family = reading.family.family();
-                    let wanted = SeriesKey { family: &family, name: key.0, labels: &labels, origin: Origin::Foreign };
-                    let Some(series) = intern.intern(wanted) else { continue };
-                    self.refs.insert(key, series);
-                    series
-                }
+            let Some(histogram) = &reading.histogram else {
+                self.push(&reading, Part::Whole, None, reading.value, intern, out);
+                continue;
             };
-            out.floats.push((series, reading.value));
+            let mut below = 0;
+            for (bound, count) in &histogram.buckets {
+                below += count;
+                let le = if bound.is_finite() { format!("{bound:?}") } else { "+Inf".to_owned() };
+                self.push(&reading, Part::Bucket, Some(le), below as f64, intern, out);
+            }
+            self.push(&reading, Part::Sum, None, histogram.sum, intern, out);
+            self.push(&reading, Part::Count, None, reading.value, intern, out);
         }
+    }
+
+    fn push(
+        &mut self,
+        reading: &Reading,
+        part: Part,
+        le: Option<String>,
+        value: f64,
+        intern: &dyn Intern,
+        out: &mut Batch,
+    ) {
+        let mut values = reading.labels.clone();
+        values.extend(le);
+        let key = (reading.family.name, part, values);
+        let series = match self.refs.get(&key) {
+            Some(series) => *series,
+            None => {
+                let mut labels = vec![("job", JOB), ("instance", self.instance.as_str())];
+                let names = reading.family.labels.iter().copied().chain(["le"]);
+                labels.extend(names.zip(key.2.iter().map(String::as_str)));
+                let family = reading.family.family();
+                let name = format!("{}{}", key.0, part.suffix());
+                let wanted = SeriesKey { family: &family, name: &name, labels: &labels, origin: Origin::Foreign };
+                let Some(series) = intern.intern(wanted) else { return };
+                self.refs.insert(key, series);
+                series
+            }
+        };
+        out.floats.push((series, value));
     }
 }

@@ -43,6 +43,9 @@ fn exit_codes_tell_errors_from_advice_and_usage() {
         (&["check", "rules", "/nowhere"], "", 1, "cannot read"),
         (&["query", "instant", "rate(up[1m])", "--explain"], "", 0, "rate"),
         (&["query", "instant", "up ==", "--explain"], "", 1, "1:6"),
+        (&["query", "instant", "up", "--time=soon", "--explain"], "", 1, "--time: cannot read the time \"soon\""),
+        (&["query", "range", "up", "--step=soon", "--explain"], "", 1, "--step: "),
+        (&["query", "range", "up", "--start=9", "--end=8", "--explain"], "", 1, "must not be before"),
         (&["query", "instant", "up", "--url=http://127.0.0.1:1"], "", 1, "is watchfire running there? (--url)"),
         (&["query", "instant", "up", "--url=nonsense"], "", 1, "expected http://host:port/path"),
         (&["query", "instant", "up", "--token-file=/nowhere"], "", 1, "cannot read /nowhere"),
@@ -180,4 +183,23 @@ fn it_listens_on_ipv6() {
     let (_process, url) = start_with(&env);
     assert!(url.starts_with("http://[::1]:"), "{url}");
     assert_eq!(get(&format!("{}/-/healthy", url.trim_end_matches('/'))).status, 200);
+}
+
+/// README.md shows a plan; it is what the command prints.
+#[test]
+fn the_plan_in_the_readme_is_what_is_printed() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("readable");
+    let (_, block) = readme.split_once("$ watchfire query range ").expect("README.md explains a query");
+    let (command, block) = block.split_once('\n').expect("a line");
+    let (expected, _) = block.split_once("```").expect("the block ends");
+    let words: Vec<String> = command
+        .split('\'')
+        .enumerate()
+        .flat_map(|(at, part)| match at % 2 {
+            1 => vec![part.to_owned()],
+            _ => part.split_whitespace().map(str::to_owned).collect(),
+        })
+        .collect();
+    let args: Vec<&str> = ["query", "range"].into_iter().chain(words.iter().map(String::as_str)).collect();
+    assert_eq!(run(&args, ""), (Some(0), expected.to_owned(), String::new()), "{args:?}");
 }

@@ -1,5 +1,7 @@
 //! Writes a query's result piece by piece, so that a large one is never held twice.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -159,15 +161,20 @@ fn points(json: &mut Json, series: &Series, next: &mut usize) -> bool {
     true
 }
 
-/// Prometheus' statistics. Sorting, preparing and waiting are part of the evaluation here, so their own times are 0.
+/// Prometheus' statistics. Results are sorted where they are made, so that sorting has no time of its own.
 fn write_stats(json: &mut Json, stats: QueryStats) {
-    let seconds = stats.elapsed.as_secs_f64();
-    json.raw(",\"stats\":{\"timings\":{\"evalTotalTime\":").float(seconds);
-    json.raw(",\"resultSortTime\":0,\"queryPreparationTime\":0,\"innerEvalTime\":").float(seconds);
-    json.raw(",\"execQueueTime\":0,\"execTotalTime\":")
-        .float(seconds)
-        .raw("},\"samples\":{\"totalQueryableSamples\":")
-        .number(stats.total_samples);
+    let eval = stats.elapsed.saturating_sub(stats.queued);
+    for (name, time) in [
+        (",\"stats\":{\"timings\":{\"evalTotalTime\":", eval),
+        (",\"resultSortTime\":", Duration::ZERO),
+        (",\"queryPreparationTime\":", stats.prepared),
+        (",\"innerEvalTime\":", eval),
+        (",\"execQueueTime\":", stats.queued),
+        (",\"execTotalTime\":", stats.elapsed),
+    ] {
+        json.raw(name).float(time.as_secs_f64());
+    }
+    json.raw("},\"samples\":{\"totalQueryableSamples\":").number(stats.total_samples);
     json.raw(",\"peakSamples\":").number(stats.peak_samples).raw("}}");
 }
 

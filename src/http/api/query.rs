@@ -8,12 +8,12 @@ use axum::response::Response;
 
 use super::encode::{Answer, respond};
 use crate::http::edge::Edge;
-use crate::http::envelope::{Notes, run};
+use crate::http::envelope::{Asker, Notes, run};
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::params::Params;
 use crate::limits;
 use crate::promql::parser::{Expr, parse};
-use crate::promql::{CancelToken, QueryError, QueryOptions, QueryResult, QueryValue};
+use crate::promql::{QueryError, QueryOptions, QueryResult, QueryValue, Refusal};
 
 /// What both kinds of query share.
 struct Common {
@@ -26,12 +26,17 @@ struct Common {
 }
 
 impl Common {
-    fn read(params: &Params) -> Result<Self, ApiError> {
+    fn read(edge: &Edge, params: &Params) -> Result<Self, ApiError> {
         let text = params.get("query").unwrap_or("");
+        let counters = edge.engine.counters();
+        if text.len() > limits::MAX_QUERY_BYTES {
+            counters.refuse(Refusal::Length);
+        }
         let expr = parse(text).map_err(|error| ApiError::parameter("query", error))?;
         let timeout = params.duration("timeout")?;
         if timeout == Some(Duration::ZERO) {
-            return Err(QueryError::Timeout("query execution".to_owned()).into());
+            counters.refuse(Refusal::Time);
+            return Err(QueryError::Timeout("query execution: the request's timeout is 0".to_owned()).into());
         }
         Ok(Self {
             text: text.into(),
@@ -43,15 +48,16 @@ impl Common {
         })
     }
 
-    fn patience(&self) -> Duration {
-        self.timeout.map_or(limits::QUERY_TIMEOUT, |timeout| timeout.min(limits::QUERY_TIMEOUT))
+    fn patience(&self, edge: &Edge) -> Duration {
+        self.timeout.map_or(edge.patience(), |timeout| timeout.min(edge.patience()))
     }
 
-    fn options(&self, cancel: &CancelToken) -> QueryOptions {
+    fn options(&self, asker: &Asker) -> QueryOptions {
         QueryOptions {
             lookback: self.lookback,
             timeout: self.timeout,
-            cancel: Some(cancel.clone()),
+            cancel: Some(asker.cancel.clone()),
+            since: Some(asker.since),
             text: Some(Arc::clone(&self.text)),
             ..QueryOptions::default()
         }
@@ -89,11 +95,11 @@ fn truncate(value: &mut QueryValue, limit: usize) -> bool {
 
 /// An instant query.
 pub(in crate::http) async fn query(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
-    let common = Common::read(&params)?;
+    let common = Common::read(&edge, &params)?;
     let ts = params.time("time")?.unwrap_or_else(|| edge.clock.now());
     let (limit, stats) = (common.limit, common.stats);
-    let result = run(&edge, common.patience(), move |edge, cancel| {
-        Ok(edge.engine.instant(&*edge.querier, &common.expr, ts, &common.options(cancel))?)
+    let result = run(&edge, common.patience(&edge), move |edge, asker| {
+        Ok(edge.engine.instant(&*edge.querier, &common.expr, ts, &common.options(asker))?)
     })
     .await?;
     Ok(respond(Common::answer(limit, stats, result)))
@@ -108,14 +114,19 @@ pub(in crate::http) async fn query_range(State(edge): State<Arc<Edge>>, params: 
     }
     let step = read_step(&params)?;
     let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
-    if end.saturating_sub(start) / step_ms > limits::MAX_RANGE_POINTS {
-        let message = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+    let points = end.saturating_sub(start) / step_ms;
+    if points > limits::MAX_RANGE_POINTS {
+        edge.engine.counters().refuse(Refusal::Points);
+        let message = format!(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX): it asks for {points}, the limit is {} (MAX_RANGE_POINTS)",
+            limits::MAX_RANGE_POINTS
+        );
         return Err(ApiError::new(ErrorKind::BadData, message));
     }
-    let common = Common::read(&params)?;
+    let common = Common::read(&edge, &params)?;
     let (limit, stats) = (common.limit, common.stats);
-    let result = run(&edge, common.patience(), move |edge, cancel| {
-        Ok(edge.engine.range(&*edge.querier, &common.expr, start, end, step, &common.options(cancel))?)
+    let result = run(&edge, common.patience(&edge), move |edge, asker| {
+        Ok(edge.engine.range(&*edge.querier, &common.expr, start, end, step, &common.options(asker))?)
     })
     .await?;
     Ok(respond(Common::answer(limit, stats, result)))

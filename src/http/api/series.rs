@@ -7,10 +7,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 
 use crate::http::edge::Edge;
-use crate::http::envelope::{Notes, run, success};
+use crate::http::envelope::{Asker, Notes, run, success};
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::params::Params;
-use crate::limits;
 use crate::model::{Labels, Matcher, Timestamp};
 use crate::promql::parser::{parse, parse_selector};
 
@@ -31,7 +30,8 @@ impl Wanted {
     }
 
     /// Series that match one of the selectors, each once; all series when there is no selector.
-    fn find(&self, edge: &Edge) -> Result<Vec<Labels>, ApiError> {
+    fn find(&self, edge: &Edge, asker: &Asker) -> Result<Vec<Labels>, ApiError> {
+        asker.still_there()?;
         // A range that ends before it starts is empty, not wrong.
         if self.end < self.start {
             return Ok(Vec::new());
@@ -42,6 +42,7 @@ impl Wanted {
             many => {
                 let mut found = HashSet::new();
                 for matchers in many {
+                    asker.still_there()?;
                     found.extend(edge.querier.series(matchers, self.start, self.end)?);
                 }
                 let mut sorted: Vec<Labels> = found.into_iter().collect();
@@ -74,8 +75,8 @@ pub(in crate::http) async fn series(State(edge): State<Arc<Edge>>, params: Param
     if wanted.selectors.is_empty() {
         return Err(ApiError::new(ErrorKind::BadData, "no match[] parameter provided"));
     }
-    run(&edge, limits::QUERY_TIMEOUT, move |edge, _| {
-        let (found, notes) = limited(wanted.find(edge)?, wanted.limit);
+    run(&edge, edge.patience(), move |edge, asker| {
+        let (found, notes) = limited(wanted.find(edge, asker)?, wanted.limit);
         Ok(success(&notes, |json| {
             json.raw("[");
             for (i, labels) in found.iter().enumerate() {
@@ -90,8 +91,8 @@ pub(in crate::http) async fn series(State(edge): State<Arc<Edge>>, params: Param
 /// Names of labels.
 pub(in crate::http) async fn labels(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
     let wanted = Wanted::read(&params)?;
-    run(&edge, limits::QUERY_TIMEOUT, move |edge, _| {
-        let found = wanted.find(edge)?;
+    run(&edge, edge.patience(), move |edge, asker| {
+        let found = wanted.find(edge, asker)?;
         let names: BTreeSet<&str> = found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
         let (names, notes) = limited(names.into_iter().collect(), wanted.limit);
         Ok(success(&notes, |json| {
@@ -112,8 +113,8 @@ pub(in crate::http) async fn label_values(
         return Err(ApiError::new(ErrorKind::BadData, "invalid label name: \"\""));
     }
     let wanted = Wanted::read(&params)?;
-    run(&edge, limits::QUERY_TIMEOUT, move |edge, _| {
-        let found = wanted.find(edge)?;
+    run(&edge, edge.patience(), move |edge, asker| {
+        let found = wanted.find(edge, asker)?;
         let values: BTreeSet<&str> =
             found.iter().map(|labels| labels.get(&name)).filter(|value| !value.is_empty()).collect();
         let (values, notes) = limited(values.into_iter().collect(), wanted.limit);

@@ -12,7 +12,6 @@ use crate::http::envelope::{run, success_value};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::times::rfc3339;
-use crate::limits;
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::parser::{AggregateOp, FUNCTIONS};
 use crate::telemetry::BUILD;
@@ -75,7 +74,8 @@ pub(in crate::http) async fn status_walreplay(State(edge): State<Arc<Edge>>) -> 
 pub(in crate::http) async fn status_tsdb(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
     let limit = params.limit()?.unwrap_or(TOP);
     let now = edge.clock.now();
-    run(&edge, limits::QUERY_TIMEOUT, move |edge, _| {
+    run(&edge, edge.patience(), move |edge, asker| {
+        asker.still_there()?;
         let series = edge.querier.series(&[], now - 3_600_000, now)?;
         let facts = edge.daemon.storage();
         let mut data = cardinality(&series, limit);

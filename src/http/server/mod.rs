@@ -3,6 +3,7 @@
 mod bind;
 mod config;
 mod holder;
+mod refusals;
 mod serve;
 
 pub use bind::{Bound, HttpError, bind};

@@ -14,15 +14,16 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::bind::{Bound, HttpError};
+use super::refusals::Explained;
 use crate::http::edge::{Edge, stopped};
 use crate::http::{guard, routes};
-use crate::limits;
+use crate::limits::MAX_HEAD_BYTES;
 use crate::profiling::RuntimeHandle;
 
 /// Threads that accept, parse and write. Evaluation happens on blocking threads, so two keep `/metrics` quick.
 const WORKERS: usize = 2;
-/// Blocking threads: all queries, and a few for reloads, profiles and `/metrics`.
-const BLOCKING_THREADS: usize = limits::MAX_CONCURRENT_QUERIES + 8;
+/// Blocking threads beside those of queries: reloads, profiles and `/metrics`.
+const OTHER_THREADS: usize = 8;
 /// Connections at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 512;
 /// A client that sends its request more slowly than this is hung up on.
@@ -48,7 +49,7 @@ impl Bound {
         let addrs = self.addrs().to_vec();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
-            .max_blocking_threads(BLOCKING_THREADS)
+            .max_blocking_threads(edge.engine.config().max_concurrent.max(1) + OTHER_THREADS)
             .thread_name("watchfire-http")
             .enable_all()
             .build()
@@ -132,7 +133,8 @@ async fn answer(stream: TcpStream, router: axum::Router, mut stop: watch::Receiv
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(Explained::new(stream)), TowerToHyperService::new(router))
         .with_upgrades();
     tokio::pin!(connection);
     // A client that hangs up or sends nonsense is no news.

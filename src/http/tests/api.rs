@@ -199,8 +199,8 @@ async fn a_client_that_goes_away_stops_its_query() {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let edge = std::sync::Arc::clone(&world.edge);
     let asked = tokio::spawn(async move {
-        crate::http::envelope::run(&edge, std::time::Duration::from_secs(9), move |_, cancel| {
-            while !cancel.is_cancelled() {
+        crate::http::envelope::run(&edge, std::time::Duration::from_secs(9), move |_, asker| {
+            while !asker.cancel.is_cancelled() {
                 std::thread::yield_now();
             }
             let _ = sender.send(());

@@ -24,7 +24,7 @@ use crate::promql::Engine;
 use crate::promql::parser::parse;
 use crate::registry::{Latest, RegistryConfig, SeriesTable};
 use crate::rules::{AlertSpec, GroupSpec, GroupView, RuleHealth, RuleKind, RuleSpec, RuleView};
-use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, StorageError};
+use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, Selection, StorageError};
 use crate::telemetry::OwnMetrics;
 use crate::yaml::Mark;
 
@@ -77,7 +77,7 @@ impl Memory {
 }
 
 impl Querier for Memory {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         if request.matchers.iter().any(|matcher| matcher.value == "stuck") {
             self.waiting.fetch_add(1, Ordering::SeqCst);
             if let Some(gate) = self.gate.lock().as_ref() {
@@ -96,7 +96,7 @@ impl Querier for Memory {
             series.runs.retain(|run| run.from < run.to);
         }
         found.retain(|series| !series.runs.is_empty());
-        Ok(found)
+        Ok(Selection::from_series(found))
     }
 
     fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {

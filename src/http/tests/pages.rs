@@ -68,7 +68,9 @@ fn events_are_taken_and_bad_lines_named() {
     assert_eq!(bad.json()["data"]["accepted"], 1);
     assert_eq!(post("full").status, 503);
     let large = "x".repeat(crate::limits::MAX_BODY_BYTES + 1);
-    assert_eq!(post(&large).status, 413);
+    let refused = post(&large);
+    assert_eq!(refused.status, 413);
+    assert!(refused.text().contains("16777216 bytes (MAX_BODY_BYTES)"), "{}", refused.text());
 }
 
 #[test]

@@ -21,8 +21,7 @@ impl Eval<'_> {
             (Out::Vector(lhs), Out::Scalar(rhs)) => self.with_scalar(binary, lhs, &rhs, false, pos),
             (Out::Scalar(lhs), Out::Vector(rhs)) => self.with_scalar(binary, rhs, &lhs, true, pos),
             (Out::Vector(lhs), Out::Vector(rhs)) if binary.op.is_set() => {
-                self.budget.work(lhs.cells.len() + rhs.cells.len())?;
-                super::set_ops::set_operation(binary, &lhs, &rhs).map(Out::block)
+                self.set_operation(binary, lhs, rhs).map(Out::block)
             }
             (Out::Vector(lhs), Out::Vector(rhs)) => self.join(binary, &lhs, &rhs, pos).map(Out::block),
             (Out::Text(_), _) | (_, Out::Text(_)) => Err(unexpected("string")),

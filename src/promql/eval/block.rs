@@ -1,6 +1,6 @@
 //! Instant vectors over all steps: one row a series, one cell a step.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::model::{Histogram, Labels, absent, is_absent, is_classic_label_name, quote};
 
@@ -15,6 +15,12 @@ pub(crate) fn is_metadata(name: &str) -> bool {
 /// `labels` without name, type and unit.
 pub(crate) fn without_metadata(labels: &Labels) -> Labels {
     labels.filtered(|name| !is_metadata(name))
+}
+
+/// The rows of a vector without any label: one for all, so that what is worked out of it is remembered.
+pub(crate) fn nameless() -> Arc<Vec<Labels>> {
+    static NAMELESS: LazyLock<Arc<Vec<Labels>>> = LazyLock::new(|| Arc::new(vec![Labels::empty()]));
+    Arc::clone(&NAMELESS)
 }
 
 /// All labels between braces, the name among them, as Go prints label sets.

@@ -7,22 +7,38 @@ use rustc_hash::FxHashMap;
 use crate::model::{Labels, is_absent, parse_float};
 use crate::promql::annotate::{self, Extent, Level, Note};
 use crate::promql::functions::{Bucket, bucket_fraction, bucket_quantile};
-use crate::promql::parser::{FunctionId, Pos};
+use crate::promql::parser::{FunctionId, Pos, parse_literal_number};
 use crate::promql::plan::Call;
 use crate::promql::result::QueryError;
 
 use super::block::Dropped;
+use super::memo::{LABELS_BYTES, Learned, Recipe, SharedLabels, Task};
 use super::{Block, Eval, Grid, merge_rows, refuse_histograms};
 
-/// Buckets that belong together: the same labels but for `le`.
-struct Group {
-    labels: Labels,
-    /// Upper bound and row of each bucket.
-    buckets: Vec<(f64, usize)>,
+/// Which rows are buckets, and of what.
+struct Layout {
+    /// All buckets, group by group, in the order of their bounds.
+    buckets: Vec<Place>,
+    /// Where each group's buckets end.
+    ends: Vec<u32>,
+    /// Labels of each group: those of its buckets but for `le`.
+    labels: SharedLabels,
+    /// Rows whose `le` is no number.
+    malformed: Vec<u32>,
 }
 
-/// One column of results: its value for a group's buckets at a step.
-type Ask<'a> = dyn FnMut(&mut Eval<'_>, &Group, &mut Vec<Bucket>, usize) -> f64 + 'a;
+/// Upper bound and row of a bucket.
+#[derive(Clone, Copy)]
+struct Place {
+    upper: f64,
+    row: u32,
+}
+
+/// Labels for one of several quantiles.
+struct Marked(SharedLabels);
+
+/// One column of results: its value for a group's buckets at a step. The group comes with its labels.
+type Ask<'a> = dyn FnMut(&mut Eval<'_>, &Labels, &mut Vec<Bucket>, usize) -> f64 + 'a;
 
 impl Eval<'_> {
     pub(super) fn bucket_function(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
@@ -36,12 +52,11 @@ impl Eval<'_> {
     fn histogram_fraction(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
         let (lower, upper) = (self.scalar_arg(call, 0, grid)?, self.scalar_arg(call, 1, grid)?);
         let block = self.vector_arg(call, 2, grid)?;
-        let groups = self.bucket_groups(&block, call.args[2].pos, call.func.name)?;
-        let labels = groups.iter().map(|group| group.labels.clone()).collect();
-        let mut ask = |_: &mut Eval<'_>, _: &Group, buckets: &mut Vec<Bucket>, step: usize| {
+        let layout = self.layout(&block, call.args[2].pos, call.func.name)?;
+        let mut ask = |_: &mut Eval<'_>, _: &Labels, buckets: &mut Vec<Bucket>, step: usize| {
             bucket_fraction(lower[step], upper[step], buckets)
         };
-        self.per_group(&block, &groups, labels, &mut ask)
+        self.per_group(&block, &layout, &layout.labels, &mut ask)
     }
 
     fn histogram_quantile(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
@@ -49,9 +64,8 @@ impl Eval<'_> {
         self.check_quantiles(&q, call.args[0].pos);
         let block = self.vector_arg(call, 1, grid)?;
         let pos = call.args[1].pos;
-        let groups = self.bucket_groups(&block, pos, call.func.name)?;
-        let labels = groups.iter().map(|group| group.labels.clone()).collect();
-        self.quantiles_of(&block, &groups, labels, &q, pos, grid)
+        let layout = self.layout(&block, pos, call.func.name)?;
+        self.quantiles_of(&block, &layout, &layout.labels, &q, pos, grid)
     }
 
     fn histogram_quantiles(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
@@ -64,7 +78,7 @@ impl Eval<'_> {
             columns.push(q);
         }
         let pos = call.args[0].pos;
-        let groups = self.bucket_groups(&block, pos, call.func.name)?;
+        let layout = self.layout(&block, pos, call.func.name)?;
         let mut all = Block::empty(grid.len);
         for q in &columns {
             // A quantile that changes over time has a series of its own for each of its values.
@@ -73,9 +87,12 @@ impl Eval<'_> {
             values.dedup_by(|a, b| a.to_bits() == b.to_bits());
             for value in values {
                 let text = openmetrics_float(value);
-                let labels = groups.iter().map(|group| group.labels.with(&label, &text)).collect();
+                let recipe = Recipe::new(Task::Relabel).text(&label).text(&text);
+                let marked = self.memo.recall(recipe, &[&layout.labels], || {
+                    Marked(Arc::new(layout.labels.iter().map(|labels| labels.with(&label, &text)).collect()))
+                });
                 let asked: Vec<f64> = vec![value; grid.len];
-                let mut part = self.quantiles_of(&block, &groups, labels, &asked, pos, grid)?;
+                let mut part = self.quantiles_of(&block, &layout, &marked.0, &asked, pos, grid)?;
                 for step in (0..grid.len).filter(|step| q[*step].to_bits() != value.to_bits()) {
                     (0..part.rows()).for_each(|row| part.clear(row, step));
                 }
@@ -83,19 +100,19 @@ impl Eval<'_> {
             }
         }
         // With one label for two quantiles of one group the results collide.
-        merge_rows(all.without_empty_rows())
+        merge_rows(all)
     }
 
     fn quantiles_of(
         &mut self,
         block: &Block,
-        groups: &[Group],
-        labels: Vec<Labels>,
+        layout: &Layout,
+        labels: &SharedLabels,
         q: &[f64],
         pos: Pos,
         grid: Grid,
     ) -> Result<Block, QueryError> {
-        let mut ask = |eval: &mut Eval<'_>, group: &Group, buckets: &mut Vec<Bucket>, step: usize| {
+        let mut ask = |eval: &mut Eval<'_>, group: &Labels, buckets: &mut Vec<Bucket>, step: usize| {
             let (value, repair) = bucket_quantile(q[step], buckets);
             if let Some(repair) = repair {
                 let at = grid.at(step);
@@ -107,12 +124,12 @@ impl Eval<'_> {
                     max_diff: repair.max_diff,
                     samples: 1,
                 };
-                let text = annotate::forced_monotonicity(group.labels.metric_name());
+                let text = annotate::forced_monotonicity(group.metric_name());
                 eval.notes.add(Note { level: Level::Info, text, pos, extent: Some(extent) });
             }
             value
         };
-        self.per_group(block, groups, labels, &mut ask)
+        self.per_group(block, layout, labels, &mut ask)
     }
 
     fn check_quantiles(&mut self, q: &[f64], pos: Pos) {
@@ -121,50 +138,85 @@ impl Eval<'_> {
         }
     }
 
-    fn bucket_groups(&mut self, block: &Block, pos: Pos, name: &str) -> Result<Vec<Group>, QueryError> {
+    fn layout(&mut self, block: &Block, pos: Pos, name: &str) -> Result<Arc<Layout>, QueryError> {
         refuse_histograms(block, name)?;
-        let mut index: FxHashMap<Labels, usize> = FxHashMap::default();
-        let mut groups: Vec<Group> = Vec::new();
-        for (row, labels) in block.labels.iter().enumerate() {
-            let le = labels.get("le");
-            let Some(upper) = parse_float(le) else {
-                self.notes.warn(pos, annotate::bad_bucket_label(labels.metric_name(), le));
-                continue;
-            };
-            let group = labels.without(&["le"]);
-            let at = *index.entry(group.clone()).or_insert_with(|| {
-                groups.push(Group { labels: group, buckets: Vec::new() });
-                groups.len() - 1
-            });
-            groups[at].buckets.push((upper, row));
+        let layout = self.memo.recall(Recipe::new(Task::Buckets), &[&block.labels], || Layout::of(&block.labels));
+        for row in layout.malformed.iter().map(|row| *row as usize).filter(|row| block.has_any(*row)) {
+            let labels = &block.labels[row];
+            self.notes.warn(pos, annotate::bad_bucket_label(labels.metric_name(), labels.get("le")));
         }
-        Ok(groups)
+        Ok(layout)
     }
 
     fn per_group(
         &mut self,
         block: &Block,
-        groups: &[Group],
-        labels: Vec<Labels>,
+        layout: &Layout,
+        labels: &SharedLabels,
         ask: &mut Ask<'_>,
     ) -> Result<Block, QueryError> {
         let steps = block.steps;
-        let mut out = Block::holes(Arc::new(labels), Dropped::All, steps);
+        let mut out = Block::holes(Arc::clone(labels), Dropped::All, steps);
         let mut buckets = Vec::new();
-        for (row, group) in groups.iter().enumerate() {
-            self.budget.work(group.buckets.len() * steps)?;
+        let mut from = 0;
+        for (group, end) in layout.ends.iter().enumerate() {
+            let places = &layout.buckets[from..*end as usize];
+            from = *end as usize;
+            self.budget.work(places.len() * steps)?;
             for step in 0..steps {
                 buckets.clear();
-                let present = group.buckets.iter().map(|(upper, row)| (*upper, block.row(*row)[step]));
+                let present = places.iter().map(|place| (place.upper, block.cells[place.row as usize * steps + step]));
                 buckets.extend(
                     present.filter(|(_, count)| !is_absent(*count)).map(|(upper, count)| Bucket { upper, count }),
                 );
                 if !buckets.is_empty() {
-                    out.cells[row * steps + step] = ask(self, group, &mut buckets, step);
+                    out.cells[group * steps + step] = ask(self, &layout.labels[group], &mut buckets, step);
                 }
             }
         }
         Ok(out)
+    }
+}
+
+impl Layout {
+    fn of(rows: &[Labels]) -> Self {
+        let mut index: FxHashMap<Labels, usize> = FxHashMap::default();
+        let mut groups: Vec<Vec<Place>> = Vec::new();
+        let (mut labels, mut malformed) = (Vec::new(), Vec::new());
+        for (row, series) in rows.iter().enumerate() {
+            let le = series.get("le");
+            let Some(upper) = parse_float(le).or_else(|| parse_literal_number(le)) else {
+                malformed.push(row as u32);
+                continue;
+            };
+            let group = series.without(&["le"]);
+            let at = *index.entry(group.clone()).or_insert_with(|| {
+                labels.push(group);
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+            groups[at].push(Place { upper, row: row as u32 });
+        }
+        let mut buckets = Vec::with_capacity(rows.len());
+        let mut ends = Vec::with_capacity(groups.len());
+        for mut group in groups {
+            group.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+            buckets.extend(group);
+            ends.push(buckets.len() as u32);
+        }
+        Self { buckets, ends, labels: Arc::new(labels), malformed }
+    }
+}
+
+impl Learned for Layout {
+    fn bytes(&self) -> usize {
+        self.buckets.len() * size_of::<Place>() + self.malformed.len() * 4 + self.labels.len() * LABELS_BYTES
+    }
+}
+
+impl Learned for Marked {
+    fn bytes(&self) -> usize {
+        self.0.len() * LABELS_BYTES
     }
 }
 

@@ -78,7 +78,11 @@ impl Budget {
         self.check()
     }
 
-    fn check(&self) -> Result<(), QueryError> {
+    /// Looks at the clock and the client.
+    ///
+    /// # Errors
+    /// As [`Budget::work`].
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Err(QueryError::Canceled("expression evaluation".to_owned()));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Histogram, Labels, METRIC_NAME, absent, is_absent};
 use crate::promql::annotate;
 use crate::promql::functions::{
-    DateParts, Expansion, clamp, date_fn, is_valid_label_name, join, math_fn, natural_order, round,
+    DateParts, Expansion, clamp, date_fn, go_max, go_min, is_valid_label_name, join, math_fn, natural_order, round,
 };
 use crate::promql::parser::{FunctionId, Pos};
 use crate::promql::plan::{Call, Kind, Node};
@@ -98,11 +98,7 @@ impl Eval<'_> {
     fn extremum(&mut self, call: &Call, grid: Grid) -> Result<Out, QueryError> {
         let (a, b) = (self.scalar_arg(call, 0, grid)?, self.scalar_arg(call, 1, grid)?);
         let least = call.func.id == FunctionId::MinOf;
-        let pick = |(a, b): (f64, f64)| match (a.is_nan() || b.is_nan(), least) {
-            (true, _) => f64::NAN,
-            (false, true) => a.min(b),
-            (false, false) => a.max(b),
-        };
+        let pick = |(a, b)| if least { go_min(a, b) } else { go_max(a, b) };
         Ok(Out::Scalar(a.into_iter().zip(b).map(pick).collect()))
     }
 
@@ -135,7 +131,7 @@ impl Eval<'_> {
     fn date(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
         let part = date_fn(call.func.id).ok_or_else(|| unexpected(call.func.name))?;
         if call.args.is_empty() {
-            let values = grid.times().map(|ts| part(&DateParts::of(ts.div_euclid(1000) as f64))).collect();
+            let values = grid.times().map(|ts| part(&DateParts::of((ts / 1000) as f64))).collect();
             return Ok(Block::floats(Arc::new(vec![Labels::empty()]), Dropped::None, grid.len, values));
         }
         let block = self.vector_arg(call, 0, grid)?;

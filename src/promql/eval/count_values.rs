@@ -25,23 +25,26 @@ impl Eval<'_> {
         let block = self.eval_vector(&aggregate.expr, grid)?;
         refuse_histograms(&block, "count_values")?;
         self.budget.work(block.cells.len())?;
+        let grouping = Grouping { names: &aggregate.grouping, without: aggregate.without };
+        // The value takes the place of a label of that name, unless the name itself is taken away.
+        let shown = !aggregate.without || grouping.keeps(&label);
         let mut names = aggregate.grouping.clone();
-        if !aggregate.without {
+        names.retain(|name| *name != *label);
+        if aggregate.without {
             names.push(label.to_string());
         }
-        let grouping = Grouping { names: &names, without: aggregate.without };
-        let mut counts: FxHashMap<(usize, u64), usize> = FxHashMap::default();
-        let mut index: FxHashMap<Labels, usize> = FxHashMap::default();
+        let groups = Grouping { names: &names, without: aggregate.without }.recall(self.memo, &block.labels);
+        let mut index: FxHashMap<(u32, u64), usize> = FxHashMap::default();
         let mut out: Vec<(Labels, bool, Vec<f64>)> = Vec::new();
-        for row in 0..block.rows() {
+        for (row, group) in groups.of_row.iter().enumerate() {
             for (step, cell) in block.row(row).iter().enumerate().filter(|(_, cell)| !is_absent(**cell)) {
-                let target = *counts.entry((row, cell.to_bits())).or_insert_with(|| {
-                    let with_value = block.labels[row].with(&label, &plain_float(*cell));
-                    let labels = grouping.labels_of(&with_value);
-                    *index.entry(labels.clone()).or_insert_with(|| {
-                        out.push((labels, false, vec![0.0; grid.len]));
-                        out.len() - 1
-                    })
+                // All NaNs look the same.
+                let bits = if !shown || cell.is_nan() { f64::NAN.to_bits() } else { cell.to_bits() };
+                let target = *index.entry((*group, bits)).or_insert_with(|| {
+                    let of_group = &groups.labels[*group as usize];
+                    let labels = if shown { of_group.with(&label, &plain_float(*cell)) } else { of_group.clone() };
+                    out.push((labels, false, vec![0.0; grid.len]));
+                    out.len() - 1
                 });
                 // Every value of every sample may become a row of all steps.
                 self.budget.room_for(out.len(), grid.len)?;

@@ -1,6 +1,6 @@
 //! From the root's value to the answer: delayed names are dropped, rows become samples or series.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashSet;
 
@@ -9,7 +9,9 @@ use crate::promql::parser::{RangeMode, ValueType};
 use crate::promql::plan::{Kind, Plan, QueryTimes, Source};
 use crate::promql::result::{QueryError, QueryValue, Sample, Series};
 
+use super::block::{is_metadata, nameless};
 use super::extend::Ends;
+use super::memo::{LABELS_BYTES, Learned, Recipe, SharedLabels, Task};
 use super::samples::{Samples, Scratch};
 use super::window::reach;
 use super::{Block, Dropped, Eval, Grid, Out, merge_rows, same_labelset, unshare, unsupported, without_metadata};
@@ -28,19 +30,42 @@ impl Eval<'_> {
                 Ok(QueryValue::Scalar(ts, values.first().copied().unwrap_or(f64::NAN)))
             }
             Out::Scalar(values) => {
-                let block = Block::floats(Arc::new(vec![Labels::empty()]), Dropped::None, grid.len, values);
-                Ok(QueryValue::Matrix(self.matrix(block, grid)?))
+                let block = Block::floats(nameless(), Dropped::None, grid.len, values);
+                Ok(QueryValue::Matrix(self.matrix(Arc::new(block), grid)?))
             }
-            Out::Vector(block) if times.is_range() => Ok(QueryValue::Matrix(self.matrix(unshare(block), grid)?)),
-            Out::Vector(block) => Ok(QueryValue::Vector(vector(&drop_names(unshare(block)), ts)?)),
+            Out::Vector(block) if times.is_range() => Ok(QueryValue::Matrix(self.matrix(block, grid)?)),
+            Out::Vector(block) => Ok(QueryValue::Vector(vector(&block, &self.answer(&block), ts)?)),
         }
     }
 
-    fn matrix(&mut self, block: Block, grid: Grid) -> Result<Vec<Series>, QueryError> {
-        let block = merge_rows(drop_names(block))?;
+    /// The labels of the answer, as they are remembered.
+    fn answer(&self, block: &Block) -> Arc<Answer> {
+        match &block.dropped {
+            Dropped::Some(rows) => Arc::new(Answer::of(&block.labels, |row| rows[row])),
+            uniform => {
+                let drops = *uniform == Dropped::All;
+                let recipe = Recipe::new(Task::Answer).flag(drops);
+                self.memo.recall(recipe, &[&block.labels], || Answer::of(&block.labels, |_| drops))
+            }
+        }
+    }
+
+    fn matrix(&mut self, block: Arc<Block>, grid: Grid) -> Result<Vec<Series>, QueryError> {
+        let answer = self.answer(&block);
         self.budget.work(block.cells.len())?;
-        let mut series: Vec<Series> = (0..block.rows()).map(|row| series(&block, row, grid)).collect();
-        series.retain(|series| !series.floats.is_empty() || !series.histograms.is_empty());
+        if answer.unique {
+            let labels = answer.labels(&block);
+            let rows = answer.order(labels).iter().map(|row| *row as usize);
+            return Ok(rows.filter_map(|row| series(&block, &labels[row], row, grid)).collect());
+        }
+        let mut block = unshare(block);
+        block.dropped = Dropped::None;
+        if let Some(labels) = &answer.changed {
+            block.labels = Arc::clone(labels);
+        }
+        let block = merge_rows(block)?;
+        let rows = block.labels.iter().enumerate();
+        let mut series: Vec<Series> = rows.filter_map(|(row, labels)| series(&block, labels, row, grid)).collect();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(series)
     }
@@ -111,49 +136,84 @@ fn extended(
     out
 }
 
-/// Takes name, type and unit from the series that lost them on the way.
-fn drop_names(mut block: Block) -> Block {
-    if block.dropped != Dropped::None {
-        let dropped = std::mem::replace(&mut block.dropped, Dropped::None);
-        let cleaned = block
-            .labels
-            .iter()
-            .enumerate()
-            .map(|(row, labels)| if dropped.get(row) { without_metadata(labels) } else { labels.clone() });
-        block.labels = Arc::new(cleaned.collect());
-    }
-    block
+/// What a result's rows are called.
+struct Answer {
+    /// The labels without the names, types and units that were lost on the way, where that makes a difference.
+    changed: Option<SharedLabels>,
+    /// Whether they all differ.
+    unique: bool,
+    /// Rows in the order of these labels, when somebody has asked.
+    order: OnceLock<Vec<u32>>,
 }
 
-fn vector(block: &Block, ts: Timestamp) -> Result<Vec<Sample>, QueryError> {
-    let mut seen: FxHashSet<&Labels> = FxHashSet::default();
-    seen.reserve(block.rows());
-    let mut samples = Vec::with_capacity(block.rows());
-    for (row, labels) in block.labels.iter().enumerate() {
+impl Answer {
+    fn of(rows: &[Labels], drops: impl Fn(usize) -> bool) -> Self {
+        let drops_any =
+            |(row, labels): (usize, &Labels)| drops(row) && labels.iter().any(|(name, _)| is_metadata(name));
+        let changed = rows.iter().enumerate().any(drops_any).then(|| {
+            let clean =
+                |(row, labels): (usize, &Labels)| if drops(row) { without_metadata(labels) } else { labels.clone() };
+            Arc::new(rows.iter().enumerate().map(clean).collect::<Vec<_>>())
+        });
+        let labels = changed.as_ref().map_or(rows, |changed| changed.as_slice());
+        let mut seen: FxHashSet<&Labels> = FxHashSet::default();
+        seen.reserve(labels.len());
+        let unique = labels.iter().all(|labels| seen.insert(labels));
+        Self { changed, unique, order: OnceLock::new() }
+    }
+
+    fn labels<'b>(&'b self, block: &'b Block) -> &'b [Labels] {
+        self.changed.as_ref().unwrap_or(&block.labels)
+    }
+
+    fn order(&self, labels: &[Labels]) -> &[u32] {
+        self.order.get_or_init(|| {
+            let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+            order.sort_by(|a, b| labels[*a as usize].cmp(&labels[*b as usize]));
+            order
+        })
+    }
+}
+
+impl Learned for Answer {
+    fn bytes(&self) -> usize {
+        // The order has a place of its own for each row; it may come later.
+        self.changed.as_ref().map_or(0, |labels| labels.len() * LABELS_BYTES)
+    }
+}
+
+fn vector(block: &Block, answer: &Answer, ts: Timestamp) -> Result<Vec<Sample>, QueryError> {
+    let mut samples = Vec::with_capacity(block.samples());
+    for (row, labels) in answer.labels(block).iter().enumerate() {
         let cell = block.cells[row];
         let value = match block.histogram(row, 0) {
             Some(histogram) => Value::Histogram(Arc::clone(histogram)),
             None if is_absent(cell) => continue,
             None => Value::Float(cell),
         };
-        if !seen.insert(labels) {
+        samples.push(Sample { labels: labels.clone(), ts, value });
+    }
+    if !answer.unique {
+        let mut seen: FxHashSet<&Labels> = FxHashSet::default();
+        if !samples.iter().all(|sample| seen.insert(&sample.labels)) {
             return Err(same_labelset());
         }
-        samples.push(Sample { labels: labels.clone(), ts, value });
     }
     Ok(samples)
 }
 
-fn series(block: &Block, row: usize, grid: Grid) -> Series {
-    let floats = block
-        .row(row)
-        .iter()
-        .enumerate()
-        .filter(|(_, cell)| !is_absent(**cell))
-        .map(|(step, cell)| (grid.at(step), *cell))
-        .collect();
-    let histograms = (0..block.steps)
-        .filter_map(|step| block.histogram(row, step).map(|histogram| (grid.at(step), Arc::clone(histogram))))
-        .collect();
-    Series { labels: block.labels[row].clone(), floats, histograms }
+/// The row's samples under these labels, if it has any.
+fn series(block: &Block, labels: &Labels, row: usize, grid: Grid) -> Option<Series> {
+    let cells = block.row(row);
+    let mut floats = Vec::with_capacity(cells.iter().filter(|cell| !is_absent(**cell)).count());
+    floats.extend(
+        cells.iter().enumerate().filter(|(_, cell)| !is_absent(**cell)).map(|(step, cell)| (grid.at(step), *cell)),
+    );
+    let histograms: Vec<_> = match &block.histograms {
+        None => Vec::new(),
+        Some(_) => (0..block.steps)
+            .filter_map(|step| block.histogram(row, step).map(|histogram| (grid.at(step), Arc::clone(histogram))))
+            .collect(),
+    };
+    (!floats.is_empty() || !histograms.is_empty()).then(|| Series { labels: labels.clone(), floats, histograms })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Labels, LabelsBuilder, METRIC_NAME, absent, is_absent};
+use crate::model::{Labels, absent, is_absent};
 use crate::promql::annotate;
 use crate::promql::functions::same_histogram;
 use crate::promql::parser::{BinaryOp, Cardinality, Pos};
@@ -16,19 +16,18 @@ use crate::promql::plan::Binary;
 use crate::promql::result::QueryError;
 
 use super::arithmetic::{apply_bool, makes_new_metric};
-use super::block::{Dropped, braced, is_metadata};
-use super::matching::{MatchGroups, Signature};
+use super::block::{Dropped, braced};
+use super::matching::Signature;
+use super::pairs::{NONE, Pair, Pairs, Rule};
 use super::{Block, Eval, unsupported};
-
-/// No row.
-const NONE: u32 = u32::MAX;
 
 /// A join in progress. `many` and `one` are the written sides, or swapped for `group_right`.
 struct Join<'a> {
     binary: &'a Binary,
     many: &'a Block,
     one: &'a Block,
-    groups: MatchGroups,
+    rule: Rule<'a>,
+    plan: &'a Pairs,
     swapped: bool,
     fill_many: Option<f64>,
     fill_one: Option<f64>,
@@ -47,14 +46,16 @@ impl Eval<'_> {
         let matching = &binary.matching;
         let swapped = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
+        let rule = Rule { matching, new_metric: makes_new_metric(binary.op) };
+        let plan = rule.recall(self.memo, &many.labels, &one.labels);
         // As Prometheus does it, `fill_left` stands for the many side, also with `group_right`.
         let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
-        let groups = Signature(matching).groups(&many.labels, &one.labels);
         let mut join = Join {
             binary,
             many,
             one,
-            groups,
+            rule,
+            plan: &plan,
             swapped,
             fill_many,
             fill_one,
@@ -67,9 +68,10 @@ impl Eval<'_> {
         if lhs.histograms.is_some() || rhs.histograms.is_some() {
             return self.join_with_histograms(join, pos);
         }
-        if !join.one_by_one() {
-            join.step_by_step(|_, _, _| Ok(None))?;
+        if let Some(block) = join.pair_by_pair() {
+            return Ok(block);
         }
+        join.step_by_step(|_, _, _| Ok(None))?;
         Ok(join.finish())
     }
 
@@ -120,79 +122,35 @@ impl Eval<'_> {
 }
 
 impl Join<'_> {
-    /// The fast way: every match group has at most one row on each side, and nothing is filled in.
-    fn one_by_one(&mut self) -> bool {
-        let one_to_one = self.binary.matching.cardinality == Cardinality::OneToOne;
+    /// The fast way: each pair of rows through all steps, when at most one row of a side is there for a match group and
+    /// nothing is filled in.
+    fn pair_by_pair(&self) -> Option<Block> {
         if self.fill_many.is_some() || self.fill_one.is_some() {
-            return false;
+            return None;
         }
-        let mut one_of = vec![NONE; self.groups.count];
-        for (row, group) in self.groups.right.iter().enumerate() {
-            if std::mem::replace(&mut one_of[*group as usize], row as u32) != NONE {
-                return false;
+        let disputed;
+        let pairs = match self.plan.contested {
+            false => self.plan.all.as_ref()?,
+            true => {
+                disputed = self.plan.undisputed(self.rule, self.many, self.one)?;
+                &disputed
             }
-        }
-        let mut seen = vec![false; self.groups.count];
-        for group in &self.groups.left {
-            if one_to_one && std::mem::replace(&mut seen[*group as usize], true) {
-                return false;
-            }
-        }
-        let (op, return_bool, swapped) = (self.binary.op, self.binary.return_bool, self.swapped);
-        let (many, one) = (self.many, self.one);
-        let unique = one_to_one && self.results_differ();
-        for many_row in 0..many.rows() {
-            let one_row = one_of[self.groups.left[many_row] as usize];
-            if one_row == NONE {
-                continue;
-            }
-            let before = self.labels.len();
-            let out = match unique {
-                true => self.new_row(many_row, one_row as usize),
-                false => self.output_row(Some(many_row), Some(one_row as usize)),
-            };
-            if out < before {
-                // Two rows with one result: who is present decides, step by step.
-                self.reset();
-                return false;
-            }
-            let target = &mut self.cells[out * many.steps..(out + 1) * many.steps];
-            for ((cell, a), b) in target.iter_mut().zip(many.row(many_row)).zip(one.row(one_row as usize)) {
-                if is_absent(*a) || is_absent(*b) {
-                    continue;
-                }
-                let (lhs, rhs) = if swapped { (*b, *a) } else { (*a, *b) };
-                let (value, holds) = apply_bool(op, return_bool, lhs, rhs);
-                if holds {
-                    *cell = value;
-                }
-            }
-        }
-        true
+        };
+        let mut block = Block::holes(Arc::clone(&self.plan.labels), self.pairs_dropped(pairs), self.many.steps);
+        combine(self.binary, self.swapped, [self.many, self.one], pairs, &mut block.cells);
+        Some(block)
     }
 
-    /// Whether one-to-one results must have different labels: match groups differ, and nothing that tells them apart
-    /// is taken away (name apart, which no match looks at).
-    fn results_differ(&self) -> bool {
-        let typed = |labels: &Labels| labels.iter().take(3).any(|(name, _)| name != METRIC_NAME && is_metadata(name));
-        self.binary.matching.include.is_empty()
-            && !(makes_new_metric(self.binary.op) && self.many.labels.iter().any(typed))
-    }
-
-    /// A row that is known to be new.
-    fn new_row(&mut self, many: usize, one: usize) -> usize {
-        self.labels.push(self.result_labels(Some(many), Some(one)));
-        self.dropped.push(self.binary.return_bool || self.many.dropped.get(many));
-        self.cells.extend(std::iter::repeat_n(absent(), self.many.steps));
-        self.labels.len() - 1
-    }
-
-    fn reset(&mut self) {
-        self.index.clear();
-        self.labels.clear();
-        self.dropped.clear();
-        self.cells.clear();
-        self.pairs.clear();
+    fn pairs_dropped(&self, pairs: &[Pair]) -> Dropped {
+        match &self.many.dropped {
+            _ if self.binary.return_bool => Dropped::All,
+            Dropped::Some(rows) => {
+                let mut dropped = vec![false; self.plan.labels.len()];
+                pairs.iter().for_each(|pair| dropped[pair.out as usize] |= rows[pair.many as usize]);
+                Dropped::from_rows(dropped)
+            }
+            uniform => uniform.clone(),
+        }
     }
 
     /// The full rules, at each step. `special` answers for pairs that are not both floats.
@@ -201,10 +159,10 @@ impl Join<'_> {
         mut special: impl FnMut(usize, Option<usize>, Option<usize>) -> Result<Option<(f64, bool)>, QueryError>,
     ) -> Result<(), QueryError> {
         let one_to_one = self.binary.matching.cardinality == Cardinality::OneToOne;
-        let mut one_of = vec![NONE; self.groups.count];
+        let mut one_of = vec![NONE; self.plan.groups.count];
         // One to one: whether the group has matched. Else the output rows that the group has given.
-        let mut matched = vec![false; self.groups.count];
-        let mut given: Vec<Vec<usize>> = vec![Vec::new(); self.groups.count];
+        let mut matched = vec![false; self.plan.groups.count];
+        let mut given: Vec<Vec<usize>> = vec![Vec::new(); self.plan.groups.count];
         for step in 0..self.many.steps {
             let many_rows: Vec<usize> = (0..self.many.rows()).filter(|row| self.many.has(*row, step)).collect();
             let one_rows: Vec<usize> = (0..self.one.rows()).filter(|row| self.one.has(*row, step)).collect();
@@ -218,7 +176,7 @@ impl Join<'_> {
             matched.fill(false);
             given.iter_mut().for_each(Vec::clear);
             for row in &one_rows {
-                let slot = &mut one_of[self.groups.right[*row] as usize];
+                let slot = &mut one_of[self.plan.groups.right[*row] as usize];
                 if *slot != NONE {
                     return Err(self.duplicate(*row, *slot as usize));
                 }
@@ -227,7 +185,7 @@ impl Join<'_> {
             let unfilled: Vec<(u32, Option<usize>, Option<usize>)> = many_rows
                 .iter()
                 .map(|row| {
-                    let group = self.groups.left[*row];
+                    let group = self.plan.groups.left[*row];
                     let one = one_of[group as usize];
                     (group, Some(*row), (one != NONE).then_some(one as usize))
                 })
@@ -240,7 +198,7 @@ impl Join<'_> {
             }
             if self.fill_many.is_some() {
                 for row in &one_rows {
-                    let group = self.groups.right[*row];
+                    let group = self.plan.groups.right[*row];
                     if !matched[group as usize] {
                         self.pair(step, group, None, Some(*row), one_to_one, &mut matched, &mut given, &mut special)?;
                     }
@@ -299,7 +257,8 @@ impl Join<'_> {
         if let Some(row) = self.pairs.get(&key) {
             return *row;
         }
-        let labels = self.result_labels(many, one);
+        let labels =
+            self.rule.filled_labels(many.map(|row| &self.many.labels[row]), one.map(|row| &self.one.labels[row]));
         let dropped = self.binary.return_bool || many.is_some_and(|row| self.many.dropped.get(row));
         let steps = self.many.steps;
         let row = match self.index.entry(labels) {
@@ -314,29 +273,6 @@ impl Join<'_> {
         self.dropped[row] |= dropped;
         self.pairs.insert(key, row);
         row
-    }
-
-    fn result_labels(&self, many: Option<usize>, one: Option<usize>) -> Labels {
-        let matching = &self.binary.matching;
-        let signature = Signature(matching);
-        // A side that is filled in has the labels of the match group.
-        let group_labels = |block: &Block, row: Option<usize>| {
-            row.map_or_else(Labels::empty, |row| signature.labels_of(&block.labels[row]))
-        };
-        let base = many.map_or_else(|| group_labels(self.one, one), |row| self.many.labels[row].clone());
-        let new_metric = makes_new_metric(self.binary.op);
-        let one_to_one = matching.cardinality == Cardinality::OneToOne;
-        let kept = base.filtered(|name| {
-            let named = || matching.labels.iter().any(|label| label == name);
-            !(new_metric && is_metadata(name)) && (!one_to_one || named() == matching.on)
-        });
-        if matching.include.is_empty() {
-            return kept;
-        }
-        let source = one.map_or_else(|| group_labels(self.many, many), |row| self.one.labels[row].clone());
-        let mut labels = LabelsBuilder::from(&kept);
-        matching.include.iter().for_each(|name| labels.put(name, source.get(name)));
-        labels.build()
     }
 
     fn duplicate(&self, row: usize, earlier: usize) -> QueryError {
@@ -357,5 +293,59 @@ impl Join<'_> {
     fn finish_all(self) -> Block {
         let dropped = Dropped::from_rows(self.dropped);
         Block::floats(Arc::new(self.labels), dropped, self.many.steps, self.cells)
+    }
+}
+
+/// Works every pair through all steps.
+fn combine(binary: &Binary, swapped: bool, sides: [&Block; 2], pairs: &[Pair], cells: &mut [f64]) {
+    use BinaryOp as Op;
+    let yes = |holds: bool| f64::from(u8::from(holds));
+    macro_rules! each {
+        ($apply:expr) => {
+            if swapped { run(sides, pairs, cells, |a, b| $apply(b, a)) } else { run(sides, pairs, cells, $apply) }
+        };
+    }
+    macro_rules! compare {
+        ($holds:expr) => {
+            if binary.return_bool {
+                each!(|a: f64, b: f64| yes($holds(&a, &b)))
+            } else {
+                each!(|a: f64, b: f64| if $holds(&a, &b) { a } else { absent() })
+            }
+        };
+    }
+    match binary.op {
+        Op::Add => each!(|a: f64, b: f64| a + b),
+        Op::Sub => each!(|a: f64, b: f64| a - b),
+        Op::Mul => each!(|a: f64, b: f64| a * b),
+        Op::Div => each!(|a: f64, b: f64| a / b),
+        Op::Eq => compare!(f64::eq),
+        Op::Ne => compare!(f64::ne),
+        Op::Lt => compare!(f64::lt),
+        Op::Le => compare!(f64::le),
+        Op::Gt => compare!(f64::gt),
+        Op::Ge => compare!(f64::ge),
+        op => each!(|a: f64, b: f64| {
+            let (value, holds) = apply_bool(op, binary.return_bool, a, b);
+            if holds { value } else { absent() }
+        }),
+    }
+}
+
+/// A hole on either side leaves a hole.
+fn run([many, one]: [&Block; 2], pairs: &[Pair], cells: &mut [f64], apply: impl Fn(f64, f64) -> f64) {
+    let steps = many.steps;
+    let meet = |a: f64, b: f64| if is_absent(a) | is_absent(b) { absent() } else { apply(a, b) };
+    if steps == 1 {
+        for pair in pairs {
+            cells[pair.out as usize] = meet(many.cells[pair.many as usize], one.cells[pair.one as usize]);
+        }
+        return;
+    }
+    for pair in pairs {
+        let target = &mut cells[pair.out as usize * steps..][..steps];
+        for ((cell, a), b) in target.iter_mut().zip(many.row(pair.many as usize)).zip(one.row(pair.one as usize)) {
+            *cell = meet(*a, *b);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Which series of both sides belong together: one number a match group, given once for all steps.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
@@ -8,6 +9,7 @@ use crate::model::{Labels, METRIC_NAME};
 use crate::promql::parser::VectorMatching;
 
 use super::label_index::{LabelIndex, ValueIndex};
+use super::memo::{Learned, Memo, Recipe, SharedLabels, Task};
 
 /// The match group of each row of both sides.
 #[derive(Debug)]
@@ -15,6 +17,12 @@ pub(super) struct MatchGroups {
     pub(super) left: Vec<u32>,
     pub(super) right: Vec<u32>,
     pub(super) count: usize,
+}
+
+impl Learned for MatchGroups {
+    fn bytes(&self) -> usize {
+        (self.left.len() + self.right.len()) * size_of::<u32>()
+    }
 }
 
 /// The labels that a match looks at.
@@ -41,6 +49,16 @@ impl Signature<'_> {
     /// The labels of the match group.
     pub(super) fn labels_of(self, labels: &Labels) -> Labels {
         labels.filtered(|name| self.keeps(name))
+    }
+
+    /// The match groups of both sides, as they are remembered.
+    pub(super) fn recall(self, memo: &Memo, left: &SharedLabels, right: &SharedLabels) -> Arc<MatchGroups> {
+        memo.recall(self.recipe(Task::Match), &[left, right], || self.groups(left, right))
+    }
+
+    /// What the match looks at.
+    pub(super) fn recipe(self, task: Task) -> Recipe {
+        Recipe::new(task).flag(self.0.on).texts(&self.0.labels)
     }
 
     pub(super) fn groups<'b>(&'b self, left: &'b [Labels], right: &'b [Labels]) -> MatchGroups {

@@ -13,20 +13,24 @@ mod call;
 mod count_values;
 mod extend;
 mod finish;
+mod fold;
 mod grid;
 mod grouping;
 mod info;
 mod join;
 mod label_index;
 mod matching;
+mod memo;
 mod merge;
 mod newest;
+mod pairs;
 mod range_source;
 mod samples;
 mod selector;
 mod series_hash;
 mod set_ops;
 mod window;
+mod window_rows;
 
 use std::sync::Arc;
 
@@ -35,17 +39,18 @@ use crate::storage::Querier;
 
 use super::annotate::{Note, Notes};
 use super::cache::{CacheEntry, TickCache, WrittenNames};
-use super::engine::QueryOptions;
+use super::deep;
 use super::parser::Pos;
-use super::plan::{Kind, Node, Plan, QueryTimes};
+use super::plan::{Kind, Meaning, Node, Plan, QueryTimes, uses};
 use super::result::{QueryError, QueryResult};
 
 pub(crate) use block::{Block, Dropped, unshare, without_metadata};
 pub(crate) use budget::{Budget, Patience};
 pub(crate) use extend::Ends;
 pub(crate) use grid::Grid;
+pub(crate) use memo::Memo;
 pub(crate) use merge::{merge_rows, same_labelset};
-pub(crate) use samples::Samples;
+pub(crate) use samples::{Samples, seek};
 
 /// What does not change during a query.
 #[derive(Debug, Clone, Copy)]
@@ -72,12 +77,29 @@ pub(crate) struct Eval<'a> {
     pub(crate) budget: Budget,
     /// Whether this is a range query (sorting has no effect there).
     pub(crate) is_range: bool,
+    memo: &'a Memo,
     sharing: Option<Sharing<'a>>,
+}
+
+/// What a query finds and does not change, and how it was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) memo: &'a Memo,
+    /// Results of the tick, for rules.
+    pub(crate) cache: Option<&'a TickCache>,
+    /// Names that the cache may not be asked for.
+    pub(crate) written: Option<&'a WrittenNames>,
+    /// Gives annotations their line.
+    pub(crate) text: Option<&'a str>,
 }
 
 struct Sharing<'a> {
     cache: &'a TickCache,
-    written: Arc<WrittenNames>,
+    written: Option<&'a WrittenNames>,
+    /// Whether the plan stays for later ticks.
+    stays: bool,
+    /// How many plans hold the innermost node around this one that is computed for the cache.
+    around: usize,
 }
 
 /// Runs a plan.
@@ -90,20 +112,24 @@ pub(crate) fn run(
     times: QueryTimes,
     settings: Settings,
     budget: Budget,
-    options: &QueryOptions,
-    cache: Option<&TickCache>,
+    Surroundings { memo, cache, written, text }: Surroundings<'_>,
 ) -> Result<QueryResult, QueryError> {
-    let sharing = cache.map(|cache| Sharing { cache, written: options.written.clone().unwrap_or_default() });
+    let written = written.filter(|written| !written.is_empty());
+    let sharing = cache.map(|cache| Sharing { cache, written, stays: plan.stays, around: 0 });
     let is_range = times.is_range();
-    let mut eval = Eval { querier, settings, notes: Notes::default(), budget, is_range, sharing };
+    let mut eval = Eval { querier, settings, notes: Notes::default(), budget, is_range, memo, sharing };
     let value = eval.finish(plan, times)?;
     let stats = eval.budget.stats();
-    Ok(QueryResult { value, annotations: eval.notes.finish(options.text.as_deref()), stats })
+    Ok(QueryResult { value, annotations: eval.notes.finish(text), stats })
 }
 
 impl Eval<'_> {
     /// The node's value at every step of the grid.
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
+        deep(|| self.level(node, grid))
+    }
+
+    fn level(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         self.budget.work(64)?;
         self.budget.room_for(1, grid.len)?;
         let before = self.budget.held();
@@ -119,7 +145,7 @@ impl Eval<'_> {
             return Ok(repeat(once, grid.len));
         }
         match self.shared(node, grid) {
-            Some(key) => self.eval_shared(node, grid, &key),
+            Some(meaning) => self.eval_shared(node, grid, meaning),
             None => self.compute(node, grid),
         }
     }
@@ -173,29 +199,33 @@ impl Eval<'_> {
         }
     }
 
-    /// The key under which the node's result may be shared, if it may.
-    fn shared(&self, node: &Node, grid: Grid) -> Option<Arc<str>> {
-        let sharing = self.sharing.as_ref()?;
-        let key = node.key.as_ref()?;
-        let untouched = sharing.written.is_empty() || node.is_shareable(&sharing.written);
-        (grid.len == 1 && untouched).then(|| Arc::clone(key))
+    /// Under which meaning the node's result may be shared, if it may and somebody else may want it.
+    fn shared<'n>(&self, node: &'n Node, grid: Grid) -> Option<&'n Arc<Meaning>> {
+        let sharing = self.sharing.as_ref().filter(|_| grid.len == 1)?;
+        let meaning = node.key.as_ref()?;
+        // What occurs in plans as often as something around it that is shared is never asked for again.
+        let wanted = !sharing.stays || uses(meaning) > sharing.around.max(1);
+        let untouched = sharing.written.is_none_or(|written| node.is_shareable(written));
+        (wanted && untouched).then_some(meaning)
     }
 
-    fn eval_shared(&mut self, node: &Node, grid: Grid, key: &Arc<str>) -> Result<Out, QueryError> {
-        let Some(cache) = self.sharing.as_ref().map(|sharing| sharing.cache) else {
-            return self.compute(node, grid);
-        };
-        let lookback = self.settings.lookback;
-        if let Some(entry) = cache.get(key, grid.start, lookback) {
+    fn eval_shared(&mut self, node: &Node, grid: Grid, meaning: &Arc<Meaning>) -> Result<Out, QueryError> {
+        let Some(sharing) = &mut self.sharing else { return self.compute(node, grid) };
+        let (cache, lookback) = (sharing.cache, self.settings.lookback);
+        if let Some(entry) = cache.get(meaning.id, grid.start, lookback) {
             entry.notes.into_iter().for_each(|note| self.notes.add(shifted(note, node.pos.start as i64)));
             return Ok(entry.out);
         }
+        let around = std::mem::replace(&mut sharing.around, uses(meaning));
         let before = self.notes.take();
-        let out = self.compute(node, grid)?;
-        let notes = self.notes.take();
+        let out = self.compute(node, grid);
+        if let Some(sharing) = &mut self.sharing {
+            sharing.around = around;
+        }
+        let (out, notes) = (out?, self.notes.take());
         let relative = notes.iter().cloned().map(|note| shifted(note, -i64::from(node.pos.start))).collect();
         before.into_iter().chain(notes).for_each(|note| self.notes.add(note));
-        cache.put(key, grid.start, lookback, CacheEntry { out: out.clone(), notes: relative });
+        cache.put(meaning.id, grid.start, lookback, CacheEntry { out: out.clone(), notes: relative });
         Ok(out)
     }
 }

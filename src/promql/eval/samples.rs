@@ -82,7 +82,7 @@ impl RangeData {
 /// The first index from `from` on whose time is after `bound`. Windows mostly move by a few samples: those are tried
 /// one by one before the rest is searched with doubling steps.
 #[inline]
-pub(super) fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
+pub(crate) fn seek(times: &[Timestamp], from: usize, bound: Timestamp) -> usize {
     let rest = times.get(from..).unwrap_or(&[]);
     for (i, ts) in rest.iter().take(8).enumerate() {
         if *ts > bound {

@@ -91,10 +91,18 @@ impl Eval<'_> {
                 false => self.settings.max_samples.saturating_sub(self.budget.held()),
             },
         };
-        self.querier.columns(&request).map_err(|error| match error {
+        let selection = self.querier.select(&request).map_err(|error| match error {
             StorageError::TooManySamples => too_many_samples(),
             other => QueryError::Storage(other.to_string()),
-        })
+        })?;
+        if !last_only {
+            // They stay until the node is done. Storage has checked the samples; holes among them refuse nothing by
+            // themselves.
+            let places: usize = selection.pieces.iter().map(|piece| piece.times.len() * piece.rows.len()).sum();
+            let room = self.settings.max_samples.saturating_sub(self.budget.held());
+            self.budget.hold(places.min(room))?;
+        }
+        Ok(selection)
     }
 
     fn instant_samples(&mut self, selector: &Selector, pick: Pick, grid: Grid) -> Result<Block, QueryError> {

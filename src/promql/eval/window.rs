@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Labels, METRIC_NAME, Timestamp};
+use crate::model::{Labels, METRIC_NAME, MatchOp, Matcher, Timestamp, is_absent};
 use crate::promql::annotate;
-use crate::promql::functions::{Produced, Sliding, WindowFn, WindowInput, resets_before, window_fn};
+use crate::promql::functions::{Produced, Shape, WindowFn, WindowInput, window_fn};
 use crate::promql::parser::{FunctionId, RangeMode};
 use crate::promql::plan::{Source, Window};
 use crate::promql::result::QueryError;
@@ -29,9 +29,13 @@ impl Eval<'_> {
         let dropped = if keeps_name { series.dropped.clone() } else { Dropped::All };
         self.budget.room_for(series.labels.len(), grid.len)?;
         let mut block = Block::holes(Arc::clone(&series.labels), dropped, grid.len);
-        let mut run = WindowRun { window, apply, args: &args, grid, row: 0, named: None };
+        let shape = shape_of(window, &args, grid);
+        let quick = window.source.mode() == RangeMode::Plain && shape.has_kernel();
+        let mut run = WindowRun { window, apply, args: &args, grid, row: 0 };
         let mut scratch = Scratch::default();
-        for band in series.data.bands() {
+        let (plain, other): (Vec<_>, Vec<_>) = series.data.bands().into_iter().partition(|band| quick && band.plain);
+        self.window_rows(&shape, &plain, &mut block)?;
+        for band in other {
             let mut reader = band.reader();
             for row in band.rows.iter() {
                 reader.seek(*row);
@@ -40,6 +44,7 @@ impl Eval<'_> {
                 self.slide(&mut run, &samples, &series.labels[*row as usize], &mut block)?;
             }
         }
+        self.remark_on_names(window, &block);
         Ok(compacted(block))
     }
 
@@ -56,9 +61,6 @@ impl Eval<'_> {
         let range = source.range();
         let mut floats = Slider::default();
         let mut histograms = Slider::default();
-        let mut produced_float = false;
-        let mut sliding = run.sliding(samples);
-        let falls = run.falls(samples);
         let mut input = WindowInput {
             samples: *samples,
             start: 0,
@@ -68,7 +70,6 @@ impl Eval<'_> {
             mode: source.mode(),
             args: [f64::NAN; 2],
             labels,
-            falls: &[],
             pos: source.pos(),
             first_arg: run.window.first_arg,
         };
@@ -85,12 +86,6 @@ impl Eval<'_> {
             self.budget.work(size)?;
             self.budget.touch(size)?;
             input.args = [arg(run.args, 0, step), arg(run.args, 1, step)];
-            let slid = sliding.as_mut().and_then(|state| state.window(samples.values, lo, hi, input.args[0]));
-            if let Some(value) = slid {
-                block.cells[run.row * run.grid.len + step] = value;
-                continue;
-            }
-            input.falls = falls.get(lo..hi).unwrap_or(&[]);
             input.samples.times = &samples.times[lo..hi];
             input.samples.values = &samples.values[lo..hi];
             input.samples.starts = samples.starts.get(lo..hi).unwrap_or(&[]);
@@ -98,32 +93,57 @@ impl Eval<'_> {
             input.samples.histograms = &samples.histograms[h_lo..h_hi];
             match (run.apply)(&input, &mut self.notes)? {
                 Produced::Nothing => {}
-                Produced::Float(value) => {
-                    block.cells[run.row * run.grid.len + step] = value;
-                    produced_float = true;
-                }
+                Produced::Float(value) => block.cells[run.row * run.grid.len + step] = value,
                 Produced::Histogram(histogram) => block.set_histogram(run.row, step, histogram),
             }
-        }
-        if produced_float {
-            self.remark_on_name(run, labels);
         }
         Ok(())
     }
 
     /// `rate` and `increase` of something that is not called like a counter.
-    fn remark_on_name(&mut self, run: &mut WindowRun<'_>, labels: &Labels) {
-        if !matches!(run.window.func.id, FunctionId::Rate | FunctionId::Increase) {
+    fn remark_on_names(&mut self, window: &Window, block: &Block) {
+        if !matches!(window.func.id, FunctionId::Rate | FunctionId::Increase) {
             return;
         }
-        let name = labels.get(METRIC_NAME);
-        if name.is_empty() || run.named.as_deref() == Some(name) {
+        // One name is looked at once.
+        if let Some(name) = only_name(&window.source) {
+            if !is_counter_name(name) && block.cells.iter().any(|cell| !is_absent(*cell)) {
+                self.notes.info(window.source.pos(), annotate::maybe_no_counter(name));
+            }
             return;
         }
-        run.named = Some(name.to_owned());
-        if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
-            self.notes.info(run.window.source.pos(), annotate::maybe_no_counter(name));
+        let mut last = "";
+        for (row, labels) in block.labels.iter().enumerate() {
+            let name = labels.get(METRIC_NAME);
+            if name == last || name.is_empty() || !block.row(row).iter().any(|cell| !is_absent(*cell)) {
+                continue;
+            }
+            last = name;
+            if !is_counter_name(name) {
+                self.notes.info(window.source.pos(), annotate::maybe_no_counter(name));
+            }
         }
+    }
+}
+
+/// The only name that series of the range can have, when its selector says so.
+fn only_name(source: &Source) -> Option<&str> {
+    let Source::Selector { selector, .. } = source else { return None };
+    let named = |matcher: &&Matcher| matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal;
+    selector.matchers.iter().find(named).map(|matcher| matcher.value.as_str()).filter(|name| !name.is_empty())
+}
+
+fn is_counter_name(name: &str) -> bool {
+    ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix))
+}
+
+fn shape_of<'a>(window: &Window, args: &'a [Vec<f64>], grid: Grid) -> Shape<'a> {
+    Shape {
+        func: window.func.id,
+        ends: grid.times().map(|ts| window.source.reference(ts)).collect(),
+        steps: grid.times().collect(),
+        range: window.source.range(),
+        arg: args.first().map(Vec::as_slice),
     }
 }
 
@@ -134,27 +154,6 @@ struct WindowRun<'a> {
     args: &'a [Vec<f64>],
     grid: Grid,
     row: usize,
-    /// The name that was last looked at.
-    named: Option<String>,
-}
-
-impl WindowRun<'_> {
-    /// A running state, when windows overlap enough to pay for it.
-    fn sliding(&self, samples: &Samples<'_>) -> Option<Sliding> {
-        if self.overlaps(samples) { Sliding::of(self.window.func.id, samples.values) } else { None }
-    }
-
-    /// For `rate` and `increase`: how many resets lie before each sample.
-    fn falls(&self, samples: &Samples<'_>) -> Vec<u32> {
-        let counter = matches!(self.window.func.id, FunctionId::Rate | FunctionId::Increase);
-        if counter && self.overlaps(samples) { resets_before(samples.values) } else { Vec::new() }
-    }
-
-    fn overlaps(&self, samples: &Samples<'_>) -> bool {
-        let source = &self.window.source;
-        let plain = source.mode() == RangeMode::Plain && samples.histograms.is_empty() && samples.starts.is_empty();
-        plain && self.grid.len > 2 && source.range() >= 2 * self.grid.step
-    }
 }
 
 fn arg(args: &[Vec<f64>], index: usize, step: usize) -> f64 {

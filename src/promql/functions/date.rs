@@ -17,6 +17,9 @@ pub(crate) fn date_fn(id: FunctionId) -> Option<fn(&DateParts) -> f64> {
     })
 }
 
+/// From Go's absolute zero, 1 January of the year -292277022399, to 1970 (`time` package of Go, `unixToAbsolute`).
+const GO_ABSOLUTE_SECONDS: i64 = 9_223_372_028_715_321_600;
+
 /// A time taken apart (proleptic Gregorian calendar, UTC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DateParts {
@@ -33,11 +36,13 @@ pub(crate) struct DateParts {
 }
 
 impl DateParts {
-    /// Of a number of seconds since the epoch; fractions are cut off, what no calendar knows becomes its end.
+    /// Of a number of seconds since the epoch; fractions are cut off. What fits no 64-bit integer, NaN included, is the
+    /// least one, and Go's calendar, which counts from a year far in the past, wraps around: both as Prometheus on amd64.
     pub(crate) fn of(seconds: f64) -> Self {
-        // 292 billion years, but no overflow below.
-        let seconds = (seconds as i64).clamp(i64::MIN / 4, i64::MAX / 4);
-        let days = seconds.div_euclid(86_400);
+        let fits = seconds >= i64::MIN as f64 && seconds < i64::MAX as f64;
+        let seconds = if fits { seconds as i64 } else { i64::MIN };
+        let absolute = seconds.wrapping_add(GO_ABSOLUTE_SECONDS) as u64;
+        let days = (absolute / 86_400) as i64 - GO_ABSOLUTE_SECONDS / 86_400;
         let (year, month, day) = civil(days);
         Self {
             year,
@@ -45,7 +50,7 @@ impl DateParts {
             day,
             weekday: (days + 4).rem_euclid(7),
             day_of_year: days - days_before(year, 1, 1) + 1,
-            second_of_day: seconds.rem_euclid(86_400),
+            second_of_day: (absolute % 86_400) as i64,
         }
     }
 }
@@ -100,7 +105,10 @@ mod tests {
             assert_eq!((date.year, date.month, date.day, date.weekday, date.day_of_year), expected, "{seconds}");
         }
         assert_eq!(DateParts::of(3661.9).second_of_day, 3661);
-        let _ = DateParts::of(f64::NAN);
-        let _ = DateParts::of(f64::INFINITY);
+        assert_eq!(DateParts::of(-0.5).second_of_day, 0);
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            let date = DateParts::of(odd);
+            assert_eq!((date.year, date.month, date.day), (292_277_026_596, 12, 4), "{odd}");
+        }
     }
 }

@@ -42,7 +42,7 @@ fn sgn(value: f64) -> f64 {
     }
 }
 
-/// `value` within the bounds; NaN when any of the three is.
+/// `value` within the bounds; as Go's `Max(min, Min(max, value))`.
 pub(crate) fn clamp(value: f64, min: f64, max: f64) -> f64 {
     go_max(min, go_min(max, value))
 }
@@ -54,14 +54,19 @@ pub(crate) fn round(value: f64, nearest: f64) -> f64 {
     (value * inverse + 0.5).floor() / inverse
 }
 
-/// Go's `math.Max`: NaN when either is NaN.
+/// Go's `math.Max`: `+Inf` when either is, else NaN when either is, and 0 above -0.
 pub(crate) fn go_max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    match (a == f64::INFINITY || b == f64::INFINITY, a.is_nan() || b.is_nan()) {
+        (true, _) => f64::INFINITY,
+        (_, true) => f64::NAN,
+        _ if a == 0.0 && b == 0.0 => a + b,
+        _ => a.max(b),
+    }
 }
 
-/// Go's `math.Min`: NaN when either is NaN.
+/// Go's `math.Min`: `-Inf` when either is, else NaN when either is, and -0 below 0.
 pub(crate) fn go_min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -go_max(-a, -b)
 }
 
 /// The φ-quantile by linear interpolation; NaN samples count as the smallest. Sorts `values`.
@@ -101,7 +106,7 @@ pub(crate) fn nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
 
 #[cfg(test)]
 mod tests {
-    use super::{clamp, quantile_of, round};
+    use super::{clamp, go_max, go_min, quantile_of, round};
 
     #[test]
     fn quantiles_interpolate() {
@@ -124,5 +129,8 @@ mod tests {
         assert_eq!(round(5.25, 0.1), 5.3);
         assert_eq!(clamp(3.0, 0.0, 2.0), 2.0);
         assert!(clamp(3.0, f64::NAN, 2.0).is_nan());
+        assert_eq!(clamp(f64::NEG_INFINITY, 0.0, f64::NAN), 0.0);
+        assert_eq!(clamp(f64::NAN, f64::INFINITY, f64::INFINITY), f64::INFINITY);
+        assert!(go_min(0.0, -0.0).is_sign_negative() && go_max(-0.0, 0.0).is_sign_positive());
     }
 }

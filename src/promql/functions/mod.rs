@@ -4,6 +4,7 @@ mod changes;
 mod date;
 mod histogram;
 mod kahan;
+mod kernel;
 mod labels;
 mod math;
 mod over_time;
@@ -24,9 +25,9 @@ use super::result::QueryError;
 pub(crate) use date::{DateParts, date_fn};
 pub(crate) use histogram::{Bucket, bucket_fraction, bucket_quantile};
 pub(crate) use kahan::{KahanSum, Mean};
+pub(crate) use kernel::{Kernel, Room, Shape, is_growing};
 pub(crate) use labels::{Expansion, is_valid_label_name, join};
-pub(crate) use math::{clamp, math_fn, quantile_of, round};
-pub(crate) use sliding::{Sliding, resets_before};
+pub(crate) use math::{clamp, go_max, go_min, math_fn, quantile_of, round};
 pub(crate) use sort::natural_order;
 
 /// One window of one series, with all that a function may ask for.
@@ -44,8 +45,6 @@ pub(crate) struct WindowInput<'a> {
     /// The scalar arguments; NaN where there are none.
     pub(crate) args: [f64; 2],
     pub(crate) labels: &'a Labels,
-    /// For each sample how many resets lie before it, or empty when nobody has counted.
-    pub(crate) falls: &'a [u32],
     /// Where the range stands.
     pub(crate) pos: Pos,
     /// Where the first argument stands.

@@ -36,16 +36,26 @@ pub(super) fn over_time_fn(id: FunctionId) -> Option<WindowFn> {
 
 fn sum(input: &WindowInput<'_>, notes: &mut Notes) -> Answer {
     let Some(values) = one_kind(input, notes, "sum_over_time")? else { return Ok(Produced::Nothing) };
+    Ok(Produced::Float(sum_of(values)))
+}
+
+pub(super) fn sum_of(values: &[f64]) -> f64 {
     let mut sum = KahanSum::default();
     values.iter().for_each(|value| sum.add(*value));
-    Ok(Produced::Float(if sum.sum.is_infinite() { sum.sum } else { sum.total() }))
+    if sum.sum.is_infinite() { sum.sum } else { sum.total() }
 }
 
 fn avg(input: &WindowInput<'_>, notes: &mut Notes) -> Answer {
-    let Some([head, tail @ ..]) = one_kind(input, notes, "avg_over_time")? else { return Ok(Produced::Nothing) };
+    let Some(values) = one_kind(input, notes, "avg_over_time")? else { return Ok(Produced::Nothing) };
+    Ok(if values.is_empty() { Produced::Nothing } else { Produced::Float(mean_of(values)) })
+}
+
+/// NaN for no values.
+pub(super) fn mean_of(values: &[f64]) -> f64 {
+    let [head, tail @ ..] = values else { return f64::NAN };
     let mut mean = Mean::new(*head);
     tail.iter().for_each(|value| mean.add(*value));
-    Ok(Produced::Float(mean.value()))
+    mean.value()
 }
 
 fn count(input: &WindowInput<'_>, _: &mut Notes) -> Answer {
@@ -88,7 +98,7 @@ fn ts_of_max(input: &WindowInput<'_>, notes: &mut Notes) -> Answer {
 }
 
 /// Welford's variance with compensated sums.
-fn variance(values: &[f64]) -> f64 {
+pub(super) fn variance(values: &[f64]) -> f64 {
     let (mut count, mut mean, mut squares) = (0.0, KahanSum::default(), KahanSum::default());
     for value in values {
         count += 1.0;

@@ -109,11 +109,8 @@ fn resets(input: &WindowInput<'_>) -> f64 {
         return lost;
     }
     // Almost always there is none: that is found out without a branch a sample.
-    let none = match (input.falls.first(), input.falls.last()) {
-        (Some(first), Some(last)) => first == last,
-        _ => !values.iter().zip(&values[1..]).fold(false, |any, (before, now)| any | (now < before)),
-    };
-    if !none {
+    let any = values.iter().zip(&values[1..]).fold(false, |any, (before, now)| any | (now < before));
+    if any {
         lost = values.iter().zip(&values[1..]).filter(|(before, now)| now < before).map(|(before, _)| before).sum();
     }
     lost

@@ -52,10 +52,11 @@ fn line(times: &[Timestamp], values: &[f64], zero: Timestamp) -> (f64, f64) {
 
 pub(super) fn double_exponential_smoothing(input: &WindowInput<'_>, notes: &mut Notes) -> Answer {
     let [smoothing, trend] = input.args;
-    if !(smoothing > 0.0 && smoothing < 1.0) {
+    // NaN passes, as it does in Prometheus, and makes the result NaN.
+    if smoothing <= 0.0 || smoothing >= 1.0 {
         return Err(bad_factor("smoothing", "sf", smoothing));
     }
-    if !(trend > 0.0 && trend < 1.0) {
+    if trend <= 0.0 || trend >= 1.0 {
         return Err(bad_factor("trend", "tf", trend));
     }
     let Some((_, values)) = two_floats(input, notes) else { return Ok(Produced::Nothing) };
@@ -72,7 +73,8 @@ pub(super) fn double_exponential_smoothing(input: &WindowInput<'_>, notes: &mut 
 }
 
 fn bad_factor(word: &str, short: &str, value: f64) -> QueryError {
-    QueryError::Execution(format!("invalid {word} factor. Expected: 0 < {short} < 1, got: {value:.6}"))
+    let value = if value.is_finite() { format!("{value:.6}") } else { annotate::go_float(value) };
+    QueryError::Execution(format!("invalid {word} factor. Expected: 0 < {short} < 1, got: {value}"))
 }
 
 #[cfg(test)]

@@ -3,88 +3,8 @@
 //! Each state follows the bounds `lo..hi` of a window over one series' values; both bounds only grow. Sums and
 //! variances are kept as two stacks of partial results, so nothing is ever subtracted and no error builds up.
 
-use std::collections::VecDeque;
-
-use crate::promql::parser::FunctionId;
-
 use super::kahan::KahanSum;
 use super::math::{nan_first, quantile_of_sorted};
-
-/// Values beyond this may overflow in a sum: the exact way handles them.
-const SAFE: f64 = 1e280;
-
-/// The running state of one series.
-#[derive(Debug)]
-pub(crate) enum Sliding {
-    Sum(TwoStacks<KahanSum>),
-    Avg(TwoStacks<KahanSum>),
-    Stddev(TwoStacks<Moments>),
-    Stdvar(TwoStacks<Moments>),
-    Best(Deque),
-    Quantile(Sorted),
-    /// How many events lie before each sample.
-    Events(Vec<u32>),
-}
-
-impl Sliding {
-    /// The state for a function, when it has one and the values allow it.
-    pub(crate) fn of(id: FunctionId, values: &[f64]) -> Option<Self> {
-        let safe = || values.iter().fold(true, |safe, value| safe & (value.abs() < SAFE));
-        Some(match id {
-            FunctionId::SumOverTime if safe() => Self::Sum(TwoStacks::default()),
-            FunctionId::AvgOverTime if safe() => Self::Avg(TwoStacks::default()),
-            FunctionId::StddevOverTime if safe() => Self::Stddev(TwoStacks::default()),
-            FunctionId::StdvarOverTime if safe() => Self::Stdvar(TwoStacks::default()),
-            FunctionId::MinOverTime => Self::Best(Deque::new(false)),
-            FunctionId::MaxOverTime => Self::Best(Deque::new(true)),
-            FunctionId::QuantileOverTime => Self::Quantile(Sorted::default()),
-            FunctionId::Resets => Self::Events(resets_before(values)),
-            FunctionId::Changes => {
-                let differ = |before: f64, now: f64| before != now && !(before.is_nan() && now.is_nan());
-                Self::Events(events(values, differ))
-            }
-            _ => return None,
-        })
-    }
-
-    /// The function's value for the window `lo..hi` of `values`, or `None` when it must be computed the long way.
-    /// `arg` is the first scalar argument.
-    pub(crate) fn window(&mut self, values: &[f64], lo: usize, hi: usize, arg: f64) -> Option<f64> {
-        let count = (hi - lo) as f64;
-        Some(match self {
-            Self::Sum(stacks) => stacks.window(values, lo, hi).total(),
-            Self::Avg(stacks) => {
-                let sum = stacks.window(values, lo, hi);
-                sum.sum / count + sum.lost / count
-            }
-            Self::Stddev(stacks) => (stacks.window(values, lo, hi).squares / count).sqrt(),
-            Self::Stdvar(stacks) => stacks.window(values, lo, hi).squares / count,
-            Self::Best(deque) => deque.window(values, lo, hi),
-            Self::Quantile(sorted) => {
-                let sorted = sorted.window(values, lo, hi);
-                // Anything else deserves its warning.
-                return (0.0..=1.0).contains(&arg).then(|| quantile_of_sorted(arg, sorted));
-            }
-            Self::Events(before) => f64::from(before[hi - 1] - before[lo]),
-        })
-    }
-}
-
-/// How many counter resets lie before each sample.
-pub(crate) fn resets_before(values: &[f64]) -> Vec<u32> {
-    events(values, |before, now| now < before)
-}
-
-fn events(values: &[f64], happens: impl Fn(f64, f64) -> bool) -> Vec<u32> {
-    let mut count = 0;
-    let mut before = Vec::with_capacity(values.len());
-    before.extend(values.first().map(|_| 0));
-    before.extend(values.windows(2).map(|pair| {
-        count += u32::from(happens(pair[0], pair[1]));
-        count
-    }));
-    before
-}
 
 /// Something that two neighbouring pieces of a window can be put together from.
 pub(crate) trait Piece: Copy {
@@ -111,6 +31,12 @@ pub(crate) struct Moments {
     count: f64,
     mean: f64,
     squares: f64,
+}
+
+impl Moments {
+    pub(crate) fn variance(self) -> f64 {
+        self.squares / self.count
+    }
 }
 
 impl Piece for Moments {
@@ -147,7 +73,8 @@ impl<P> Default for TwoStacks<P> {
 }
 
 impl<P: Piece> TwoStacks<P> {
-    fn window(&mut self, values: &[f64], lo: usize, hi: usize) -> P {
+    /// What the window `lo..hi` of `values` adds up to. It is not empty.
+    pub(crate) fn window(&mut self, values: &[f64], lo: usize, hi: usize) -> P {
         if lo >= self.middle {
             self.rebuild(&values[lo..hi], lo, hi);
         } else {
@@ -176,39 +103,6 @@ impl<P: Piece> TwoStacks<P> {
     }
 }
 
-/// Candidates for the least or greatest value, best first.
-#[derive(Debug)]
-pub(crate) struct Deque {
-    greatest: bool,
-    candidates: VecDeque<usize>,
-    hi: usize,
-}
-
-impl Deque {
-    fn new(greatest: bool) -> Self {
-        Self { greatest, candidates: VecDeque::new(), hi: 0 }
-    }
-
-    fn window(&mut self, values: &[f64], lo: usize, hi: usize) -> f64 {
-        for i in self.hi.max(lo)..hi {
-            let value = values[i];
-            if value.is_nan() {
-                continue;
-            }
-            let beaten = |last: f64| if self.greatest { last < value } else { last > value };
-            while self.candidates.back().is_some_and(|last| beaten(values[*last])) {
-                self.candidates.pop_back();
-            }
-            self.candidates.push_back(i);
-        }
-        self.hi = hi;
-        while self.candidates.front().is_some_and(|first| *first < lo) {
-            self.candidates.pop_front();
-        }
-        self.candidates.front().map_or(f64::NAN, |best| values[*best])
-    }
-}
-
 /// The window's values in order.
 #[derive(Debug, Default)]
 pub(crate) struct Sorted {
@@ -218,6 +112,11 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
+    /// The `q`-quantile (0 to 1) of the window `lo..hi` of `values`, which is not empty.
+    pub(crate) fn quantile(&mut self, q: f64, values: &[f64], lo: usize, hi: usize) -> f64 {
+        quantile_of_sorted(q, self.window(values, lo, hi))
+    }
+
     fn window(&mut self, values: &[f64], lo: usize, hi: usize) -> &[f64] {
         if lo >= self.hi {
             self.values.clear();
@@ -236,38 +135,5 @@ impl Sorted {
         }
         (self.lo, self.hi) = (lo, hi);
         &self.values
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Sliding;
-    use crate::promql::parser::FunctionId as F;
-
-    /// The windows of a sliding state against the plain definition.
-    fn check(id: F, plain: impl Fn(&[f64]) -> f64) {
-        let values: Vec<f64> = (0..60_u32).map(|i| f64::from((i * 37) % 23) * 0.1 - 1.0).collect();
-        let mut state = Sliding::of(id, &values).expect("has a state");
-        for step in 0..27 {
-            let (lo, hi) = (step * 2, (step * 2 + 7 - step % 3).min(values.len()));
-            let found = state.window(&values, lo, hi, 0.25).expect("in bounds");
-            let expected = plain(&values[lo..hi]);
-            assert!((found - expected).abs() < 1e-12, "{id:?} {lo}..{hi}: {found} {expected}");
-        }
-    }
-
-    #[test]
-    fn windows_slide_to_what_they_are() {
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        let variance = |values: &[f64]| mean(&values.iter().map(|v| (v - mean(values)).powi(2)).collect::<Vec<_>>());
-        check(F::SumOverTime, |values| values.iter().sum());
-        check(F::AvgOverTime, mean);
-        check(F::StdvarOverTime, variance);
-        check(F::StddevOverTime, |values| variance(values).sqrt());
-        check(F::MinOverTime, |values| values.iter().copied().fold(f64::INFINITY, f64::min));
-        check(F::MaxOverTime, |values| values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-        check(F::QuantileOverTime, |values| super::super::quantile_of(0.25, &mut values.to_vec()));
-        check(F::Resets, |values| values.windows(2).filter(|pair| pair[1] < pair[0]).count() as f64);
-        check(F::Changes, |values| values.windows(2).filter(|pair| pair[1] != pair[0]).count() as f64);
     }
 }

@@ -38,8 +38,9 @@ impl ValueType {
     }
 }
 
-/// A node of the tree.
-#[derive(Debug, Clone, PartialEq)]
+/// A node of the tree. Trees may be as high as [`crate::limits::MAX_QUERY_DEPTH`]: a walk uses [`Expr::walk`], or asks for
+/// stack at each level.
+#[derive(Debug)]
 pub enum Expr {
     /// `1.5`, `0x1f`, `Inf`, `5m` (as seconds).
     Number(NumberLiteral),
@@ -188,8 +189,6 @@ pub struct VectorMatching {
     pub labels: Vec<String>,
     /// Whether `labels` came from `on` (else `ignoring`, or nothing).
     pub on: bool,
-    /// Whether `on` or `ignoring` was written at all (the printer keeps an empty one).
-    pub explicit: bool,
     /// Labels of `group_left`/`group_right`, taken from the one side.
     pub include: Vec<String>,
     /// `fill_left` or `fill`: value for a missing left side.
@@ -211,6 +210,8 @@ pub struct BinaryExpr {
     pub matching: Option<VectorMatching>,
     /// `bool` modifier.
     pub return_bool: bool,
+    /// What it gives: a scalar of two scalars, otherwise an instant vector.
+    pub gives: ValueType,
     /// Where the whole expression stands.
     pub pos: Pos,
 }
@@ -296,8 +297,6 @@ pub struct AggregateExpr {
     pub grouping: Vec<String>,
     /// Whether `grouping` came from `without`.
     pub without: bool,
-    /// Whether `by` or `without` was written at all (the printer keeps an empty `by ()`).
-    pub explicit: bool,
     /// Where the whole expression stands.
     pub pos: Pos,
 }
@@ -381,7 +380,7 @@ pub enum RangeMode {
 }
 
 /// `name{matchers} anchored|smoothed offset d @ t`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct VectorSelector {
     /// The name as written before the braces, or the quoted one inside; empty if there is none.
     pub name: String,
@@ -444,18 +443,34 @@ impl Expr {
 
     /// What the expression gives.
     pub fn value_type(&self) -> ValueType {
-        match self {
-            Self::Number(_) => ValueType::Scalar,
+        match self.without_wraps() {
             Self::String(_) => ValueType::String,
-            Self::Paren(node) => node.expr.value_type(),
-            Self::Unary(node) => node.expr.value_type(),
-            Self::Binary(node) => match (node.lhs.value_type(), node.rhs.value_type()) {
-                (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
-                _ => ValueType::Vector,
-            },
-            Self::Aggregate(_) | Self::Vector(_) => ValueType::Vector,
+            Self::Binary(node) => node.gives,
             Self::Call(node) => node.func.returns,
+            Self::Aggregate(_) | Self::Vector(_) => ValueType::Vector,
             Self::Matrix(_) | Self::Subquery(_) => ValueType::Matrix,
+            Self::Number(_) | Self::Paren(_) | Self::Unary(_) => ValueType::Scalar,
+        }
+    }
+
+    /// The expression inside of all parentheses around it.
+    pub fn without_parens(&self) -> &Self {
+        let mut expr = self;
+        while let Self::Paren(node) = expr {
+            expr = &node.expr;
+        }
+        expr
+    }
+
+    /// What parentheses and signs stand around.
+    fn without_wraps(&self) -> &Self {
+        let mut expr = self;
+        loop {
+            expr = match expr {
+                Self::Paren(node) => &node.expr,
+                Self::Unary(node) => &node.expr,
+                _ => return expr,
+            };
         }
     }
 }

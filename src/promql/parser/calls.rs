@@ -83,10 +83,9 @@ impl Parser<'_> {
         }
         let last = args.pop();
         let Some(expr) = last else { return self.fail(pos, "no arguments for aggregate expression provided") };
-        let explicit = grouping.is_some();
         let Grouping { labels, without } = grouping.unwrap_or(Grouping { labels: Vec::new(), without: false });
         let param = args.pop();
-        Ok(Expr::Aggregate(Box::new(AggregateExpr { op, expr, param, grouping: labels, without, explicit, pos })))
+        Ok(Expr::Aggregate(Box::new(AggregateExpr { op, expr, param, grouping: labels, without, pos })))
     }
 
     fn grouping(&mut self) -> Parsed<Option<Grouping>> {

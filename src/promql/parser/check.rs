@@ -1,11 +1,12 @@
 //! Type checks over a finished tree, with Prometheus' wording.
 
 use crate::model::{METRIC_NAME, quote};
+use crate::promql::deep;
 
 use super::ast::{
     AggregateExpr, AggregateOp, BinaryExpr, Call, Cardinality, Expr, Pos, ValueType, VectorMatching, VectorSelector,
 };
-use super::error::ParseError;
+use super::error::{MAX_ERRORS, ParseError};
 use super::functions::FunctionId;
 
 /// Finds every type error and takes away vector matching where a side is a scalar.
@@ -22,11 +23,17 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn note(&mut self, pos: Pos, message: impl Into<String>) {
-        self.errors.push(ParseError::new(self.text, pos, message.into()));
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(ParseError::new(self.text, pos, message.into()));
+        }
     }
 
     /// `any_matchers`: the selector may match everything, as the second argument of `info` may.
     fn node(&mut self, expr: &mut Expr, any_matchers: bool) {
+        deep(|| self.level(expr, any_matchers));
+    }
+
+    fn level(&mut self, expr: &mut Expr, any_matchers: bool) {
         match expr {
             Expr::Number(_) | Expr::String(_) => {}
             Expr::Paren(node) => self.node(&mut node.expr, false),
@@ -51,7 +58,7 @@ impl Checker<'_> {
                 let found = node.expr.value_type();
                 if found != ValueType::Vector {
                     let word = if found == ValueType::Matrix { "matrix" } else { found.as_str() };
-                    self.note(node.pos, format!("subquery is only allowed on instant vector, got {word}"));
+                    self.note(node.pos, format!("subquery is only allowed on instant vector, got {word} instead"));
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Durations in ranges and offsets: literals, `step()`, `range()` and arithmetic over them.
 
+use crate::limits::MAX_DURATION_PARTS;
+
 use super::ast::{BinaryOp, DurationExpr, DurationLiteral, Pos};
 use super::grammar::{Parsed, Parser, binding};
 use super::token::Kind;
@@ -14,6 +16,7 @@ impl Parser<'_> {
         if !self.begins_duration() {
             return self.unexpected(context, expected);
         }
+        self.duration_parts = 0;
         let duration = self.duration(0, context)?;
         if let DurationExpr::Literal(literal) = &duration
             && (literal.seconds <= 0.0 || literal.seconds.is_nan())
@@ -38,6 +41,7 @@ impl Parser<'_> {
         if !self.begins_duration() || matches!(self.peek(), Kind::Op(_)) {
             return self.unexpected(context, expected);
         }
+        self.duration_parts = 0;
         let operand = self.duration_operand(context)?;
         Ok(match sign {
             Some(negative) => signed(negative, operand, start),
@@ -62,7 +66,6 @@ impl Parser<'_> {
     fn duration(&mut self, floor: u8, context: &'static str) -> Parsed<DurationExpr> {
         self.nested(|parser| {
             let mut lhs = parser.duration_operand(context)?;
-            let mut terms = 0;
             while let Kind::Op(op) = parser.peek() {
                 let (power, rhs_floor) = binding(op);
                 let arithmetic = matches!(
@@ -73,10 +76,6 @@ impl Parser<'_> {
                     break;
                 }
                 parser.advance();
-                terms += 1;
-                let height = parser.height;
-                parser.grow(terms)?;
-                parser.height = height;
                 let rhs = parser.duration(rhs_floor, context)?;
                 lhs = DurationExpr::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) };
             }
@@ -86,6 +85,13 @@ impl Parser<'_> {
 
     fn duration_operand(&mut self, context: &'static str) -> Parsed<DurationExpr> {
         let token = self.token();
+        self.duration_parts += 1;
+        if self.duration_parts > MAX_DURATION_PARTS {
+            let message = format!(
+                "duration expression has more parts than the limit of {MAX_DURATION_PARTS} (MAX_DURATION_PARTS)"
+            );
+            return self.fail(token.pos, message);
+        }
         match token.kind {
             Kind::Number | Kind::Duration => {
                 let seconds = self.number_or_duration()?;

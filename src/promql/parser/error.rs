@@ -6,6 +6,9 @@ use crate::promql::QueryError;
 
 use super::ast::Pos;
 
+/// Mistakes that are kept of one query: each costs a look at the text before it, and only the first is shown.
+pub(super) const MAX_ERRORS: usize = 32;
+
 /// One mistake in a query; prints as Prometheus does: `1:5: parse error: …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {

@@ -1,12 +1,14 @@
 //! The Pratt parser: operands, signs, postfix modifiers and binary operators by precedence.
 
 use crate::limits::{MAX_QUERY_BYTES, MAX_QUERY_DEPTH};
+use crate::promql::deep;
 
 use super::ast::{
-    BinaryExpr, BinaryOp, Cardinality, Expr, NumberLiteral, ParenExpr, Pos, StringLiteral, UnaryExpr, VectorMatching,
+    BinaryExpr, BinaryOp, Cardinality, Expr, NumberLiteral, ParenExpr, Pos, StringLiteral, UnaryExpr, ValueType,
+    VectorMatching,
 };
 use super::check::check;
-use super::error::{ParseError, ParseErrors};
+use super::error::{MAX_ERRORS, ParseError, ParseErrors};
 use super::lexer::{Lexed, lex};
 use super::number::parse_number;
 use super::text::unquote;
@@ -54,12 +56,14 @@ pub(super) struct Parser<'a> {
     depth: usize,
     /// Height of the tree that the last step gave: walkers recurse that deep, also over long operator chains.
     pub(super) height: usize,
+    /// Parts of the duration expression under way.
+    pub(super) duration_parts: usize,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let Lexed { tokens, error } = lex(text);
-        Self { text, tokens, lexer_error: error, at: 0, errors: Vec::new(), depth: 0, height: 0 }
+        Self { text, tokens, lexer_error: error, at: 0, errors: Vec::new(), depth: 0, height: 0, duration_parts: 0 }
     }
 
     /// The next token; the last one (end or error) repeats for ever.
@@ -103,7 +107,9 @@ impl<'a> Parser<'a> {
 
     /// Notes a mistake after which parsing can go on.
     pub(super) fn note(&mut self, pos: Pos, message: impl Into<String>) {
-        self.errors.push(ParseError::new(self.text, pos, message.into()));
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(ParseError::new(self.text, pos, message.into()));
+        }
     }
 
     /// Stops because of a mistake.
@@ -141,7 +147,7 @@ impl<'a> Parser<'a> {
         if self.depth > MAX_QUERY_DEPTH {
             return self.too_deep();
         }
-        let result = step(self);
+        let result = deep(|| step(self));
         self.depth -= 1;
         result
     }
@@ -186,11 +192,11 @@ impl<'a> Parser<'a> {
     fn unary(&mut self) -> Parsed<Expr> {
         let sign = self.advance();
         let negative = sign.kind == Kind::Op(BinaryOp::Sub);
-        let expr = self.expression(POWER)?;
-        if let Expr::Number(mut number) = expr {
+        let mut expr = self.expression(POWER)?;
+        if let Expr::Number(number) = &mut expr {
             number.pos.start = sign.pos.start;
             number.value = if negative { -number.value } else { number.value };
-            return Ok(Expr::Number(number));
+            return Ok(expr);
         }
         self.grow(self.height)?;
         let pos = Pos { start: sign.pos.start, end: expr.pos().end };
@@ -266,7 +272,11 @@ impl<'a> Parser<'a> {
         let rhs = self.expression(rhs_floor)?;
         self.grow(below.max(self.height))?;
         let pos = Pos { start: lhs.pos().start, end: rhs.pos().end };
-        Ok(Expr::Binary(Box::new(BinaryExpr { op, lhs, rhs, matching: Some(matching), return_bool, pos })))
+        let gives = match (lhs.value_type(), rhs.value_type()) {
+            (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
+            _ => ValueType::Vector,
+        };
+        Ok(Expr::Binary(Box::new(BinaryExpr { op, lhs, rhs, matching: Some(matching), return_bool, gives, pos })))
     }
 
     /// `on (…)`, `ignoring (…)` and the `group_left (…)`, `group_right (…)` that may follow.
@@ -277,7 +287,6 @@ impl<'a> Parser<'a> {
         }
         self.advance();
         matching.on = kind == Kind::On;
-        matching.explicit = true;
         matching.labels = self.grouping_labels()?;
         matching.cardinality = match self.peek() {
             Kind::GroupLeft => Cardinality::ManyToOne,

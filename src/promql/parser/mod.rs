@@ -24,6 +24,7 @@ mod series_histogram;
 mod strip;
 mod text;
 mod token;
+mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -39,3 +40,4 @@ pub use grammar::parse;
 pub(in crate::promql) use number::parse_literal_number;
 pub use series::{SequenceValue, SeriesStart, parse_metric, parse_selector, parse_series, parse_start_times};
 pub(in crate::promql) use text::unquote;
+pub use tree::Walk;

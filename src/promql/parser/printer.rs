@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::model::{METRIC_NAME, MatchOp, format_duration, is_classic_label_name, is_classic_metric_name, quote};
 
+use crate::promql::deep;
+
 use super::ast::{
     AggregateExpr, AtModifier, BinaryExpr, Cardinality, DurationExpr, Expr, MatrixSelector, NumberLiteral, RangeMode,
     SubqueryExpr, VectorMatching, VectorSelector,
@@ -12,7 +14,7 @@ use super::ast::{
 
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
+        deep(|| match self {
             Self::Number(node) => number(node, f),
             Self::String(node) => f.write_str(&quote(&node.value)),
             Self::Paren(node) => write!(f, "({})", node.expr),
@@ -27,7 +29,7 @@ impl Display for Expr {
             Self::Vector(node) => node.fmt(f),
             Self::Matrix(node) => node.fmt(f),
             Self::Subquery(node) => subquery(node, f),
-        }
+        })
     }
 }
 
@@ -78,7 +80,7 @@ fn labels(names: &[String], f: &mut Formatter<'_>) -> fmt::Result {
 
 fn aggregate(node: &AggregateExpr, f: &mut Formatter<'_>) -> fmt::Result {
     f.write_str(node.op.as_str())?;
-    if node.explicit {
+    if node.without || !node.grouping.is_empty() {
         f.write_str(if node.without { " without " } else { " by " })?;
         labels(&node.grouping, f)?;
         f.write_char(' ')?;
@@ -107,7 +109,7 @@ fn vector_matching(matching: &VectorMatching, f: &mut Formatter<'_>) -> fmt::Res
         Cardinality::OneToMany => Some(" group_right "),
         Cardinality::OneToOne | Cardinality::ManyToMany => None,
     };
-    if matching.explicit || !matching.labels.is_empty() || matching.on || group.is_some() {
+    if !matching.labels.is_empty() || matching.on || group.is_some() {
         f.write_str(if matching.on { " on " } else { " ignoring " })?;
         labels(&matching.labels, f)?;
     }

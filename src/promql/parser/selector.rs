@@ -14,14 +14,7 @@ impl Parser<'_> {
     /// `name`, `name{…}`, `{…}`.
     pub(super) fn vector_selector(&mut self) -> Parsed<Expr> {
         let first = self.token();
-        let mut selector = VectorSelector {
-            name: String::new(),
-            matchers: Vec::new(),
-            offset: None,
-            at: None,
-            mode: RangeMode::Plain,
-            pos: first.pos,
-        };
+        let mut selector = VectorSelector { pos: first.pos, ..VectorSelector::default() };
         if first.kind != Kind::LeftBrace {
             self.lexeme(first).clone_into(&mut selector.name);
             self.advance();
@@ -112,7 +105,7 @@ impl Parser<'_> {
         }
     }
 
-    fn range_or_subquery(&mut self, expr: Expr) -> Parsed<Expr> {
+    fn range_or_subquery(&mut self, mut expr: Expr) -> Parsed<Expr> {
         let open = self.advance();
         let range = self.positive_duration("subquery or range selector", DURATION)?;
         if self.accept(Kind::Colon).is_some() {
@@ -120,9 +113,10 @@ impl Parser<'_> {
         }
         let close = self.expect(Kind::RightBracket, "subquery or range", "\":\" or \"]\"")?;
         let brackets = Pos { start: open.pos.start, end: close.pos.end };
-        let Expr::Vector(selector) = expr else {
+        let Expr::Vector(selector) = &mut expr else {
             return self.fail(brackets, "ranges only allowed for vector selectors");
         };
+        let selector = std::mem::take(selector);
         if selector.offset.is_some() {
             self.note(brackets, "no offset modifiers allowed before range");
         } else if selector.at.is_some() {
@@ -218,7 +212,9 @@ impl Parser<'_> {
                 let ms = (seconds * 1000.0).round();
                 // The bounds of Go's int64; NaN is outside too.
                 if !(ms > -9.223_372_036_854_776e18 && ms < 9.223_372_036_854_776e18) {
-                    return self.fail(pos, format!("timestamp out of bounds for @ modifier: {seconds:.6}"));
+                    let shown =
+                        if seconds.is_finite() { format!("{seconds:.6}") } else { crate::model::format_float(seconds) };
+                    return self.fail(pos, format!("timestamp out of bounds for @ modifier: {shown}"));
                 }
                 return Ok(AtModifier::At(ms as i64));
             }

@@ -50,13 +50,14 @@ pub fn parse_series(text: &str) -> Result<(Labels, Vec<SequenceValue>), ParseErr
     Ok((labels, values))
 }
 
-/// Reads `metric{labels}@st offsets`: the start times of the samples that the next line describes.
+/// Reads `metric{labels}@st offsets`: the start times of the samples that the next line describes. Without a metric
+/// the labels are empty: a default for the series that follow. `*` repeats the last known offset.
 ///
 /// # Errors
 /// The place of the first mistake and what was expected there.
 pub fn parse_start_times(text: &str) -> Result<(Labels, Vec<SeriesStart>), ParseErrors> {
     let mut cursor = Cursor::new(text)?;
-    let labels = cursor.metric()?;
+    let labels = if text.starts_with("@st") { Labels::empty() } else { cursor.metric()? };
     if !cursor.accept("@st") {
         return cursor.fail("expected \"@st\" after the metric");
     }
@@ -95,7 +96,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseErrors> {
     let end = if parsed.is_ok() { parser.expect(Kind::Eof, "", "").map(|_| ()) } else { Ok(()) };
     match (ParseErrors::of(std::mem::take(&mut parser.errors)), parsed, end) {
         (Some(errors), ..) => Err(errors),
-        (None, Ok(Expr::Vector(selector)), Ok(())) => Ok(selector.matchers),
+        (None, Ok(Expr::Vector(ref mut selector)), Ok(())) => Ok(std::mem::take(&mut selector.matchers)),
         _ => Err(ParseError::new(text, Pos::default(), "expected a metric selector".to_owned()).into()),
     }
 }
@@ -358,14 +359,25 @@ impl<'a> Cursor<'a> {
     }
 
     fn start_item(&mut self, values: &mut Vec<SeriesStart>) -> Result<(), ParseErrors> {
-        if self.accept("_") {
+        let (first, step) = if self.accept("_") {
             let count = self.repeat()?.unwrap_or(1);
-            values.extend(std::iter::repeat_n(None, count.min(MAX_VALUES)));
+            if count == 0 {
+                return self.fail("invalid repeat count");
+            }
+            values.extend(std::iter::repeat_n(None, count));
             return Ok(());
+        } else if self.accept("*") {
+            (values.iter().rev().find_map(|start| *start).unwrap_or(0), None)
+        } else {
+            let first = self.signed_duration()?;
+            (first, if self.rest().starts_with(['+', '-']) { Some(self.signed_duration()?) } else { None })
+        };
+        let repeat = self.repeat()?;
+        if step.is_some() && repeat.is_none() {
+            return self.fail("expected \"x\" and a count after the step");
         }
-        let first = self.signed_duration()?;
-        let step = if self.rest().starts_with(['+', '-']) { self.signed_duration()? } else { 0 };
-        let count = self.repeat()?.map_or(1, |count| count + 1) as i64;
+        let count = repeat.map_or(1, |count| count + 1) as i64;
+        let step = step.unwrap_or(0);
         values.extend((0..count).map(|i| Some(first.saturating_add(step.saturating_mul(i)))));
         Ok(())
     }

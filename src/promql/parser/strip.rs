@@ -1,5 +1,7 @@
 //! Comparing trees without regard to where their nodes stood.
 
+use crate::promql::deep;
+
 use super::ast::{DurationExpr, Expr, Pos, VectorSelector};
 
 impl Expr {
@@ -12,6 +14,10 @@ impl Expr {
 }
 
 fn strip(expr: &mut Expr) {
+    deep(|| level(expr));
+}
+
+fn level(expr: &mut Expr) {
     match expr {
         Expr::Number(node) => node.pos = Pos::default(),
         Expr::String(node) => node.pos = Pos::default(),

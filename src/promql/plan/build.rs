@@ -1,11 +1,12 @@
 //! From the tree to the plan.
 
-use std::cell::Cell;
-use std::sync::Arc;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+
 use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Timestamp};
-use crate::promql::cache::WrittenNames;
+use crate::promql::deep;
 use crate::promql::parser::{
     AggregateExpr, AtModifier, BinaryExpr, Call as CallExpr, Expr, FunctionId, MatrixSelector, Pos, RangeMode,
     SubqueryExpr, ValueType, VectorSelector,
@@ -23,9 +24,9 @@ pub(super) fn plan(expr: &Expr, times: QueryTimes, subquery_step: Duration) -> R
         )));
     }
     let subquery_step = i64::try_from(subquery_step.as_millis()).unwrap_or(60_000).max(1);
-    let builder = Builder { times, subquery_step, asked_times: Cell::new(false) };
+    let builder = Builder { times, subquery_step, asked_times: Cell::new(false), references: RefCell::default() };
     let root = builder.node(expr)?;
-    Ok(Plan { root, gives, bound_to_times: builder.asked_times.get() })
+    Ok(Plan { root, gives, bound_to_times: builder.asked_times.get(), stays: false })
 }
 
 struct Builder {
@@ -33,7 +34,13 @@ struct Builder {
     subquery_step: i64,
     /// Whether anything depended on the query's times.
     asked_times: Cell<bool>,
+    /// References of the `info` calls that are planned already: without it, calls inside of calls would look through
+    /// all of their insides at each level.
+    references: RefCell<FxHashMap<*const CallExpr, Option<Reference>>>,
 }
+
+/// Offset and `@` of a selector.
+type Reference = (i64, Option<Timestamp>);
 
 impl Builder {
     /// The query's times, for something that will not hold at others.
@@ -43,10 +50,19 @@ impl Builder {
     }
 
     fn node(&self, expr: &Expr) -> Result<Node, QueryError> {
+        deep(|| self.level(expr))
+    }
+
+    fn level(&self, expr: &Expr) -> Result<Node, QueryError> {
         match expr {
             Expr::Number(number) => Ok(node(Kind::Number(number.value), number.pos, true)),
             Expr::String(text) => Ok(node(Kind::Text(text.value.as_str().into()), text.pos, true)),
-            Expr::Paren(paren) => Ok(Node { pos: paren.pos, ..self.node(&paren.expr)? }),
+            // Any number of parentheses costs neither a node nor a level.
+            Expr::Paren(paren) => {
+                let mut inner = self.node(expr.without_parens())?;
+                inner.pos = paren.pos;
+                Ok(inner)
+            }
             Expr::Unary(unary) if !unary.negative => self.node(&unary.expr),
             Expr::Unary(unary) => {
                 let inner = self.node(&unary.expr)?;
@@ -78,7 +94,7 @@ impl Builder {
 
     fn aggregate(&self, expr: &AggregateExpr) -> Result<Node, QueryError> {
         let inner = self.node(&expr.expr)?;
-        let param = expr.param.as_ref().map(|param| self.node(unwrap_parens(param))).transpose()?;
+        let param = expr.param.as_ref().map(|param| self.node(param.without_parens())).transpose()?;
         let invariant = inner.invariant && param.as_ref().is_none_or(|param| param.invariant);
         let aggregate =
             Aggregate { op: expr.op, expr: inner, param, grouping: expr.grouping.clone(), without: expr.without };
@@ -119,7 +135,7 @@ impl Builder {
     }
 
     fn sample_time(&self, expr: &CallExpr) -> Result<Option<Node>, QueryError> {
-        let Some(Expr::Vector(selector)) = expr.args.first().map(unwrap_parens) else { return Ok(None) };
+        let Some(Expr::Vector(selector)) = expr.args.first().map(Expr::without_parens) else { return Ok(None) };
         if selector.mode != RangeMode::Plain {
             return Ok(None);
         }
@@ -131,7 +147,7 @@ impl Builder {
 
     fn absent(&self, expr: &CallExpr) -> Result<Node, QueryError> {
         let arg = expr.args.first().ok_or_else(|| missing_argument(expr))?;
-        let labels = fixed_labels(arg);
+        let labels = fixed_labels(arg.without_parens());
         let arg = Box::new(self.node(arg)?);
         let invariant = arg.invariant;
         Ok(node(Kind::Absent { arg, labels }, expr.pos, invariant))
@@ -139,18 +155,24 @@ impl Builder {
 
     fn info(&self, expr: &CallExpr) -> Result<Node, QueryError> {
         let base_expr = expr.args.first().ok_or_else(|| missing_argument(expr))?;
-        let matchers = match expr.args.get(1).map(unwrap_parens) {
+        let matchers = match expr.args.get(1).map(Expr::without_parens) {
             Some(Expr::Vector(selector)) => selector.matchers.clone(),
             _ => vec![Matcher::equal(METRIC_NAME, "target_info")],
         };
-        let (offset, at) = self.first_reference(base_expr)?.unwrap_or((0, None));
         let base = self.node(base_expr)?;
+        let reference = self.first_reference(base_expr)?;
+        self.references.borrow_mut().insert(expr, reference);
+        let (offset, at) = reference.unwrap_or((0, None));
         let invariant = base.invariant;
         Ok(node(Kind::Info(Box::new(Info { base, matchers, offset, at })), expr.pos, invariant))
     }
 
     /// Offset and `@` of the first selector in `expr`, with those of the subqueries around it.
-    fn first_reference(&self, expr: &Expr) -> Result<Option<(i64, Option<Timestamp>)>, QueryError> {
+    fn first_reference(&self, expr: &Expr) -> Result<Option<Reference>, QueryError> {
+        deep(|| self.reference_below(expr))
+    }
+
+    fn reference_below(&self, expr: &Expr) -> Result<Option<Reference>, QueryError> {
         Ok(match expr {
             Expr::Number(_) | Expr::String(_) => None,
             Expr::Paren(node) => self.first_reference(&node.expr)?,
@@ -161,6 +183,9 @@ impl Builder {
             },
             Expr::Aggregate(node) => self.first_reference(&node.expr)?,
             Expr::Call(node) => {
+                if let Some(known) = self.references.borrow().get(&std::ptr::from_ref(node)) {
+                    return Ok(*known);
+                }
                 for arg in &node.args {
                     if let Some(found) = self.first_reference(arg)? {
                         return Ok(Some(found));
@@ -181,7 +206,7 @@ impl Builder {
         })
     }
 
-    fn reference_of(&self, selector: &VectorSelector) -> Result<(i64, Option<Timestamp>), QueryError> {
+    fn reference_of(&self, selector: &VectorSelector) -> Result<Reference, QueryError> {
         Ok((durations::signed(selector.offset.as_ref(), self.times)?, self.at(selector.at)))
     }
 
@@ -190,7 +215,7 @@ impl Builder {
         let mut args = Vec::new();
         for arg in &expr.args {
             if arg.value_type() == ValueType::Matrix {
-                source = Some((self.source(arg)?, fixed_labels(unwrap_parens(arg))));
+                source = Some((self.source(arg)?, fixed_labels(arg.without_parens())));
             } else {
                 args.push(self.node(arg)?);
             }
@@ -198,7 +223,7 @@ impl Builder {
         let (source, absent) = source.ok_or_else(|| missing_argument(expr))?;
         check_mode(expr.func.id, expr.func.name, source.mode())?;
         let first_arg = match expr.args.first() {
-            Some(first) if first.value_type() == ValueType::Matrix => unwrap_parens(first).pos(),
+            Some(first) if first.value_type() == ValueType::Matrix => first.without_parens().pos(),
             Some(first) => first.pos(),
             None => expr.pos,
         };
@@ -209,7 +234,7 @@ impl Builder {
 
     fn source(&self, expr: &Expr) -> Result<Source, QueryError> {
         match expr {
-            Expr::Paren(paren) => self.source(&paren.expr),
+            Expr::Paren(_) => self.source(expr.without_parens()),
             Expr::Matrix(matrix) => self.matrix(matrix),
             Expr::Subquery(subquery) => self.subquery(subquery),
             other => Err(QueryError::BadData(format!("expected a range vector, got {}", other.value_type().as_str()))),
@@ -253,13 +278,6 @@ impl Builder {
 
 fn node(kind: Kind, pos: Pos, invariant: bool) -> Node {
     Node { kind, pos, invariant, key: None }
-}
-
-fn unwrap_parens(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Paren(paren) => unwrap_parens(&paren.expr),
-        other => other,
-    }
 }
 
 /// Whether equal arguments give equal results at every step (Prometheus' `AtModifierUnsafeFunctions` do not).
@@ -325,43 +343,4 @@ fn fixed_labels(expr: &Expr) -> Labels {
 
 fn missing_argument(expr: &CallExpr) -> QueryError {
     QueryError::BadData(format!("missing argument in call to function {:?}", expr.func.name))
-}
-
-impl Node {
-    /// Gives every node that is worth sharing its canonical text.
-    pub(super) fn set_keys(&mut self) {
-        self.for_each_child(&mut Self::set_keys);
-        let worth = !matches!(self.kind, Kind::Number(_) | Kind::Text(_) | Kind::Matrix(_));
-        if worth && self.is_shareable(&WrittenNames::default()) {
-            self.key = Some(Arc::from(self.canonical()));
-        }
-    }
-
-    fn for_each_child(&mut self, visit: &mut dyn FnMut(&mut Self)) {
-        match &mut self.kind {
-            Kind::Number(_) | Kind::Text(_) | Kind::Vector(_) | Kind::SampleTime { .. } => {}
-            Kind::Negate(inner) | Kind::Absent { arg: inner, .. } => visit(inner),
-            Kind::Binary(binary) => {
-                visit(&mut binary.lhs);
-                visit(&mut binary.rhs);
-            }
-            Kind::Aggregate(aggregate) => {
-                visit(&mut aggregate.expr);
-                aggregate.param.iter_mut().for_each(visit);
-            }
-            Kind::Call(call) => call.args.iter_mut().for_each(visit),
-            Kind::Info(info) => visit(&mut info.base),
-            Kind::Window(window) => {
-                window.args.iter_mut().for_each(&mut *visit);
-                if let Source::Subquery { expr, .. } = &mut window.source {
-                    visit(expr);
-                }
-            }
-            Kind::Matrix(source) => {
-                if let Source::Subquery { expr, .. } = &mut **source {
-                    visit(expr);
-                }
-            }
-        }
-    }
 }

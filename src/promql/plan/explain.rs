@@ -1,15 +1,33 @@
 //! The plan as text: one line as a sharing key, and as an indented tree for people.
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
-use crate::model::Matcher;
+use rustc_hash::FxHashMap;
+
+use crate::model::{METRIC_NAME, MatchOp, Matcher, format_duration, is_classic_metric_name as is_metric_name};
+use crate::promql::deep;
 use crate::promql::parser::{Cardinality, RangeMode, VectorMatching};
 
 use super::{Kind, Node, Plan, Selector, Source};
 
+/// Columns beyond which deeper levels stand under each other: the text must not grow with the square of the depth.
+const MAX_INDENT: usize = 200;
+
+/// For whom a node is described.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Milliseconds and all matchers in one list: nothing is rounded or left out.
+    Key,
+    /// As one would write it in a query.
+    Person,
+}
+
 impl fmt::Display for Plan {
+    /// One node a line, operands below. `once`: the same at every step, computed once. `shared N`: rules of one tick
+    /// that have it compute it once; equal numbers mean equal parts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        tree(&self.root, 0, f)
+        tree(&self.root, 0, &mut FxHashMap::default(), f)
     }
 }
 
@@ -22,37 +40,39 @@ impl Node {
     }
 }
 
-fn tree(node: &Node, depth: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mark = if node.invariant && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) { " [once]" } else { "" };
-    writeln!(f, "{:width$}{}{mark}", "", head(node), width = depth * 2)?;
+fn tree<'a>(
+    node: &'a Node,
+    depth: usize,
+    numbers: &mut FxHashMap<&'a str, usize>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "{:width$}{}", "", head(node, Reader::Person), width = (depth * 2).min(MAX_INDENT))?;
+    let mut marks = Vec::new();
+    if node.invariant && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
+        marks.push("once".to_owned());
+    }
+    if let Some(key) = &node.key {
+        let next = numbers.len() + 1;
+        marks.push(format!("shared {}", numbers.entry(&key.text).or_insert(next)));
+    }
+    if !marks.is_empty() {
+        write!(f, "  [{}]", marks.join(", "))?;
+    }
+    writeln!(f)?;
     for child in children(node) {
-        tree(child, depth + 1, f)?;
+        deep(|| tree(child, depth + 1, numbers, f))?;
     }
     Ok(())
 }
 
 fn children(node: &Node) -> Vec<&Node> {
-    match &node.kind {
-        Kind::Number(_) | Kind::Text(_) | Kind::Vector(_) | Kind::SampleTime { .. } => Vec::new(),
-        Kind::Negate(inner) | Kind::Absent { arg: inner, .. } => vec![inner],
-        Kind::Binary(binary) => vec![&binary.lhs, &binary.rhs],
-        Kind::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
-        Kind::Call(call) => call.args.iter().collect(),
-        Kind::Info(info) => vec![&info.base],
-        Kind::Window(window) => window.args.iter().chain(inner(&window.source)).collect(),
-        Kind::Matrix(source) => inner(source).into_iter().collect(),
-    }
-}
-
-fn inner(source: &Source) -> Option<&Node> {
-    match source {
-        Source::Selector { .. } => None,
-        Source::Subquery { expr, .. } => Some(expr),
-    }
+    let mut children = Vec::new();
+    node.for_each_child(&mut |child| children.push(child));
+    children
 }
 
 /// What the node itself does, without its children.
-fn head(node: &Node) -> String {
+fn head(node: &Node, reader: Reader) -> String {
     match &node.kind {
         Kind::Number(value) => value.to_string(),
         Kind::Text(text) => format!("{text:?}"),
@@ -68,17 +88,17 @@ fn head(node: &Node) -> String {
         Kind::Call(call) => call.func.name.to_owned(),
         Kind::Absent { labels, .. } => format!("absent {labels}"),
         Kind::SampleTime { selector, start } => {
-            format!("{} {}", if *start { "start_timestamp" } else { "timestamp" }, describe(selector))
+            format!("{} {}", if *start { "start_timestamp" } else { "timestamp" }, describe(selector, reader))
         }
-        Kind::Window(window) => format!("{} {}", window.func.name, describe_source(&window.source)),
-        Kind::Vector(selector) => describe(selector),
-        Kind::Matrix(source) => describe_source(source),
-        Kind::Info(info) => format!("info {{{}}} {}ms {:?}", list(&info.matchers), info.offset, info.at),
+        Kind::Window(window) => format!("{} {}", window.func.name, describe_source(&window.source, reader)),
+        Kind::Vector(selector) => describe(selector, reader),
+        Kind::Matrix(source) => describe_source(source, reader),
+        Kind::Info(info) => format!("info {{{}}}{}", list(&info.matchers), times(info.offset, info.at, reader)),
     }
 }
 
 fn write_line(node: &Node, out: &mut String) {
-    out.push_str(&head(node));
+    out.push_str(&head(node, Reader::Key));
     let children = children(node);
     if children.is_empty() {
         return;
@@ -89,44 +109,70 @@ fn write_line(node: &Node, out: &mut String) {
             out.push_str(", ");
         }
         match &child.key {
-            Some(key) => out.push_str(key),
-            None => write_line(child, out),
+            Some(key) => out.push_str(&key.text),
+            None => deep(|| write_line(child, out)),
         }
     }
     out.push(')');
 }
 
-fn describe_source(source: &Source) -> String {
+fn describe_source(source: &Source, reader: Reader) -> String {
     match source {
-        Source::Selector { selector, range, .. } => describe_with(selector, &format!("[{range}ms]")),
+        Source::Selector { selector, range, .. } => {
+            describe_with(selector, &format!("[{}]", length(*range, reader)), reader)
+        }
         Source::Subquery { range, step, offset, at, .. } => {
-            format!("[{range}ms:{step}ms]{}", times(*offset, *at))
+            format!("[{}:{}]{}", length(*range, reader), length(*step, reader), times(*offset, *at, reader))
         }
     }
 }
 
-fn describe(selector: &Selector) -> String {
-    describe_with(selector, "")
+fn describe(selector: &Selector, reader: Reader) -> String {
+    describe_with(selector, "", reader)
 }
 
-fn describe_with(selector: &Selector, range: &str) -> String {
+fn describe_with(selector: &Selector, range: &str, reader: Reader) -> String {
     let mode = match selector.mode {
         RangeMode::Plain => "",
         RangeMode::Anchored => " anchored",
         RangeMode::Smoothed => " smoothed",
     };
-    format!("{{{}}}{range}{mode}{}", list(&selector.matchers), times(selector.offset, selector.at))
+    let times = times(selector.offset, selector.at, reader);
+    let name = |matcher: &&Matcher| matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal;
+    let name = selector.matchers.iter().find(name).filter(|m| reader == Reader::Person && is_metric_name(&m.value));
+    match name {
+        Some(name) => {
+            let others: Vec<Matcher> = selector.matchers.iter().filter(|m| *m != name).cloned().collect();
+            let others = if others.is_empty() { String::new() } else { format!("{{{}}}", list(&others)) };
+            format!("{}{others}{range}{mode}{times}", name.value)
+        }
+        None => format!("{{{}}}{range}{mode}{times}", list(&selector.matchers)),
+    }
 }
 
-fn times(offset: i64, at: Option<i64>) -> String {
+fn times(offset: i64, at: Option<i64>, reader: Reader) -> String {
     let mut out = String::new();
     if offset != 0 {
-        let _ = write!(out, " offset {offset}ms");
+        let _ = write!(out, " offset {}", length(offset, reader));
     }
-    if let Some(at) = at {
-        let _ = write!(out, " @ {at}ms");
+    match at {
+        Some(at) if reader == Reader::Person => {
+            let _ = write!(out, " @ {}", at as f64 / 1000.0);
+        }
+        Some(at) => {
+            let _ = write!(out, " @ {at}ms");
+        }
+        None => {}
     }
     out
+}
+
+fn length(ms: i64, reader: Reader) -> String {
+    if reader == Reader::Key {
+        return format!("{ms}ms");
+    }
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}", format_duration(Duration::from_millis(ms.unsigned_abs())))
 }
 
 fn list(matchers: &[Matcher]) -> String {

@@ -5,6 +5,7 @@
 mod build;
 mod durations;
 mod explain;
+mod keys;
 mod sharing;
 
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use crate::model::{Labels, Matcher, Timestamp};
 
 use super::parser::{AggregateOp, BinaryOp, Expr, Function, Pos, RangeMode, ValueType, VectorMatching};
 use super::result::QueryError;
+
+pub(crate) use keys::{Meaning, Meanings, uses};
 
 /// When a query is evaluated, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) gives: ValueType,
     /// Whether the plan holds for its times only, because it says `start()`, `@ end()`, `step()` or the like.
     pub(crate) bound_to_times: bool,
+    /// Whether the plan stays for later ticks: how often its parts occur in plans then tells whether to share them.
+    pub(crate) stays: bool,
 }
 
 /// A step of the plan.
@@ -67,9 +72,9 @@ pub(crate) struct Node {
     pub(crate) pos: Pos,
     /// Whether the value is the same at every step: it is then computed once.
     pub(crate) invariant: bool,
-    /// The subexpression in a canonical form, when its result is worth sharing and no selector in it may see alerts or
-    /// any name at all.
-    pub(crate) key: Option<Arc<str>>,
+    /// What the subexpression computes, when its result is worth sharing and no selector in it may see alerts or any
+    /// name at all.
+    pub(crate) key: Option<Arc<Meaning>>,
 }
 
 /// What a node computes.
@@ -174,8 +179,8 @@ impl Plan {
     }
 
     /// Writes down which subexpressions can be shared, before the plan runs with a cache.
-    pub(crate) fn prepare_sharing(&mut self) {
-        self.root.set_keys();
+    pub(crate) fn prepare_sharing(&mut self, meanings: &Meanings) {
+        self.root.set_keys(meanings);
     }
 }
 

@@ -45,6 +45,9 @@ pub(super) fn almost_equal(a: f64, b: f64) -> bool {
 /// Compares a value with what the script says.
 pub(super) fn value(expected: &ExpectedResult, expect: &Expectations, time: EvalTime, got: &QueryValue) -> Outcome {
     match (expected, got) {
+        (_, QueryValue::Matrix(_)) if expect.ordered => {
+            Err(Mismatch::new("an ordered vector", "a matrix, which is always sorted by labels"))
+        }
         (ExpectedResult::Scalar(wanted), QueryValue::Scalar(_, found)) if almost_equal(*wanted, *found) => Ok(()),
         (ExpectedResult::String(wanted), QueryValue::String(_, found)) if wanted == found => Ok(()),
         (ExpectedResult::Series(series), QueryValue::Vector(samples)) => vector(series, expect.ordered, samples),
@@ -134,9 +137,13 @@ pub(super) fn sorted(got: &[Series]) -> Outcome {
 
 /// Compares warnings and infos with what the script says about them.
 pub(super) fn annotations(expect: &Expectations, got: &Annotations) -> Outcome {
-    for (word, checks, none, found) in
-        [("warnings", &expect.warn, expect.no_warn, &got.warnings), ("infos", &expect.info, expect.no_info, &got.infos)]
-    {
+    for (word, checks, some, none, found) in [
+        ("warnings", &expect.warn, expect.some_warn, expect.no_warn, &got.warnings),
+        ("infos", &expect.info, expect.some_info, expect.no_info, &got.infos),
+    ] {
+        if some && found.is_empty() {
+            return Err(Mismatch::new(word, format!("no {word}")));
+        }
         let unmatched = checks.iter().find(|check| !found.iter().any(|text| check.accepts(text)));
         if let Some(check) = unmatched {
             return Err(Mismatch::new(format!("{word}: {check}"), format!("{found:?}")));

@@ -16,7 +16,11 @@ use super::store::{ByLabels, MemoryStore};
 /// When classic histograms cannot be converted to native ones.
 pub(super) fn apply(load: &Load, store: &mut MemoryStore) -> Result<(), String> {
     let mut floats = ByLabels::new();
-    for series in &load.series {
+    for (i, series) in load.series.iter().enumerate() {
+        // Of two lines for one series the later one counts.
+        if load.series[i + 1..].iter().any(|later| later.labels == series.labels) {
+            continue;
+        }
         let mut column = BTreeMap::new();
         for (i, value) in series.values.iter().enumerate() {
             let ts = i64::try_from(i).unwrap_or(i64::MAX).saturating_mul(load.step_ms);

@@ -103,17 +103,24 @@ fn load(number: u32, line: &str, lines: &mut Lines<'_>) -> Result<Load, ScriptEr
     let step_ms = duration(number, "step", step)?;
     let mut load = Load { line: number, step_ms, with_nhcb, series: Vec::new() };
     let mut pending: Option<(u32, Labels, Vec<SeriesStart>)> = None;
+    let mut default: Vec<SeriesStart> = Vec::new();
     while let Some((number, line)) = lines.next_in_block() {
         if line.split_whitespace().next().is_some_and(|first| first.ends_with("@st")) {
             let (labels, starts) = parse_start_times(line).map_err(|reason| error(number, reason.to_string()))?;
-            if let Some((number, ..)) = pending.replace((number, labels, starts)) {
-                return Err(error(number, "@st line has no following sample line"));
+            if let Some((number, ..)) = &pending {
+                return Err(error(*number, "@st line has no following sample line"));
+            }
+            match labels.is_empty() {
+                true => default = starts,
+                false => pending = Some((number, labels, starts)),
             }
             continue;
         }
         let (labels, values) = parse_series(line).map_err(|reason| error(number, reason.to_string()))?;
         let starts = match pending.take() {
-            None => Vec::new(),
+            // Without a line of its own a series takes the default, from its first value on again and again.
+            None if default.is_empty() => Vec::new(),
+            None => default.iter().cycle().take(values.len()).copied().collect(),
             Some((number, other, _)) if other != labels => {
                 return Err(error(number, "@st metric does not match the following sample line metric"));
             }
@@ -131,14 +138,21 @@ fn load(number: u32, line: &str, lines: &mut Lines<'_>) -> Result<Load, ScriptEr
     }
 }
 
+/// Whether lines may follow in the block of an evaluation.
+#[derive(PartialEq, Eq)]
+enum Block {
+    Open,
+    Closed,
+}
+
 fn eval(number: u32, line: &str, lines: &mut Lines<'_>) -> Result<Eval, ScriptError> {
     let (command, rest) = word(line);
     let mut expect = Expectations::default();
     match command {
         "eval" => {}
-        "eval_fail" => expect.fail = Some(MessageCheck::Any),
-        "eval_warn" => expect.warn.push(MessageCheck::Any),
-        "eval_info" => expect.info.push(MessageCheck::Any),
+        "eval_fail" => expect.fail.push(MessageCheck::Any),
+        "eval_warn" => expect.some_warn = true,
+        "eval_info" => expect.some_info = true,
         "eval_ordered" => expect.ordered = true,
         _ => return Err(invalid_eval(number)),
     }
@@ -151,8 +165,11 @@ fn eval(number: u32, line: &str, lines: &mut Lines<'_>) -> Result<Eval, ScriptEr
             }
             _ => (EvalTime::Instant(0), rest),
         },
-        "range" => {
+        "range" if command != "eval_ordered" => {
             let (start, end, step_ms, expr) = from_to_step(number, rest)?;
+            if step_ms <= 0 {
+                return Err(error(number, "step must be greater than 0"));
+            }
             (EvalTime::Range { start, end, step_ms }, expr)
         }
         _ => return Err(invalid_eval(number)),
@@ -162,8 +179,12 @@ fn eval(number: u32, line: &str, lines: &mut Lines<'_>) -> Result<Eval, ScriptEr
     }
     let mut eval =
         Eval { line: number, expr: expr.to_owned(), time, expect, result: ExpectedResult::Series(Vec::new()) };
+    let may_fail = command == "eval_fail";
+    let mut fail_lines = 0;
     while let Some((number, line)) = lines.next_in_block() {
-        expectation(number, line, &mut eval)?;
+        if expectation(number, line, may_fail, &mut fail_lines, &mut eval)? == Block::Closed {
+            break;
+        }
     }
     Ok(eval)
 }
@@ -193,38 +214,43 @@ fn from_to_step(number: u32, text: &str) -> Result<(Timestamp, Timestamp, i64, &
     if end < start {
         return Err(error(number, "invalid test definition, end timestamp is before start timestamp"));
     }
-    if step <= 0 {
-        return Err(error(number, "step must be greater than 0"));
-    }
     Ok((start, end, step, rest))
 }
 
-fn expectation(number: u32, line: &str, eval: &mut Eval) -> Result<(), ScriptError> {
+fn expectation(
+    number: u32,
+    line: &str,
+    may_fail: bool,
+    fail_lines: &mut u32,
+    eval: &mut Eval,
+) -> Result<Block, ScriptError> {
     if let Some(rest) = line.strip_prefix("expect range vector") {
-        let (start, end, step_ms, _) = from_to_step(number, rest)?;
+        let (start, end, step_ms, after) = from_to_step(number, rest)?;
+        if !after.is_empty() {
+            return Err(error(number, format!("unexpected {after:?} after the range vector's step")));
+        }
         eval.result = ExpectedResult::RangeVector { start, end, step_ms, series: Vec::new() };
-        return Ok(());
+        return Ok(Block::Open);
     }
     if let Some(rest) = line.strip_prefix("expect string") {
-        let text = unquote(rest.trim()).map_err(|reason| error(number, reason))?;
-        eval.result = ExpectedResult::String(text);
-        return Ok(());
+        eval.result = ExpectedResult::String(string_literal(number, rest.trim())?);
+        return Ok(Block::Open);
     }
     match word(line) {
-        ("expect", rest) => return expected_message(number, rest, &mut eval.expect),
-        ("expected_fail_message", text) => {
-            eval.expect.fail = Some(MessageCheck::Exactly(text.to_owned()));
-            return Ok(());
+        ("expect", rest) => return expected_message(number, rest, fail_lines, &mut eval.expect).map(|()| Block::Open),
+        ("expected_fail_message", text) if may_fail => {
+            eval.expect.fail.push(MessageCheck::Exactly(text.to_owned()));
+            return Ok(Block::Closed);
         }
-        ("expected_fail_regexp", pattern) => {
-            eval.expect.fail = Some(regex(number, pattern)?);
-            return Ok(());
+        ("expected_fail_regexp", pattern) if may_fail => {
+            eval.expect.fail.push(regex(number, pattern)?);
+            return Ok(Block::Closed);
         }
         _ => {}
     }
     if let Some(value) = parse_literal_number(line) {
         eval.result = ExpectedResult::Scalar(value);
-        return Ok(());
+        return Ok(Block::Closed);
     }
     let (labels, values) = parse_series(line).map_err(|reason| error(number, reason.to_string()))?;
     match &mut eval.result {
@@ -239,26 +265,43 @@ fn expectation(number: u32, line: &str, eval: &mut Eval) -> Result<(), ScriptErr
         ExpectedResult::RangeVector { series, .. } => series.push(ExpectedSeries { labels, values }),
         _ => return Err(error(number, "series are not expected after a scalar or string")),
     }
-    Ok(())
+    Ok(Block::Open)
+}
+
+/// As Go unquotes: single quotes hold one character.
+fn string_literal(number: u32, literal: &str) -> Result<String, ScriptError> {
+    let text = unquote(literal).map_err(|reason| error(number, reason))?;
+    if !literal.starts_with(['"', '`', '\'']) || (literal.starts_with('\'') && text.chars().count() != 1) {
+        return Err(error(number, "expected string literal not valid - check that the string is correctly quoted"));
+    }
+    Ok(text)
 }
 
 /// `fail|warn|info|no_warn|no_info|ordered [msg:TEXT|regex:PATTERN]`.
-fn expected_message(number: u32, text: &str, expect: &mut Expectations) -> Result<(), ScriptError> {
+fn expected_message(
+    number: u32,
+    text: &str,
+    fail_lines: &mut u32,
+    expect: &mut Expectations,
+) -> Result<(), ScriptError> {
     let (kind, rest) = word(text);
     let check = if rest.is_empty() {
         MessageCheck::Any
-    } else if let Some(text) = rest.strip_prefix("msg:") {
+    } else if let Some(text) = rest.strip_prefix("msg:").filter(|text| !text.is_empty()) {
         MessageCheck::Exactly(text.trim().to_owned())
-    } else if let Some(pattern) = rest.strip_prefix("regex:") {
+    } else if let Some(pattern) = rest.strip_prefix("regex:").filter(|pattern| !pattern.is_empty()) {
         regex(number, pattern.trim())?
     } else {
         return Err(error(number, format!("invalid expect statement: expected msg: or regex:, got {rest:?}")));
     };
     match kind {
-        "fail" if expect.fail.is_some() => {
+        "fail" if *fail_lines > 0 => {
             return Err(error(number, "invalid expect lines, multiple expect fail lines are not allowed"));
         }
-        "fail" => expect.fail = Some(check),
+        "fail" => {
+            *fail_lines += 1;
+            expect.fail.push(check);
+        }
         "warn" => expect.warn.push(check),
         "info" => expect.info.push(check),
         "no_warn" => expect.no_warn = true,

@@ -1,6 +1,7 @@
 //! The same query pinned to a time with `@`: evaluated at any other time it must give the same.
 
 use crate::model::{Matcher, Timestamp};
+use crate::promql::deep;
 use crate::promql::parser::{AtModifier, Expr, FunctionId, VectorSelector};
 
 /// The query with `@ ts` on every selector and outermost subquery that has no fixed time yet, or `None` when it
@@ -12,6 +13,10 @@ pub(super) fn pinned(expr: &Expr, ts: Timestamp) -> Option<Expr> {
 
 /// `false` when the expression depends on the evaluation time.
 fn pin(expr: &mut Expr, ts: Timestamp) -> bool {
+    deep(|| level(expr, ts))
+}
+
+fn level(expr: &mut Expr, ts: Timestamp) -> bool {
     match expr {
         Expr::Number(_) | Expr::String(_) => true,
         Expr::Paren(node) => pin(&mut node.expr, ts),
@@ -50,11 +55,8 @@ fn fix(at: &mut Option<AtModifier>, ts: Timestamp) {
 
 fn asks_for_bounds(expr: &Expr) -> bool {
     use FunctionId as F;
-    let mut found = false;
-    visit(expr, &mut |node| {
-        found |= matches!(node, Expr::Call(call) if matches!(call.func.id, F::Start | F::End | F::Step | F::Range));
-    });
-    found
+    let asks = |id| matches!(id, F::Start | F::End | F::Step | F::Range);
+    expr.walk().any(|node| matches!(node, Expr::Call(call) if asks(call.func.id)))
 }
 
 fn depends_on_time(function: FunctionId) -> bool {
@@ -79,33 +81,13 @@ fn depends_on_time(function: FunctionId) -> bool {
     )
 }
 
-/// Calls `f` on every node, parents first.
-fn visit(expr: &Expr, f: &mut impl FnMut(&Expr)) {
-    f(expr);
-    match expr {
-        Expr::Number(_) | Expr::String(_) | Expr::Vector(_) | Expr::Matrix(_) => {}
-        Expr::Paren(node) => visit(&node.expr, f),
-        Expr::Unary(node) => visit(&node.expr, f),
-        Expr::Binary(node) => {
-            visit(&node.lhs, f);
-            visit(&node.rhs, f);
-        }
-        Expr::Aggregate(node) => {
-            visit(&node.expr, f);
-            node.param.iter().for_each(|param| visit(param, f));
-        }
-        Expr::Call(node) => node.args.iter().for_each(|arg| visit(arg, f)),
-        Expr::Subquery(node) => visit(&node.expr, f),
-    }
-}
-
 /// The matchers of every selector of a query.
 pub(super) fn selectors(expr: &Expr) -> Vec<Vec<Matcher>> {
-    let mut found = Vec::new();
-    visit(expr, &mut |node| match node {
-        Expr::Vector(selector) => found.push(selector.matchers.clone()),
-        Expr::Matrix(matrix) => found.push(matrix.selector.matchers.clone()),
-        _ => {}
-    });
-    found
+    expr.walk()
+        .filter_map(|node| match node {
+            Expr::Vector(selector) => Some(selector.matchers.clone()),
+            Expr::Matrix(matrix) => Some(matrix.selector.matchers.clone()),
+            _ => None,
+        })
+        .collect()
 }

@@ -226,12 +226,19 @@ impl Runner<'_> {
     /// Compares an outcome with the script; gives the result back unless the failure was wanted.
     fn check(&self, result: Result<QueryResult, QueryError>) -> Result<Option<QueryResult>, Mismatch> {
         let expect = &self.eval.expect;
-        match (result, &expect.fail) {
-            (Err(error), Some(check)) if check.accepts(&error.to_string()) => Ok(None),
-            (Err(error), Some(check)) => Err(Mismatch::new(format!("error: {check}"), error.to_string())),
-            (Err(error), None) => Err(Mismatch::new(describe_expected(&self.eval.result), format!("error: {error}"))),
-            (Ok(result), Some(_)) => Err(Mismatch::new("an error", describe(&result.value))),
-            (Ok(result), None) => {
+        match result {
+            Err(error) if expect.fail.is_empty() => {
+                Err(Mismatch::new(describe_expected(&self.eval.result), format!("error: {error}")))
+            }
+            Err(error) => {
+                let text = error.to_string();
+                match expect.fail.iter().find(|check| !check.accepts(&text)) {
+                    Some(check) => Err(Mismatch::new(format!("error: {check}"), text)),
+                    None => Ok(None),
+                }
+            }
+            Ok(result) if !expect.fail.is_empty() => Err(Mismatch::new("an error", describe(&result.value))),
+            Ok(result) => {
                 annotations(expect, &result.annotations)?;
                 value(&self.eval.result, expect, self.eval.time, &result.value)?;
                 Ok(Some(result))

@@ -74,12 +74,16 @@ pub struct Eval {
 /// Failure, annotations and order.
 #[derive(Debug, Clone, Default)]
 pub struct Expectations {
-    /// The query must fail, with such an error.
-    pub fail: Option<MessageCheck>,
+    /// The query must fail, with an error that satisfies each of these; empty when it must not fail.
+    pub fail: Vec<MessageCheck>,
     /// Each must match a warning, and each warning one of these, when there are any.
     pub warn: Vec<MessageCheck>,
     /// The same for infos.
     pub info: Vec<MessageCheck>,
+    /// Any warning will do, and others may come (`eval_warn`).
+    pub some_warn: bool,
+    /// Any info will do, and others may come (`eval_info`).
+    pub some_info: bool,
     /// No warning may come.
     pub no_warn: bool,
     /// No info may come.

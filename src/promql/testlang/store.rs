@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Histogram, Labels, Matcher, ResetHint, Timestamp, Value};
-use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, StorageError};
+use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, Selection, StorageError};
 
 use super::histogram::is_reset;
 
@@ -101,10 +101,10 @@ fn same_layout(a: &Histogram, b: &Histogram) -> bool {
 }
 
 impl Querier for MemoryStore {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         let (mut found, mut total) = (Vec::new(), 0usize);
         if request.start > request.end {
-            return Ok(found);
+            return Ok(Selection::default());
         }
         for (labels, samples) in self.matching(&request.matchers) {
             let samples: Vec<(Timestamp, &Stored)> =
@@ -117,7 +117,7 @@ impl Querier for MemoryStore {
                 found.push(SelectedSeries { labels: labels.clone(), runs: runs(&samples) });
             }
         }
-        Ok(found)
+        Ok(Selection::from_series(found))
     }
 
     fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {

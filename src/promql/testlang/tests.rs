@@ -35,7 +35,8 @@ impl Toy {
                     last_only: true,
                     max_samples: 1000,
                 };
-                let found = querier.select(&request).map_err(|error| QueryError::Storage(error.to_string()))?;
+                let found =
+                    querier.select(&request).map_err(|error| QueryError::Storage(error.to_string()))?.into_series();
                 let skew = if at == ts { 0.0 } else { self.skew };
                 let sample = |series: &crate::storage::SelectedSeries| {
                     let (mut times, mut values) = (Vec::new(), Vec::new());
@@ -141,6 +142,23 @@ fn counts_what_passes() {
         ("eval instant at 5m sum(\n", 0, 1),
         ("# nothing\n", 0, 0),
         ("clear\n\neval instant at 0 m\n", 1, 1),
+        // Old and new forms together.
+        ("eval_fail instant at 5m fails\n  expect fail msg: it fails\n", 1, 1),
+        ("eval_fail instant at 5m fails\n  expect fail msg: something else\n", 0, 1),
+        ("eval_fail instant at 5m fails\n  expected_fail_message it fails\n", 1, 1),
+        ("eval_fail instant at 5m fails\n  expected_fail_regexp ^something\n", 0, 1),
+        ("eval_warn instant at 5m warns\n", 1, 1),
+        ("eval_warn instant at 5m informs\n", 0, 1),
+        ("eval_warn instant at 5m warns\n  expect warn msg: other\n", 0, 1),
+        ("eval_warn instant at 5m warns\n  expect no_warn\n", 0, 1),
+        ("eval_info instant at 5m informs\n  expect info\n  expect no_warn\n", 1, 1),
+        // A matrix has no order of its own.
+        ("eval range from 0 to 0 step 1m m\n  expect ordered\n  m{a=\"1\"} 1\n  m{a=\"2\"} 4\n", 0, 1),
+        // A scalar ends its evaluation: the next line is a command.
+        ("eval instant at 5m 12\n  12\neval instant at 5m 13\n  13\n", 2, 2),
+        ("eval instant at 5m 12\n  13\n  12\n", 0, 1),
+        // The later of two lines for one series counts.
+        ("load 1m\n  n 1 2 3\n  n 4\n\neval instant at 2m n\n  n 4\n", 1, 1),
         ("load 1m\n  m{a=\"1\"} _ _ _ 9\n\neval instant at 3m m\n  m{a=\"1\"} 9\n", 1, 1),
     ];
     for (script, passed, total) in cases {
@@ -203,6 +221,18 @@ fn refuses_bad_scripts() {
         ("eval instant at 0 m\n  expect warn\n  expect no_warn\n", "line 3: an annotation cannot be both"),
         ("eval instant at 0 m\n  expect fail regex: (\n", "line 2: invalid regex"),
         ("eval instant at 0 m\n  expect string x\n", "line 2: unterminated"),
+        ("eval_ordered range from 0 to 1m step 1m m\n", "line 1: invalid evaluation command"),
+        ("eval instant at 0 m\n  expected_fail_message it fails\n", "line 2: 1:23"),
+        ("eval instant at 0 m\n  expect warn msg:\n", "line 2: invalid expect statement"),
+        ("eval instant at 0 m\n  expect fail error: x\n", "line 2: invalid expect statement"),
+        ("eval instant at 0 m[1m]\n  expect range vector from 0 to 1m\n", "line 2: expected \"step\""),
+        ("eval instant at 0 m[1m]\n  expect range vector from 0 to 1m step 1m 2\n", "line 2: unexpected \"2\""),
+        ("eval instant at 0 \"x\"\n  expect string\n", "line 2: empty string literal"),
+        ("eval instant at 0 \"x\"\n  expect string 'xy'\n", "line 2: expected string literal not valid"),
+        ("eval instant at 0 1\n  1\n  2\n", "line 3: invalid command"),
+        ("load 5m\n  m@st _x0\n  m 1\n", "line 2: 1:9: parse error: invalid repeat count"),
+        ("load 5m\n  m@st -1m+15s\n  m 1\n", "line 2: 1:13: parse error: expected \"x\""),
+        ("load 5m\n  m@st -1m\n  m@st -1m\n  m 1\n", "line 2: @st line has no following sample line"),
         ("eval_often instant at 0 m\n", "line 1: invalid evaluation command"),
     ];
     for (script, expected) in cases {
@@ -211,6 +241,31 @@ fn refuses_bad_scripts() {
     }
     let report = run("nonsense");
     assert_eq!((report.passed, report.total), (0, 1));
+}
+
+#[test]
+fn start_times_have_a_default_and_repeat() {
+    // Offsets in seconds, `None` for a start that is not known.
+    let cases: &[(&str, &[&[Option<i64>]])] = &[
+        ("  @st -1m\n  a 1 2\n  b 1\n", &[&[Some(-60), Some(-60)], &[Some(-60)]]),
+        ("  @st -1m _\n  a 1 2 3\n  b@st 1s\n  b 1\n", &[&[Some(-60), None, Some(-60)], &[Some(1)]]),
+        (
+            "  a@st -30s-1mx2 * *x1\n  a 0x5\n",
+            &[&[Some(-30), Some(-90), Some(-150), Some(-150), Some(-150), Some(-150)]],
+        ),
+        ("  a@st _ *\n  a 1 2\n", &[&[None, Some(0)]]),
+    ];
+    for (series, expected) in cases {
+        let Some(Command::Load(load)) = parse_script(&format!("load 1m\n{series}")).expect(series).pop() else {
+            panic!("no load")
+        };
+        let found: Vec<Vec<Option<i64>>> = load
+            .series
+            .iter()
+            .map(|series| series.starts.iter().map(|start| start.map(|ms| ms / 1000)).collect())
+            .collect();
+        assert_eq!(found, *expected, "{series}");
+    }
 }
 
 #[test]
@@ -252,7 +307,7 @@ fn the_store_keeps_kinds_apart_and_knows_resets() {
         last_only: false,
         max_samples: 5,
     };
-    let found = store.select(&request).expect("within the limit");
+    let found = store.select(&request).expect("within the limit").into_series();
     let runs = &found[0].runs;
     assert_eq!(runs.iter().map(|run| run.times.to_vec()).collect::<Vec<_>>(), [vec![10, 20, 30], vec![40], vec![50]]);
     assert_eq!(runs[0].start_times.as_deref(), Some(&[5, 0, 0][..]));
@@ -276,7 +331,7 @@ fn classic_histograms_become_native_ones() {
         last_only: true,
         max_samples: 10,
     };
-    let found = store.select(&request).expect("works");
+    let found = store.select(&request).expect("works").into_series();
     let crate::storage::Column::Histograms(column) = &found[0].runs[0].values else { panic!("floats") };
     let text = column[0].as_ref().map(|histogram| describe_histogram(histogram));
     assert_eq!(text.as_deref(), Some("{{schema:-53 count:6 sum:9 custom_values:[1 5] buckets:[2 3 1]}}"));

@@ -1,5 +1,6 @@
 //! The engine against Prometheus' own scripts, where they are present.
 
+mod nesting;
 mod random;
 mod sharing;
 

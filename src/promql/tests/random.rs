@@ -1,13 +1,15 @@
 //! A range query is what instant queries say at each of its steps: random expressions over random data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::model::{Labels, Matcher, Timestamp, Value, absent, stale_marker};
 use crate::promql::testlang::MemoryStore;
-use crate::promql::{Engine, QueryOptions, QueryValue};
-use crate::storage::{Cells, Piece, Querier, SelectRequest, SelectedSeries, Selection, StorageError};
+use crate::promql::{Engine, EngineConfig, QueryOptions, QueryValue, TickCache};
+use crate::storage::{Cells, Piece, Querier, SelectRequest, Selection, StorageError};
 
 /// Expressions that are tried, each over its own data.
 const CASES: u64 = 900;
@@ -215,12 +217,8 @@ struct Grouped<'a>(&'a MemoryStore);
 const WINDOW: i64 = 170_000;
 
 impl Querier for Grouped<'_> {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
-        self.0.select(request)
-    }
-
-    fn columns(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let apart = self.0.columns(request)?;
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let apart = self.0.select(request)?;
         let mut windows: BTreeMap<i64, BTreeMap<u32, Vec<(Timestamp, f64)>>> = BTreeMap::new();
         for piece in &apart.pieces {
             let Cells::Floats(cells) = &piece.cells else { panic!("no histograms here") };
@@ -243,6 +241,23 @@ impl Querier for Grouped<'_> {
         let mut labels = (*apart.labels).clone();
         labels.extend(apart.labels.last().map(|last| last.with("zz", "nothing")));
         Ok(Selection { labels: Arc::new(labels), pieces: pieces.collect() })
+    }
+
+    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
+        self.0.series(matchers, start, end)
+    }
+}
+
+/// As [`Grouped`], and the same label sets come as the same `Arc`, as a ring hands them out.
+struct Steady<'a>(Grouped<'a>, Mutex<HashMap<Vec<Labels>, Arc<Vec<Labels>>>>);
+
+impl Querier for Steady<'_> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let mut selection = self.0.select(request)?;
+        let mut known = self.1.lock();
+        let labels = known.entry((*selection.labels).clone()).or_insert(selection.labels);
+        selection.labels = Arc::clone(labels);
+        Ok(selection)
     }
 
     fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
@@ -323,4 +338,41 @@ fn a_range_query_is_its_instant_queries() {
         }
     }
     assert!(answers > 200 && failures > 0, "{answers} answers, {failures} failures: the cases say too little");
+}
+
+/// What operators remember changes no answer, whichever series come and go.
+#[test]
+fn remembering_changes_nothing() {
+    let (remembers, forgets) =
+        (Engine::default(), Engine::new(EngineConfig { max_memo_bytes: 0, ..EngineConfig::default() }));
+    let mut answers = 0;
+    for seed in 0..CASES / 9 {
+        let mut random = Random(seed);
+        let store = data(&mut random);
+        let steady = Steady(Grouped(&store), Mutex::default());
+        let depth = 1 + random.below(3);
+        let query = vector(&mut random, depth);
+        let expr = remembers.parse(&query).expect("generated queries parse");
+        let prepared = remembers.prepare(&expr, &query).expect("plans");
+        for ts in (100_000..400_000).step_by(31_000) {
+            let options = QueryOptions::default();
+            let one = remembers.instant(&steady, &expr, ts, &options).map(|result| result.value);
+            let other = forgets.instant(&store, &expr, ts, &options).map(|result| result.value);
+            let rule = remembers.instant_prepared(&steady, &prepared, ts, &options, &TickCache::new());
+            answers += usize::from(one.is_ok());
+            assert_eq!(format!("{one:?}"), format!("{:?}", rule.map(|result| result.value)), "seed {seed}, {query}");
+            assert_eq!(format!("{one:?}"), format!("{other:?}"), "seed {seed}, {query} @ {ts}");
+        }
+        let range = |engine: &Engine, store: &dyn Querier| {
+            let step = Duration::from_secs(17);
+            let result = engine.range(store, &expr, 100_000, 400_000, step, &QueryOptions::default());
+            format!("{:?}", result.map(|result| result.value))
+        };
+        let one = range(&remembers, &steady);
+        assert_eq!(one, range(&remembers, &steady), "seed {seed}, {query}, again");
+        assert_eq!(one, range(&forgets, &store), "seed {seed}, {query}");
+    }
+    let (hits, misses) = remembers.memo().hits_and_misses();
+    assert!(answers > 500 && hits > misses, "{answers} answers, {hits} hits, {misses} misses");
+    assert_eq!(forgets.memo().hits_and_misses(), (0, 0));
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::model::{Labels, Matcher, Timestamp, Value};
 use crate::promql::testlang::MemoryStore;
 use crate::promql::{Engine, QueryOptions, QueryValue, TickCache, WrittenNames, shareable};
-use crate::storage::{Querier, SelectRequest, SelectedSeries, StorageError};
+use crate::storage::{Querier, SelectRequest, Selection, StorageError};
 
 /// Counts how often it is asked.
 struct Counting {
@@ -15,7 +15,7 @@ struct Counting {
 }
 
 impl Querier for Counting {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         self.selects.fetch_add(1, Ordering::Relaxed);
         self.store.select(request)
     }
@@ -98,11 +98,11 @@ fn plans_print_themselves() {
     let engine = Engine::default();
     let expr = engine.parse("sum by (job) (rate(x{a=\"b\"}[5m] offset 1m)) > scalar(y @ 10)").expect("parses");
     let expected = "\
->
-  sum by (job)
-    rate {a=\"b\", __name__=\"x\"}[300000ms] offset 60000ms
-  scalar [once]
-    {__name__=\"y\"} @ 10000ms [once]
+>  [shared 1]
+  sum by (job)  [shared 2]
+    rate x{a=\"b\"}[5m] offset 1m  [shared 3]
+  scalar  [once, shared 4]
+    y @ 10  [once, shared 5]
 ";
     assert_eq!(engine.explain(&expr, 0).expect("plans"), expected);
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::model::{Batch, GroupId, Intern, Labels, METRIC_NAME, Matcher, SeriesKey, SeriesRef, Timestamp, Value};
 use crate::promql::testlang::MemoryStore;
-use crate::storage::{Querier, SelectRequest, SelectedSeries, StorageError};
+use crate::storage::{Querier, SelectRequest, Selection, StorageError};
 
 use super::super::doors::RuleSink;
 
@@ -30,7 +30,7 @@ impl UnitStore {
 }
 
 impl Querier for UnitStore {
-    fn select(&self, request: &SelectRequest) -> Result<Vec<SelectedSeries>, StorageError> {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         self.memory.lock().select(request)
     }
 

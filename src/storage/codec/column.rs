@@ -1,5 +1,7 @@
 //! Float columns. Bits come back exactly: NaN payloads, negative zero and stale markers included.
 
+use pco::DecompressorScratch;
+
 use crate::model::{absent, is_absent};
 use crate::storage::bytes::{FormatError, Reader, put_signed, put_u64, put_varint, put_xor};
 
@@ -36,16 +38,36 @@ pub(crate) fn encode_floats(codec: &PcoCodec, values: &[f64], out: &mut Vec<u8>)
     }
 }
 
-/// Reads a column of `n` ticks; holes are [`absent`].
-pub(crate) fn decode_floats(codec: &PcoCodec, bytes: &[u8], n: usize) -> Result<Vec<f64>, FormatError> {
+/// Room that decoding needs again and again.
+#[derive(Default)]
+pub(crate) struct FloatScratch {
+    ints: Vec<i64>,
+    pco: DecompressorScratch,
+}
+
+/// Reads a column of as many ticks as `out` has places; holes are [`absent`].
+pub(crate) fn decode_floats_into(
+    codec: &PcoCodec,
+    bytes: &[u8],
+    out: &mut [f64],
+    scratch: &mut FloatScratch,
+) -> Result<(), FormatError> {
     let mut reader = Reader::new(bytes);
     let tag = reader.u8()?;
-    let present = if tag & HOLES == 0 { None } else { decode_presence(&mut reader, n)? };
-    let Some(present) = present else { return decode_dense(codec, &mut reader, tag, n) };
-    let count = present.iter().filter(|p| **p).count();
-    let dense = decode_dense(codec, &mut reader, tag, count)?;
-    let mut next = dense.into_iter();
-    Ok(present.iter().map(|p| if *p { next.next().unwrap_or(absent()) } else { absent() }).collect())
+    let present = if tag & HOLES == 0 { None } else { decode_presence(&mut reader, out.len())? };
+    let Some(present) = present else { return decode_dense(codec, &mut reader, tag, out, scratch) };
+    let mut left = present.iter().filter(|p| **p).count();
+    decode_dense(codec, &mut reader, tag, &mut out[..left], scratch)?;
+    // From the back, every value has its place at or after where it is.
+    for (i, present) in present.iter().enumerate().rev() {
+        out[i] = if *present {
+            left -= 1;
+            out[left]
+        } else {
+            absent()
+        };
+    }
+    Ok(())
 }
 
 /// Writes the values that are there, and the tag byte that stands before them.
@@ -120,35 +142,41 @@ fn encode_runs(values: &[f64], out: &mut Vec<u8>) {
     }
 }
 
-fn decode_dense(codec: &PcoCodec, reader: &mut Reader<'_>, tag: u8, n: usize) -> Result<Vec<f64>, FormatError> {
+fn decode_dense(
+    codec: &PcoCodec,
+    reader: &mut Reader<'_>,
+    tag: u8,
+    out: &mut [f64],
+    scratch: &mut FloatScratch,
+) -> Result<(), FormatError> {
     match tag & !(HOLES | EXCEPTIONS) {
-        CONSTANT => Ok(vec![f64::from_bits(reader.xor()?); n]),
+        CONSTANT => out.fill(f64::from_bits(reader.xor()?)),
         RUNS => {
-            let mut values = Vec::with_capacity(n);
             let mut bits = 0;
-            while values.len() < n {
+            let mut rest = out;
+            while !rest.is_empty() {
                 let run = reader.varint()? as usize;
-                if run == 0 || run > n - values.len() {
+                if run == 0 || run > rest.len() {
                     return Err(FormatError("a run of values is impossible"));
                 }
                 bits ^= reader.xor()?;
-                values.resize(values.len() + run, f64::from_bits(bits));
+                let (here, after) = rest.split_at_mut(run);
+                here.fill(f64::from_bits(bits));
+                rest = after;
             }
-            Ok(values)
         }
-        SCALED => Scaled::read(codec, reader, tag & EXCEPTIONS != 0, n),
-        PCO_FLOATS => codec.floats(reader, n),
+        SCALED => return Scaled::read(codec, reader, tag & EXCEPTIONS != 0, out, scratch),
+        PCO_FLOATS => return codec.floats(reader, out, &mut scratch.pco),
         XOR => {
             let mut bits = 0;
-            (0..n)
-                .map(|_| {
-                    bits ^= reader.xor()?;
-                    Ok(f64::from_bits(bits))
-                })
-                .collect()
+            for value in out {
+                bits ^= reader.xor()?;
+                *value = f64::from_bits(bits);
+            }
         }
-        _ => Err(FormatError("unknown column encoding")),
+        _ => return Err(FormatError("unknown column encoding")),
     }
+    Ok(())
 }
 
 /// A column as `(first + gcd × integers) ÷ 10^scale`, with a list of values that do not fit.
@@ -205,7 +233,13 @@ impl Scaled {
         codec.put_ints(&self.steps, out);
     }
 
-    fn read(codec: &PcoCodec, reader: &mut Reader<'_>, patched: bool, n: usize) -> Result<Vec<f64>, FormatError> {
+    fn read(
+        codec: &PcoCodec,
+        reader: &mut Reader<'_>,
+        patched: bool,
+        out: &mut [f64],
+        scratch: &mut FloatScratch,
+    ) -> Result<(), FormatError> {
         let mut exceptions = Vec::new();
         if patched {
             let mut at = 0usize;
@@ -214,16 +248,26 @@ impl Scaled {
                 exceptions.push((at, reader.f64()?));
             }
         }
-        let power = POWERS.get(usize::from(reader.u8()?)).ok_or(FormatError("unknown decimal scale"))?;
+        let power = *POWERS.get(usize::from(reader.u8()?)).ok_or(FormatError("unknown decimal scale"))?;
         let first = reader.signed()?;
         let gcd = reader.varint()? as i64;
-        let steps = codec.ints(reader, n)?;
-        let mut values: Vec<f64> =
-            steps.into_iter().map(|step| first.wrapping_add(step.wrapping_mul(gcd)) as f64 / power).collect();
-        for (at, value) in exceptions {
-            *values.get_mut(at).ok_or(FormatError("an exception lies outside its column"))? = value;
+        let FloatScratch { ints, pco } = scratch;
+        ints.resize(out.len(), 0);
+        codec.ints(reader, ints, pco)?;
+        // A division by one would cost as much as any other.
+        if power == 1.0 {
+            for (value, step) in out.iter_mut().zip(ints.iter()) {
+                *value = first.wrapping_add(step.wrapping_mul(gcd)) as f64;
+            }
+        } else {
+            for (value, step) in out.iter_mut().zip(ints.iter()) {
+                *value = first.wrapping_add(step.wrapping_mul(gcd)) as f64 / power;
+            }
         }
-        Ok(values)
+        for (at, value) in exceptions {
+            *out.get_mut(at).ok_or(FormatError("an exception lies outside its column"))? = value;
+        }
+        Ok(())
     }
 }
 

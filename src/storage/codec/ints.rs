@@ -1,7 +1,7 @@
 //! Integers through pco: bit-packed bins of values, of differences, or of differences of differences.
 
 use pco::wrapped::{FileCompressor, FileDecompressor};
-use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
+use pco::{ChunkConfig, DecompressorScratch, DeltaSpec, ModeSpec, PagingSpec};
 
 use crate::storage::bytes::{FormatError, Reader, put_signed, unzigzag, zigzag};
 
@@ -90,50 +90,64 @@ impl PcoCodec {
         Ok(())
     }
 
-    /// Reads `n` integers; they must be the last thing in their record.
-    pub(crate) fn ints(&self, reader: &mut Reader<'_>, n: usize) -> Result<Vec<i64>, FormatError> {
+    /// Reads integers, as many as there are places; they must be the last thing in their record.
+    pub(crate) fn ints(
+        &self,
+        reader: &mut Reader<'_>,
+        out: &mut [i64],
+        scratch: &mut DecompressorScratch,
+    ) -> Result<(), FormatError> {
         match reader.u8()? {
             VARINT => {
                 let order = reader.u8()?;
-                if n > reader.rest().len() || order > 2 {
+                if out.len() > reader.rest().len() || order > 2 {
                     return Err(FormatError("too few integers"));
                 }
-                let mut values = Vec::with_capacity(n);
-                for i in 0..n {
-                    let mut value = unzigzag(reader.varint()?);
-                    if order >= 1 && i >= 1 {
-                        let before: i64 = values[i - 1];
-                        value = value.wrapping_add(before);
-                        if order == 2 && i >= 2 {
-                            value = value.wrapping_add(before.wrapping_sub(values[i - 2]));
-                        }
-                    }
-                    values.push(value);
+                for value in out.iter_mut() {
+                    *value = unzigzag(reader.varint()?);
                 }
-                Ok(values)
+                // The first values stand for themselves.
+                for skipped in (0..usize::from(order)).rev() {
+                    sum_up(out.get_mut(skipped..).unwrap_or_default());
+                }
+                Ok(())
             }
-            PCO => self.chunk(reader, n),
+            PCO => self.chunk(reader, out, scratch),
             _ => Err(FormatError("unknown integer encoding")),
         }
     }
 
-    /// Reads `n` floats as [`Self::put_floats`] wrote them.
-    pub(crate) fn floats(&self, reader: &mut Reader<'_>, n: usize) -> Result<Vec<f64>, FormatError> {
-        self.chunk(reader, n)
-    }
-
-    fn chunk<T: pco::data_types::Number + Default>(
+    /// Reads floats as [`Self::put_floats`] wrote them.
+    pub(crate) fn floats(
         &self,
         reader: &mut Reader<'_>,
-        n: usize,
-    ) -> Result<Vec<T>, FormatError> {
+        out: &mut [f64],
+        scratch: &mut DecompressorScratch,
+    ) -> Result<(), FormatError> {
+        self.chunk(reader, out, scratch)
+    }
+
+    fn chunk<T: pco::data_types::Number>(
+        &self,
+        reader: &mut Reader<'_>,
+        out: &mut [T],
+        scratch: &mut DecompressorScratch,
+    ) -> Result<(), FormatError> {
         let bad = |_| FormatError("pco cannot read its column");
-        let (mut chunk, rest) = self.decompressor.chunk_decompressor::<T, _>(reader.rest()).map_err(bad)?;
-        let mut values = vec![T::default(); n];
-        let mut page = chunk.page_decompressor(rest, n).map_err(bad)?;
-        page.read(&mut values).map_err(bad)?;
+        let (chunk, rest) = self.decompressor.chunk_decompressor::<T, _>(reader.rest()).map_err(bad)?;
+        let mut page = chunk.page_decompressor_with_scratch(rest, out.len(), scratch).map_err(bad)?;
+        page.read(out).map_err(bad)?;
         *reader = Reader::new(page.into_src());
-        Ok(values)
+        Ok(())
+    }
+}
+
+/// Makes values of their differences; the first stands for itself.
+fn sum_up(values: &mut [i64]) {
+    let mut sum = 0i64;
+    for value in values {
+        sum = sum.wrapping_add(*value);
+        *value = sum;
     }
 }
 

@@ -6,7 +6,7 @@ mod ints;
 mod presence;
 mod times;
 
-pub(crate) use column::{decode_floats, encode_floats};
+pub(crate) use column::{FloatScratch, decode_floats_into, encode_floats};
 pub(crate) use histogram::{decode_histograms, encode_histograms, put_histogram, read_histogram};
 pub(crate) use ints::PcoCodec;
 pub(crate) use presence::{decode_presence, encode_presence};

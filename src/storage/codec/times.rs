@@ -1,5 +1,7 @@
 //! Integer columns: timestamps (a straight line in the best case) and start timestamps.
 
+use pco::DecompressorScratch;
+
 use crate::storage::bytes::{FormatError, Reader, put_signed};
 
 use super::PcoCodec;
@@ -33,7 +35,8 @@ pub(crate) fn decode_ints(codec: &PcoCodec, reader: &mut Reader<'_>, n: usize) -
         }
         INTS => {
             let first = reader.signed()?;
-            let mut values = codec.ints(reader, n)?;
+            let mut values = vec![0; n];
+            codec.ints(reader, &mut values, &mut DecompressorScratch::default())?;
             values.iter_mut().for_each(|value| *value = value.wrapping_add(first));
             Ok(values)
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::model::{Histogram, Timestamp, absent, is_absent};
-use crate::storage::querier::{Column, Run};
 
 use super::series::Sid;
 
@@ -30,13 +29,13 @@ pub(crate) struct Block {
 
 /// The block that ticks are written to.
 #[derive(Debug, Default)]
-struct Open {
+pub(super) struct Open {
     window: Timestamp,
-    times: Vec<Timestamp>,
+    pub(super) times: Vec<Timestamp>,
     /// Column after column, [`BLOCK`] places each.
-    floats: Vec<f64>,
-    histograms: FxHashMap<u32, Vec<Option<Arc<Histogram>>>>,
-    starts: FxHashMap<u32, Vec<Timestamp>>,
+    pub(super) floats: Vec<f64>,
+    pub(super) histograms: FxHashMap<u32, Vec<Option<Arc<Histogram>>>>,
+    pub(super) starts: FxHashMap<u32, Vec<Timestamp>>,
 }
 
 /// The columns of one group.
@@ -46,8 +45,8 @@ pub(crate) struct Columns {
     cols: Vec<Option<Sid>>,
     free: Vec<u32>,
     col_of: FxHashMap<Sid, u32>,
-    blocks: VecDeque<Arc<Block>>,
-    open: Open,
+    pub(super) blocks: VecDeque<Arc<Block>>,
+    pub(super) open: Open,
 }
 
 impl Columns {
@@ -257,126 +256,9 @@ impl Columns {
         let block = |b: &Arc<Block>| (b.floats.iter().flatten().count() + 1) * b.times.len() * 8;
         self.blocks.iter().map(block).sum::<usize>() + self.open.floats.capacity() * 8
     }
-
-    /// Runs of a series within the bounds, oldest first.
-    pub(crate) fn runs(&self, col: u32, start: Timestamp, end: Timestamp, copies: &mut OpenTimes, out: &mut Vec<Run>) {
-        let first = self.blocks.partition_point(|b| b.times.last().is_some_and(|last| *last < start));
-        for block in self.blocks.iter().skip(first) {
-            if block.times.first().is_none_or(|t| *t > end) {
-                return;
-            }
-            let (from, to) = bounds(&block.times, start, end);
-            let starts = block.starts.get(&col);
-            if let Some(Some(column)) = block.floats.get(col as usize) {
-                push(out, &block.times, Column::Floats(column.clone()), starts, from, to);
-            }
-            if let Some(column) = block.histograms.get(&col) {
-                push(out, &block.times, Column::Histograms(column.clone()), starts, from, to);
-            }
-        }
-        let (from, to) = bounds(&self.open.times, start, end);
-        if from >= to {
-            return;
-        }
-        let times = copies.times.get_or_insert_with(|| Arc::from(&self.open.times[from..to]));
-        let starts: Option<Arc<[Timestamp]>> = self.open.starts.get(&col).map(|s| Arc::from(&s[from..to]));
-        let base = col as usize * BLOCK;
-        if let Some(column) = self.open.floats.get(base + from..base + to)
-            && column.iter().any(|v| !is_absent(*v))
-        {
-            push(out, times, Column::Floats(Arc::from(column)), starts.as_ref(), 0, to - from);
-        }
-        if let Some(column) = self.open.histograms.get(&col) {
-            let column = Column::Histograms(Arc::from(&column[from..to]));
-            push(out, times, column, starts.as_ref(), 0, to - from);
-        }
-    }
-
-    /// The newest sample of a series within the bounds.
-    pub(crate) fn last(&self, col: u32, start: Timestamp, end: Timestamp, copies: &mut OpenTimes) -> Option<Run> {
-        let (from, to) = bounds(&self.open.times, start, end);
-        let base = col as usize * BLOCK;
-        let floats = self.open.floats.get(base..base + to).unwrap_or_default();
-        let histograms = self.open.histograms.get(&col);
-        for i in (from..to).rev() {
-            let values = match (floats.get(i), histograms.and_then(|h| h[i].as_ref())) {
-                (_, Some(histogram)) => Column::Histograms(Arc::from([Some(histogram.clone())])),
-                (Some(value), None) if !is_absent(*value) => Column::Floats(Arc::from([*value])),
-                _ => continue,
-            };
-            let times = copies.one(self.open.times[i]);
-            let start_times = self.open.starts.get(&col).map(|s| Arc::from([s[i]]));
-            return Some(Run { times, start_times, values, from: 0, to: 1 });
-        }
-        for block in self.blocks.iter().rev() {
-            if block.times.last().is_none_or(|t| *t < start) {
-                return None;
-            }
-            let mut runs = Vec::new();
-            let (from, to) = bounds(&block.times, start, end);
-            let starts = block.starts.get(&col);
-            if let Some(Some(column)) = block.floats.get(col as usize) {
-                push(&mut runs, &block.times, Column::Floats(column.clone()), starts, from, to);
-            }
-            if let Some(column) = block.histograms.get(&col) {
-                push(&mut runs, &block.times, Column::Histograms(column.clone()), starts, from, to);
-            }
-            if let Some(mut run) = runs.into_iter().max_by_key(|run| run.to) {
-                run.from = run.to - 1;
-                return Some(run);
-            }
-        }
-        None
-    }
-}
-
-/// Timestamps of the open block that the series of one selection share.
-#[derive(Debug, Default)]
-pub(crate) struct OpenTimes {
-    times: Option<Arc<[Timestamp]>>,
-    one: Option<Arc<[Timestamp]>>,
-}
-
-impl OpenTimes {
-    fn one(&mut self, ts: Timestamp) -> Arc<[Timestamp]> {
-        match &self.one {
-            Some(times) if times[0] == ts => times.clone(),
-            _ => self.one.insert(Arc::from([ts])).clone(),
-        }
-    }
 }
 
 /// Indices of the times within inclusive bounds.
 pub(crate) fn bounds(times: &[Timestamp], start: Timestamp, end: Timestamp) -> (usize, usize) {
     (times.partition_point(|t| *t < start), times.partition_point(|t| *t <= end))
-}
-
-/// Adds a run, cut to its first and last sample that is there.
-pub(crate) fn push(
-    out: &mut Vec<Run>,
-    times: &Arc<[Timestamp]>,
-    values: Column,
-    starts: Option<&Arc<[Timestamp]>>,
-    from: usize,
-    to: usize,
-) {
-    if from >= to {
-        return;
-    }
-    let found = match &values {
-        Column::Floats(v) => ends(&v[from..to], |v| !is_absent(*v)),
-        Column::Histograms(v) => ends(&v[from..to], Option::is_some),
-    };
-    let Some((first, last)) = found else { return };
-    out.push(Run {
-        times: times.clone(),
-        start_times: starts.cloned(),
-        values,
-        from: from + first,
-        to: from + last + 1,
-    });
-}
-
-fn ends<T>(values: &[T], there: impl Fn(&T) -> bool) -> Option<(usize, usize)> {
-    Some((values.iter().position(&there)?, values.iter().rposition(&there)?))
 }

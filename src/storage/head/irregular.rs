@@ -1,10 +1,8 @@
 //! Samples with timestamps of their own: pushes, backfills, and ticks that came too late for their group.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::model::{Histogram, IrregularSample, Timestamp, Value};
-use crate::storage::querier::{Column, Run};
+use crate::model::{IrregularSample, Timestamp};
 
 /// The irregular samples of one series, by the window that seals them (late samples: the oldest open window).
 #[derive(Debug, Default)]
@@ -53,63 +51,23 @@ impl IrregularSeries {
         self.windows.values().filter_map(|list| list.first().map(|s| s.ts)).min()
     }
 
-    /// One run for each stretch of floats or histograms within the bounds.
-    pub(crate) fn runs(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Run>) {
-        let mut samples: Vec<&IrregularSample> = Vec::new();
+    /// The samples within the bounds, ascending.
+    pub(crate) fn within(&self, start: Timestamp, end: Timestamp) -> Vec<IrregularSample> {
+        let mut samples: Vec<IrregularSample> = Vec::new();
         for list in self.windows.values() {
             let from = list.partition_point(|s| s.ts < start);
             let to = list.partition_point(|s| s.ts <= end);
-            samples.extend(&list[from..to.max(from)]);
+            samples.extend_from_slice(&list[from..to.max(from)]);
         }
         samples.sort_by_key(|s| s.ts);
-        runs_of(samples.into_iter().map(|s| (s.ts, s.start_ts, &s.value)), out);
-    }
-}
-
-/// Makes runs of samples in ascending time; a new run begins where floats and histograms change places.
-pub(crate) fn runs_of<'a>(samples: impl Iterator<Item = (Timestamp, Timestamp, &'a Value)>, out: &mut Vec<Run>) {
-    let mut builder = RunBuilder::default();
-    for (ts, start, value) in samples {
-        builder.push(ts, start, value.clone(), out);
-    }
-    builder.finish(out);
-}
-
-/// Collects samples into runs of one kind.
-#[derive(Debug, Default)]
-pub(crate) struct RunBuilder {
-    times: Vec<Timestamp>,
-    starts: Vec<Timestamp>,
-    floats: Vec<f64>,
-    histograms: Vec<Option<Arc<Histogram>>>,
-}
-
-impl RunBuilder {
-    pub(crate) fn push(&mut self, ts: Timestamp, start: Timestamp, value: Value, out: &mut Vec<Run>) {
-        let floats = matches!(value, Value::Float(_));
-        if (floats && !self.histograms.is_empty()) || (!floats && !self.floats.is_empty()) {
-            self.finish(out);
-        }
-        self.times.push(ts);
-        self.starts.push(start);
-        match value {
-            Value::Float(value) => self.floats.push(value),
-            Value::Histogram(value) => self.histograms.push(Some(value)),
-        }
+        samples
     }
 
-    pub(crate) fn finish(&mut self, out: &mut Vec<Run>) {
-        if self.times.is_empty() {
-            return;
-        }
-        let to = self.times.len();
-        let values = if self.floats.is_empty() {
-            Column::Histograms(Arc::from(std::mem::take(&mut self.histograms)))
-        } else {
-            Column::Floats(Arc::from(std::mem::take(&mut self.floats)))
-        };
-        let starts = std::mem::take(&mut self.starts);
-        let start_times = starts.iter().any(|s| *s != 0).then(|| Arc::from(starts));
-        out.push(Run { times: Arc::from(std::mem::take(&mut self.times)), start_times, values, from: 0, to });
+    /// The newest sample within the bounds.
+    pub(crate) fn newest_within(&self, start: Timestamp, end: Timestamp) -> Option<IrregularSample> {
+        let before = |list: &Vec<IrregularSample>| list.partition_point(|s| s.ts <= end).checked_sub(1);
+        let lists = self.windows.values();
+        let newest = lists.filter_map(|list| list.get(before(list)?)).filter(|s| s.ts >= start);
+        newest.max_by_key(|s| s.ts).cloned()
     }
 }

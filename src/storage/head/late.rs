@@ -98,6 +98,7 @@ impl Head {
             && let Some(entry) = self.series.get_mut(sid)
         {
             entry.uses += 1;
+            self.series.touch(sid);
         }
         list.insert(window, sample);
         self.irregular_samples += 1;

@@ -7,6 +7,7 @@ mod log;
 mod read;
 mod replayed;
 mod series;
+mod ticks;
 mod window;
 
 use std::collections::VecDeque;
@@ -20,11 +21,12 @@ use crate::model::{Batch, Exemplar, GroupId, Histogram, Intern, Labels, SeriesRe
 use super::config::RingCounters;
 use super::rows::{Member, RowState, Tick};
 
-pub(crate) use group::{BLOCK, Block, bounds, push};
-pub(crate) use irregular::{IrregularSeries, RunBuilder};
+pub(crate) use group::{BLOCK, Block, bounds};
+pub(crate) use irregular::IrregularSeries;
 pub(crate) use log::{Log, Record};
 pub(crate) use replayed::ReplayedTick;
 pub(crate) use series::{Place, SeriesTable, Sid};
+pub(crate) use ticks::{NewestTick, OpenTicks};
 pub(crate) use window::WindowData;
 
 use group::Columns;
@@ -212,6 +214,7 @@ impl Head {
             if let Some(entry) = self.series.get_mut(sid) {
                 entry.places.push(Place { group: index, col });
             }
+            self.series.touch(sid);
         }
         col
     }

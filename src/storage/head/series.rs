@@ -6,7 +6,7 @@ use std::ops::Bound;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::model::{Labels, Matcher, SeriesRef, Timestamp};
+use crate::model::{Labels, METRIC_NAME, MatchOp, Matcher, SeriesRef, Timestamp};
 
 /// A series inside the ring; reused after the series has left head and loaded segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +41,12 @@ pub(crate) struct SeriesTable {
     free: Vec<u32>,
     by_labels: BTreeMap<Labels, Sid>,
     by_ref: FxHashMap<SeriesRef, Sid>,
+    /// Counts changes of what selections may find.
+    changes: u64,
+    /// The last change of a series of each metric name.
+    changed: FxHashMap<Box<str>, u64>,
+    /// The last change that concerns every name.
+    all_changed: u64,
     /// Label name → value → series, ascending.
     postings: FxHashMap<Box<str>, FxHashMap<Box<str>, Vec<u32>>>,
 }
@@ -91,7 +97,37 @@ impl SeriesTable {
         for (name, value) in labels.iter() {
             insert_posting(&mut self.postings, name, value, sid.0);
         }
+        self.touch(sid);
         sid
+    }
+
+    /// Notes that a series came, or that its samples are elsewhere now.
+    pub(crate) fn touch(&mut self, sid: Sid) {
+        let Some(Some(series)) = self.entries.get(sid.0 as usize) else { return };
+        self.changes += 1;
+        let name = series.labels.metric_name();
+        match self.changed.get_mut(name) {
+            Some(changed) => *changed = self.changes,
+            None => {
+                self.changed.insert(name.into(), self.changes);
+            }
+        }
+    }
+
+    /// Notes that nothing is where it was.
+    pub(crate) fn touch_all(&mut self) {
+        self.changes += 1;
+        self.all_changed = self.changes;
+    }
+
+    /// A number that changes whenever the matchers may find other series, or find them elsewhere.
+    pub(crate) fn generation(&self, matchers: &[Matcher]) -> u64 {
+        let name = matchers.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty());
+        match name {
+            // A name that is unknown has no series; once it has some, its number is larger.
+            Some(name) => self.changed.get(name.value.as_str()).copied().unwrap_or(0).max(self.all_changed),
+            None => self.changes,
+        }
     }
 
     /// Remembers under which reference the process speaks of a series.
@@ -106,12 +142,19 @@ impl SeriesTable {
     pub(crate) fn release_if_unused(&mut self, sid: Sid) {
         let Some(slot) = self.entries.get_mut(sid.0 as usize) else { return };
         let Some(series) = slot.take_if(|s| s.places.is_empty() && s.uses == 0) else { return };
+        self.changes += 1;
         self.by_labels.remove(&series.labels);
         for series_ref in &series.refs {
             self.by_ref.remove(series_ref);
         }
         for (name, value) in series.labels.iter() {
             remove_posting(&mut self.postings, name, value, sid.0);
+        }
+        let name = series.labels.metric_name();
+        if self.postings.get(METRIC_NAME).is_some_and(|names| names.contains_key(name)) {
+            self.changed.insert(name.into(), self.changes);
+        } else {
+            self.changed.remove(name);
         }
         self.free.push(sid.0);
     }

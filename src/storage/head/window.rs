@@ -65,6 +65,7 @@ impl Head {
                 if let Some(entry) = self.series.get_mut(sid) {
                     entry.places.retain(|p| p.group != index as u32);
                 }
+                self.series.touch(sid);
                 self.series.release_if_unused(sid);
             }
             if empty {
@@ -84,6 +85,7 @@ impl Head {
                 if let Some(entry) = series.get_mut(*sid) {
                     entry.uses -= 1;
                 }
+                series.touch(*sid);
                 series.release_if_unused(*sid);
             }
             !list.is_empty()

@@ -8,6 +8,6 @@ mod write;
 
 pub(crate) use index::{ColumnEntry, ColumnKind, SegmentIndex, Slice};
 pub(crate) use meta::SegmentMeta;
-pub(crate) use pieces::{allocated_bytes, overlapping_pieces, piece_ranges};
+pub(crate) use pieces::{allocated_bytes, piece_ranges};
 pub(crate) use series::{decode_series, encode_series};
 pub(crate) use write::{Finished, SegmentWriter, SliceInput};

@@ -24,13 +24,6 @@ pub(crate) fn piece_ranges(total: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Numbers and ranges of the pieces that hold a part of the stream.
-pub(crate) fn overlapping_pieces(total: usize, part: &Range<usize>) -> Vec<(u32, Range<usize>)> {
-    let pieces = piece_ranges(total).into_iter().enumerate();
-    let touches = |r: &Range<usize>| r.start < part.end && part.start < r.end;
-    pieces.filter(|(_, r)| touches(r)).map(|(i, r)| (i as u32, r)).collect()
-}
-
 /// Bytes of pages that a stream of this length takes.
 pub(crate) fn allocated_bytes(total: usize) -> u64 {
     piece_ranges(total).iter().map(|r| (r.len() + OVERHEAD).next_power_of_two() as u64).sum()
@@ -38,7 +31,7 @@ pub(crate) fn allocated_bytes(total: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{allocated_bytes, overlapping_pieces, piece_ranges};
+    use super::{allocated_bytes, piece_ranges};
 
     #[test]
     fn pieces_cover_the_stream_and_waste_little() {
@@ -54,13 +47,5 @@ mod tests {
             let waste = allocated_bytes(total) - total as u64;
             assert!(waste <= 4096 + total as u64 / 40, "{total} wastes {waste}");
         }
-    }
-
-    #[test]
-    fn parts_find_their_pieces() {
-        let numbers = |part| overlapping_pieces(135_000, &part).into_iter().map(|(i, _)| i).collect::<Vec<_>>();
-        assert_eq!(numbers(0..10), [0]);
-        assert_eq!(numbers(65_399..65_401), [0, 1]);
-        assert_eq!(numbers(0..135_000), [0, 1, 2, 3]);
     }
 }

@@ -16,7 +16,7 @@ use super::StorageError;
 use super::schema::{FILE_NAME, FORMAT};
 
 pub(crate) use rows::{StateChange, StateKey, StoredRecord};
-pub(crate) use segments::{Retire, SealChange, SegmentReader, damaged};
+pub(crate) use segments::{Retire, SealChange, SegmentReader, Stream, damaged};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ROWS: TableDefinition<'_, (i64, u64), &[u8]> = TableDefinition::new("rows");

@@ -1,5 +1,6 @@
 //! Segments, their directory and their series tables in the database.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
@@ -7,7 +8,7 @@ use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
 use crate::model::{Labels, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::bytes::{check_crc, seal_crc};
-use crate::storage::segment::{SegmentMeta, decode_series, encode_series, overlapping_pieces, piece_ranges};
+use crate::storage::segment::{SegmentMeta, decode_series, encode_series, piece_ranges};
 
 use super::{DIRECTORY, ROWS, Result, SEGMENTS, SERIES, Store, failed};
 
@@ -115,7 +116,7 @@ impl Store {
     pub(crate) fn with_segment<T>(
         &self,
         meta: &SegmentMeta,
-        look: impl FnOnce(&mut SegmentReader<'_>) -> Result<T>,
+        look: impl FnOnce(SegmentReader<'_>) -> Result<T>,
     ) -> Result<T> {
         let doing = "reading a segment";
         let guard = self.db.read();
@@ -126,7 +127,7 @@ impl Store {
         self.guard(doing, || {
             let txn = db.begin_read().map_err(|e| self.broken(doing, e))?;
             let table = txn.open_table(SEGMENTS).map_err(|e| self.broken(doing, e))?;
-            look(&mut SegmentReader { meta, table, last: None })
+            look(SegmentReader { meta, table, ranges: piece_ranges(meta.stream_len as usize) })
         })
     }
 }
@@ -149,25 +150,84 @@ fn retire(txn: &WriteTransaction, change: &Retire) -> std::result::Result<(), re
     Ok(())
 }
 
-/// Reads parts of one segment's stream; remembers the piece it read last.
+/// Reads parts of one segment's stream.
 pub(crate) struct SegmentReader<'a> {
     meta: &'a SegmentMeta,
     table: redb::ReadOnlyTable<(u64, u32), &'static [u8]>,
-    last: Option<(u32, Vec<u8>)>,
+    ranges: Vec<Range<usize>>,
+}
+
+/// Parts of a segment's stream in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    ranges: Vec<Range<usize>>,
+    /// Parallel to the ranges: those that were read.
+    pieces: Vec<Option<Vec<u8>>>,
+    /// Why a piece could not be read.
+    pub(crate) damage: Option<StorageError>,
+}
+
+impl Stream {
+    /// A part of the stream, `None` when it was not read, or could not be.
+    pub(crate) fn part(&self, part: &Range<usize>) -> Option<Cow<'_, [u8]>> {
+        let first = self.ranges.partition_point(|piece| piece.end <= part.start);
+        let range = self.ranges.get(first)?;
+        let piece = self.pieces.get(first)?.as_ref()?;
+        if part.end <= range.end {
+            return piece.get(part.start - range.start..part.end - range.start).map(Cow::Borrowed);
+        }
+        let mut out = Vec::with_capacity(part.len());
+        for (range, piece) in self.ranges.iter().zip(&self.pieces).skip(first) {
+            if range.start >= part.end {
+                break;
+            }
+            let from = part.start.max(range.start) - range.start;
+            out.extend_from_slice(piece.as_ref()?.get(from..part.end.min(range.end) - range.start)?);
+        }
+        Some(Cow::Owned(out))
+    }
 }
 
 impl SegmentReader<'_> {
+    /// Reads the pieces that hold these parts. A damaged piece is left out, one that retention has taken too.
+    ///
+    /// # Errors
+    /// When the database failed.
+    pub(crate) fn load(self, parts: &[Range<usize>]) -> Result<Stream> {
+        let mut pieces = vec![None; self.ranges.len()];
+        let mut damage = None;
+        for part in parts {
+            let first = self.ranges.partition_point(|piece| piece.end <= part.start);
+            for (number, range) in self.ranges.iter().enumerate().skip(first) {
+                if range.start >= part.end {
+                    break;
+                }
+                if pieces[number].is_none() {
+                    match self.piece(number) {
+                        Ok(piece) => pieces[number] = piece,
+                        Err(error @ StorageError::Damaged { .. }) => damage = Some(error),
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+        }
+        Ok(Stream { ranges: self.ranges, pieces, damage })
+    }
+
     /// A part of the stream, `None` when retention has taken the segment.
     ///
     /// # Errors
     /// When a piece is damaged or the database failed.
-    pub(crate) fn part(&mut self, part: Range<usize>) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn part(&self, part: Range<usize>) -> Result<Option<Vec<u8>>> {
         let mut out = Vec::with_capacity(part.len());
-        for (number, range) in overlapping_pieces(self.meta.stream_len as usize, &part) {
+        let first = self.ranges.partition_point(|piece| piece.end <= part.start);
+        for (number, range) in self.ranges.iter().enumerate().skip(first) {
+            if range.start >= part.end {
+                break;
+            }
             let Some(piece) = self.piece(number)? else { return Ok(None) };
             let from = part.start.max(range.start) - range.start;
-            let to = part.end.min(range.end) - range.start;
-            let Some(bytes) = piece.get(from..to) else {
+            let Some(bytes) = piece.get(from..part.end.min(range.end) - range.start) else {
                 return Err(damaged(self.meta.id, "a piece is shorter than it should be"));
             };
             out.extend_from_slice(bytes);
@@ -175,18 +235,14 @@ impl SegmentReader<'_> {
         Ok(Some(out))
     }
 
-    fn piece(&mut self, number: u32) -> Result<Option<&[u8]>> {
-        if self.last.as_ref().is_none_or(|(last, _)| *last != number) {
-            let id = self.meta.id;
-            let found = self.table.get((id, number)).map_err(|e| match e {
-                redb::StorageError::Corrupted(reason) => damaged(id, &reason),
-                other => failed("reading a segment", other),
-            })?;
-            let Some(value) = found else { return Ok(None) };
-            let body = check_crc(value.value()).map_err(|e| damaged(id, e.0))?.to_vec();
-            self.last = Some((number, body));
-        }
-        Ok(self.last.as_ref().map(|(_, body)| body.as_slice()))
+    fn piece(&self, number: usize) -> Result<Option<Vec<u8>>> {
+        let id = self.meta.id;
+        let found = self.table.get((id, number as u32)).map_err(|e| match e {
+            redb::StorageError::Corrupted(reason) => damaged(id, &reason),
+            other => failed("reading a segment", other),
+        })?;
+        let Some(value) = found else { return Ok(None) };
+        Ok(Some(check_crc(value.value()).map_err(|e| damaged(id, e.0))?.to_vec()))
     }
 }
 

@@ -1,0 +1,137 @@
+//! Rows of plain floats through a window function's kernel, on both cores when there are many samples.
+
+use std::num::NonZero;
+use std::ops::Range;
+
+use crate::model::{is_absent, is_stale};
+use crate::promql::functions::{Kernel, Room, Shape, is_growing};
+use crate::promql::result::QueryError;
+
+use super::bands::{Band, any_nan, compact};
+use super::samples::Scratch;
+use super::{Block, Budget, Eval};
+
+/// Samples and results from which on a second thread pays for itself: a thread costs some 50 µs, a sample a nanosecond.
+const WORTH_A_THREAD: usize = 500_000;
+/// The most threads of one query.
+const MOST_THREADS: usize = 4;
+/// Samples and results between two looks at the clock.
+const CHECK_EVERY: usize = 50_000;
+
+/// What windows held.
+#[derive(Debug, Default, Clone, Copy)]
+struct Touched {
+    samples: u64,
+    largest: usize,
+}
+
+impl Eval<'_> {
+    /// Computes the rows of bands, all of them plain, into their places in the block.
+    pub(super) fn window_rows(
+        &mut self,
+        shape: &Shape<'_>,
+        bands: &[Band<'_>],
+        block: &mut Block,
+    ) -> Result<(), QueryError> {
+        let steps = block.steps;
+        let rows = block.rows();
+        let work: usize = bands.iter().map(|band| band.rows.len() * (band.times.len() + steps)).sum();
+        let threads = threads_for(work).min(rows.max(1));
+        let budget = &self.budget;
+        let touched = if threads < 2 {
+            part(shape, bands, 0..rows, &mut block.cells, budget)?
+        } else {
+            let each = rows.div_ceil(threads);
+            let parts: Vec<Result<Touched, QueryError>> = std::thread::scope(|scope| {
+                let parts = block.cells.chunks_mut((each * steps).max(1)).enumerate().map(|(at, cells)| {
+                    let rows = at * each..rows.min((at + 1) * each);
+                    scope.spawn(move || part(shape, bands, rows, cells, budget))
+                });
+                let running: Vec<_> = parts.collect();
+                let join = |part: std::thread::ScopedJoinHandle<'_, _>| match part.join() {
+                    Ok(touched) => touched,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                };
+                running.into_iter().map(join).collect()
+            });
+            let mut all = Touched::default();
+            for part in parts {
+                all.add(part?);
+            }
+            all
+        };
+        self.budget.read(touched.samples.saturating_sub(touched.largest as u64));
+        self.budget.touch(touched.largest)
+    }
+}
+
+impl Touched {
+    fn add(&mut self, other: Self) {
+        self.samples += other.samples;
+        self.largest = self.largest.max(other.largest);
+    }
+
+    fn windows_of(&mut self, kernel: &Kernel) {
+        self.add(Self { samples: kernel.bounds.touched as u64, largest: kernel.bounds.largest });
+    }
+}
+
+fn threads_for(work: usize) -> usize {
+    if work < 2 * WORTH_A_THREAD {
+        return 1;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    cores.min(MOST_THREADS).min(work / WORTH_A_THREAD)
+}
+
+/// The rows of all bands that lie in `rows`; `out` is their part of the block.
+fn part(
+    shape: &Shape<'_>,
+    bands: &[Band<'_>],
+    rows: Range<usize>,
+    out: &mut [f64],
+    budget: &Budget,
+) -> Result<Touched, QueryError> {
+    let steps = shape.ends.len();
+    let (mut room, mut scratch, mut touched) = (Room::default(), Scratch::default(), Touched::default());
+    let mut unchecked = 0;
+    // Series with columns of their own often have the same times: then the kernel stays.
+    let mut latest: Option<(&[i64], Kernel)> = None;
+    for band in bands {
+        let from = band.rows.partition_point(|row| (*row as usize) < rows.start);
+        let to = band.rows.partition_point(|row| (*row as usize) < rows.end);
+        if from == to {
+            continue;
+        }
+        if latest.as_ref().is_none_or(|(times, _)| **times != *band.times) {
+            latest = shape.kernel(&band.times).map(|kernel| (&*band.times, kernel));
+        }
+        let Some((times, kernel)) = &latest else { continue };
+        let mut reader = band.reader();
+        for row in &band.rows[from..to] {
+            unchecked += times.len() + steps;
+            if unchecked > CHECK_EVERY {
+                unchecked = 0;
+                budget.check()?;
+            }
+            reader.seek(*row);
+            let cells = reader.cells(&mut scratch.cells);
+            let out = &mut out[(*row as usize - rows.start) * steps..][..steps];
+            if kernel.likes_growing() && is_growing(cells) {
+                kernel.growing(cells, &mut room, out);
+            } else if any_nan(cells) && cells.iter().any(|cell| is_absent(*cell) || is_stale(*cell)) {
+                scratch.times.clear();
+                scratch.values.clear();
+                compact(times, cells, &mut scratch.times, &mut scratch.values);
+                let Some(own) = shape.kernel(&scratch.times) else { continue };
+                own.row(&scratch.values, &mut room, out);
+                touched.windows_of(&own);
+                continue;
+            } else {
+                kernel.row(cells, &mut room, out);
+            }
+            touched.windows_of(kernel);
+        }
+    }
+    Ok(touched)
+}

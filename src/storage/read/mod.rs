@@ -1,0 +1,175 @@
+//! Queries: series by matchers, remembered; their samples from head and segments as dense pieces.
+
+mod apart;
+mod assemble;
+mod newest;
+mod part;
+mod resolve;
+mod slices;
+mod strip;
+#[cfg(test)]
+mod tests;
+mod tracks;
+
+use std::sync::Arc;
+
+use parking_lot::RwLockReadGuard;
+
+use crate::model::{Labels, Matcher, Timestamp};
+
+use super::StorageError;
+use super::catalog::Ids;
+use super::querier::{Querier, SelectRequest};
+use super::ring::{Inner, Ring};
+use super::segment::SegmentMeta;
+use super::selection::{Piece, Selection};
+
+use assemble::{Loose, assemble};
+use newest::Newest;
+use slices::Damage;
+use strip::Strip;
+
+pub(crate) use resolve::Resolutions;
+use resolve::Resolved;
+
+/// Places that are copied while the head is locked; more than a few milliseconds would hold up its ticks.
+const LOCKED_CELLS: usize = 1 << 19;
+
+/// A segment that a query may have to read, and what its numbers mean.
+type Sealed = (Arc<SegmentMeta>, Ids);
+
+impl Querier for Ring {
+    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let (resolved, pieces) = if request.last_only { self.newest(request)? } else { self.range(request)? };
+        Ok(compacted(&resolved, pieces))
+    }
+
+    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
+        let (inner, segments) = self.lock_with(start, end)?;
+        let resolved = self.resolutions.get(&inner.head, matchers);
+        let mut newest = Newest::of_head(&inner.head, &resolved, start, end);
+        drop(inner);
+        let mut known = vec![false; resolved.sids.len()];
+        let mut cut: Vec<Sealed> = Vec::new();
+        for (meta, ids) in segments {
+            if start > meta.min_ts || meta.max_ts > end {
+                cut.push((meta, ids));
+                continue;
+            }
+            // The whole segment counts: its index knows who is there.
+            let index = self.skip_damage(self.store.with_segment(&meta, |reader| self.index(&meta, &reader)))?;
+            let pairs = resolved.rows_of(meta.epoch, &ids);
+            for column in index.flatten().iter().flat_map(|i| &i.slices).flat_map(|s| &s.columns) {
+                if let Ok(at) = pairs.binary_search_by_key(&column.id, |(id, _)| *id) {
+                    known[pairs[at].1 as usize] = true;
+                }
+            }
+        }
+        self.newest_of_segments(&cut, &resolved, (start, end), &mut newest)?;
+        for row in newest.into_pieces().iter().flat_map(|piece| piece.rows.iter()) {
+            known[*row as usize] = true;
+        }
+        let labels = resolved.labels.iter().zip(known);
+        Ok(labels.filter(|(_, known)| *known).map(|(labels, _)| labels.clone()).collect())
+    }
+}
+
+impl Ring {
+    /// Locks the head, and finds the segments that it does not cover, oldest first.
+    fn lock_with(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<(RwLockReadGuard<'_, Inner>, Vec<Sealed>), StorageError> {
+        let mut readable = true;
+        loop {
+            let inner = self.inner.read();
+            let segments = inner.catalog.overlapping(inner.head.floor, start, end);
+            if readable && segments.iter().any(|s| !inner.catalog.is_loaded(s.epoch)) {
+                drop(inner);
+                readable = self.skip_damage(self.load_epochs(&segments))?.is_some();
+                continue;
+            }
+            let ids = |s: Arc<SegmentMeta>| inner.catalog.ids(s.epoch).map(|ids| (s, ids));
+            let segments = segments.into_iter().filter_map(ids).collect();
+            return Ok((inner, segments));
+        }
+    }
+
+    /// The newest sample of each row.
+    fn newest(&self, request: &SelectRequest) -> Result<(Arc<Resolved>, Vec<Piece>), StorageError> {
+        let bounds = (request.start, request.end);
+        let (inner, segments) = self.lock_with(request.start, request.end)?;
+        let resolved = self.resolutions.get(&inner.head, &request.matchers);
+        let mut newest = Newest::of_head(&inner.head, &resolved, request.start, request.end);
+        drop(inner);
+        within(newest.len(), request.max_samples)?;
+        if !segments.is_empty() {
+            self.newest_of_segments(&segments, &resolved, bounds, &mut newest)?;
+            within(newest.len(), request.max_samples)?;
+        }
+        Ok((resolved, newest.into_pieces()))
+    }
+
+    /// All samples within the bounds.
+    fn range(&self, request: &SelectRequest) -> Result<(Arc<Resolved>, Vec<Piece>), StorageError> {
+        let bounds = (request.start, request.end);
+        let (inner, segments) = self.lock_with(request.start, request.end)?;
+        let resolved = self.resolutions.get(&inner.head, &request.matchers);
+        let rows = resolved.sids.len();
+        let mut loose = Loose::new();
+        for row in &resolved.loose {
+            let samples = inner.head.irregular_within(resolved.sids[*row as usize], request.start, request.end);
+            if !samples.is_empty() {
+                loose.push((*row, samples.into_iter().map(|s| (s.ts, s.start_ts, s.value)).collect()));
+            }
+        }
+        let strips = Strip::of_head(&inner.head, &resolved, request.start, request.end);
+        let mut cells = strips.iter().map(Strip::cells).sum::<usize>();
+        cells += loose.iter().map(|(_, samples)| samples.len()).sum::<usize>();
+        within(cells, request.max_samples)?;
+        if segments.is_empty() && cells <= LOCKED_CELLS {
+            let pieces = assemble(&strips, &loose, rows, request.max_samples - cells);
+            return Ok((Arc::clone(&resolved), pieces));
+        }
+        let mut strips: Vec<Strip<'static>> = strips.into_iter().map(Strip::into_owned).collect();
+        drop(inner);
+        let damage = Arc::new(Damage::default());
+        let mut all_found = Vec::with_capacity(segments.len());
+        for segment in segments.iter().rev() {
+            let Some(mut found) = self.slices_of(segment, &resolved, bounds, &damage, &|_, _| true)? else { continue };
+            let at = strips.len();
+            Strip::of_segment(&mut found, &mut strips);
+            cells += strips[at..].iter().map(Strip::cells).sum::<usize>();
+            within(cells, request.max_samples)?;
+            all_found.push(found);
+        }
+        for found in &all_found {
+            self.load(found)?;
+        }
+        let pieces = assemble(&strips, &loose, rows, request.max_samples - cells);
+        self.count(&damage);
+        Ok((resolved, pieces))
+    }
+}
+
+fn within(samples: usize, most: usize) -> Result<(), StorageError> {
+    if samples > most { Err(StorageError::TooManySamples) } else { Ok(()) }
+}
+
+/// The selection, without most of the rows that have no sample where those are in the majority.
+fn compacted(resolved: &Resolved, mut pieces: Vec<Piece>) -> Selection {
+    let rows = resolved.labels.len();
+    let whole = || Arc::clone(&resolved.labels);
+    if pieces.iter().any(|piece| piece.rows.len() * 2 >= rows) {
+        return Selection { labels: whole(), pieces };
+    }
+    let mut alive = vec![false; rows];
+    pieces.iter().flat_map(|piece| piece.rows.iter()).for_each(|row| alive[*row as usize] = true);
+    let alive: Vec<u32> = (0..).zip(&alive).filter(|(_, alive)| **alive).map(|(row, _)| row).collect();
+    let Some(compact) = resolved.compact(&alive) else { return Selection { labels: whole(), pieces } };
+    for piece in &mut pieces {
+        piece.rows = piece.rows.iter().map(|row| compact.place[*row as usize]).collect();
+    }
+    Selection { labels: Arc::clone(&compact.labels), pieces }
+}

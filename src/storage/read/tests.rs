@@ -1,0 +1,1 @@
+//! Selections against the ring as it was before.
