@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use watchfire::clock::{Clock, ManualClock, Stopwatch};
 use watchfire::model::{Batch, GroupId, Intern, Labels, METRIC_NAME, Matcher, SeriesKey, SeriesRef, Timestamp};
 use watchfire::rules::{EngineQueries, NoNotifications, RuleDeps, RuleFile, RuleRunner, RuleSink, RulesConfig};
-use watchfire::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, Selection, StorageError};
+use watchfire::storage::{Cells, Piece, Querier, SelectRequest, Selection, StorageError};
 
 const SERIES: usize = 1_000;
 const RULES: usize = 100;
@@ -24,6 +24,8 @@ struct Head {
     series: Vec<(Labels, Arc<[f64]>)>,
     times: Arc<[Timestamp]>,
     shards: Vec<Vec<usize>>,
+    /// Label sets of each shard and, at the end, of all: the same from tick to tick, as the ring hands them out.
+    labels: Vec<Arc<Vec<Labels>>>,
 }
 
 impl Head {
@@ -41,34 +43,36 @@ impl Head {
         for (place, (labels, _)) in series.iter().enumerate() {
             shards[labels.get("shard").parse::<usize>().expect("a number")].push(place);
         }
-        Self { series, times, shards }
+        let labels_of = |places: &[usize]| Arc::new(places.iter().map(|place| series[*place].0.clone()).collect());
+        let all: Vec<usize> = (0..series.len()).collect();
+        let labels = shards.iter().chain([&all]).map(|places| labels_of(places)).collect();
+        Self { series, times, shards, labels }
+    }
+
+    /// The shard that a selector asks for.
+    fn shard(request: &SelectRequest) -> Option<usize> {
+        request.matchers.iter().find(|m| m.name == "shard").and_then(|m| m.value.parse().ok())
     }
 }
 
 impl Querier for Head {
+    /// The ring has an index; here one label has: a series' place modulo the number of rules is its shard.
     fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let from = self.times.partition_point(|ts| *ts < request.start);
         let to = self.times.partition_point(|ts| *ts <= request.end);
-        let matches = |labels: &Labels| request.matchers.iter().all(|m| m.matches(labels.get(&m.name)));
-        // The ring has an index; here one label has: a series' place modulo the number of rules is its shard.
-        let shard = request.matchers.iter().find(|m| m.name == "shard").and_then(|m| m.value.parse::<usize>().ok());
-        let places: Vec<usize> = match shard {
-            Some(shard) => self.shards[shard].clone(),
-            None => (0..self.series.len()).collect(),
-        };
-        let found = places.iter().map(|place| &self.series[*place]).filter(|(labels, _)| matches(labels)).map(
-            |(labels, values)| SelectedSeries {
-                labels: labels.clone(),
-                runs: vec![Run {
-                    times: Arc::clone(&self.times),
-                    start_times: None,
-                    values: Column::Floats(Arc::clone(values)),
-                    from,
-                    to,
-                }],
-            },
-        );
-        Ok(Selection::from_series(found.collect()))
+        let first = self.times.partition_point(|ts| *ts < request.start);
+        let from = if request.last_only { first.max(to.saturating_sub(1)) } else { first };
+        let shard = Self::shard(request);
+        let labels = Arc::clone(&self.labels[shard.unwrap_or(RULES)]);
+        let mut cells = Vec::with_capacity(labels.len() * (to - from));
+        match shard {
+            Some(shard) => {
+                self.shards[shard].iter().for_each(|at| cells.extend_from_slice(&self.series[*at].1[from..to]))
+            }
+            None => self.series.iter().for_each(|(_, values)| cells.extend_from_slice(&values[from..to])),
+        }
+        let rows = (0..labels.len() as u32).collect();
+        let piece = Piece { times: self.times[from..to].into(), rows, cells: Cells::Floats(cells), starts: None };
+        Ok(Selection { labels, pieces: vec![piece] })
     }
 
     fn series(&self, _: &[Matcher], _: Timestamp, _: Timestamp) -> Result<Vec<Labels>, StorageError> {
