@@ -224,6 +224,5 @@ impl Kernel {
 pub(crate) fn is_growing(values: &[f64]) -> bool {
     let Some((first, rest)) = values.split_first() else { return true };
     // Written so that the compiler compares several at once.
-    let falls = values.iter().zip(rest).fold(false, |any, (before, now)| any | !(now >= before));
-    !falls & !first.is_nan()
+    values.iter().zip(rest).fold(!first.is_nan(), |all, (before, now)| all & (now >= before))
 }
