@@ -224,6 +224,5 @@ impl Kernel {
 pub(crate) fn is_growing(values: &[f64]) -> bool {
     let Some((first, rest)) = values.split_first() else { return true };
     // Written so that the compiler compares several at once.
-    let grows = values.iter().zip(rest).fold(true, |all, (before, now)| all & (now >= before));
-    grows & !first.is_nan()
+    values.iter().zip(rest).fold(!first.is_nan(), |all, (before, now)| all & (now >= before))
 }
