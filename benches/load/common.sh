@@ -19,7 +19,6 @@ port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)
 cpu() { python3 -c 'import sys, time; print(sum(time.clock_gettime_ns((~int(p) << 3) | 2) for p in sys.argv[1:]))' "$@"; }
 rss() { local p; for p in "$@"; do cat "/proc/$p/status"; done | awk '/^VmRSS/ {s += $2} END {printf "%.0f", s / 1024}'; }
 get() { curl -s --retry 10 --retry-connrefused --retry-delay 1 --max-time 60 "$1" || fail "nobody answers at $1"; }
-get() { curl -s --retry 10 --retry-connrefused --retry-delay 1 --max-time 60 "$1" || fail "nobody answers at $1"; }
 up() {
   for _ in $(seq 150); do curl -s -o /dev/null "$1" && return; sleep 0.2; done
   fail "nobody answers at $1: $(tail -n 5 "$dir"/*.log)"
