@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Ask a running watchfire.
     #[command(subcommand)]
     Query(QueryCommand),
+    /// Work with PromQL itself, without a server.
+    #[command(subcommand)]
+    Promql(PromqlCommand),
     /// Say what was detected on this machine, what was not, and why.
     Doctor(DoctorArgs),
     /// Print the version and how it was built.
@@ -210,6 +213,20 @@ pub(crate) enum TestCommand {
         /// Test files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PromqlCommand {
+    /// Print an expression in canonical form, over several lines where one would be longer than 100 characters.
+    /// Comments are not kept.
+    Format {
+        /// The expression; from standard input when it is `-` or left out.
+        #[arg(allow_hyphen_values = true)]
+        expr: Option<String>,
+        /// Print nothing; fail if the expression is not formatted yet.
+        #[arg(long)]
+        check: bool,
     },
 }
 

@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod doctor;
 mod once;
+mod promql;
 mod query;
 mod serve;
 mod test;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
                 Command::Check(command) => check::run(command),
                 Command::Test(command) => test::run(command),
                 Command::Query(command) => query::run(command),
+                Command::Promql(command) => promql::run(command),
                 Command::Doctor(args) => doctor::run(args.serve),
                 Command::Version => version(),
             }

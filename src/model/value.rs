@@ -16,21 +16,25 @@ pub const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
 pub const ABSENT_BITS: u64 = 0x7ff0_0000_0000_00a5;
 
 /// The stale marker as a float. Compare it with [`is_stale`], never with `==`.
+#[inline]
 pub const fn stale_marker() -> f64 {
     f64::from_bits(STALE_BITS)
 }
 
 /// Whether `value` is the stale marker, by bits.
+#[inline]
 pub const fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_BITS
 }
 
 /// The hole marker of dense columns as a float. Compare it with [`is_absent`].
+#[inline]
 pub const fn absent() -> f64 {
     f64::from_bits(ABSENT_BITS)
 }
 
 /// Whether `value` is a hole in a dense column, by bits.
+#[inline]
 pub const fn is_absent(value: f64) -> bool {
     value.to_bits() == ABSENT_BITS
 }

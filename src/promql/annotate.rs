@@ -143,6 +143,10 @@ pub(crate) fn mixed_floats_histograms(name: &str) -> String {
     format!("encountered a mix of histograms and floats for metric name {}", quote(name))
 }
 
+pub(crate) fn mixed_in_aggregation() -> String {
+    "encountered a mix of histograms and floats for aggregation".to_owned()
+}
+
 pub(crate) fn sort_in_range() -> String {
     "sort is ineffective for range queries since results are always ordered by labels".to_owned()
 }

@@ -16,6 +16,7 @@ mod node_exporter;
 mod panels;
 mod pprof;
 mod prometheus;
+mod promql_parser;
 mod rules;
 mod scripts;
 mod support;

@@ -2,19 +2,19 @@
 
 use axum::response::Response;
 
-use super::ast_json::to_json;
-use crate::http::envelope::{Notes, success, success_value};
+use super::ast_json;
+use crate::http::envelope::{Notes, success};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
-use crate::promql::parser::{Expr, parse};
+use crate::promql::parser::{Expr, parse, pretty};
 
 fn parse_parameter(params: &Params) -> Result<Expr, ApiError> {
     parse(params.get("query").unwrap_or("")).map_err(|error| ApiError::parameter("query", error))
 }
 
-/// The query, printed in the canonical form.
+/// The query, laid out over as many lines as it needs.
 pub(in crate::http) async fn format_query(params: Params) -> Result<Response, ApiError> {
-    let text = parse_parameter(&params)?.to_string();
+    let text = pretty(&parse_parameter(&params)?);
     Ok(success(&Notes::default(), |json| {
         json.text(&text);
     }))
@@ -22,5 +22,6 @@ pub(in crate::http) async fn format_query(params: Params) -> Result<Response, Ap
 
 /// The query as a tree.
 pub(in crate::http) async fn parse_query(params: Params) -> Result<Response, ApiError> {
-    Ok(success_value(&to_json(&parse_parameter(&params)?)))
+    let expr = parse_parameter(&params)?;
+    Ok(success(&Notes::default(), |json| ast_json::write(json, &expr)))
 }

@@ -27,13 +27,13 @@ impl Eval<'_> {
         self.budget.work(block.cells.len())?;
         let grouping = Grouping { names: &aggregate.grouping, without: aggregate.without };
         let groups = grouping.recall(self.memo, &block.labels);
-        let cells = match aggregate.op {
+        let mut cells = match aggregate.op {
             AggregateOp::Quantile => self.quantile(aggregate, &block, &groups, &param.unwrap_or_default()),
-            op @ (AggregateOp::Sum | AggregateOp::Avg) if block.histograms.is_some() => {
-                return Err(unsupported(op.as_str()));
-            }
             op => fold(op, &block, &groups),
         };
+        if matches!(aggregate.op, AggregateOp::Sum | AggregateOp::Avg) {
+            self.refuse_to_add_histograms(aggregate, &block, &groups, &mut cells)?;
+        }
         self.remark_on_histograms(aggregate, &block);
         Ok(Block::floats(Arc::clone(&groups.labels), groups.dropped(&block), grid.len, cells))
     }
@@ -67,12 +67,44 @@ impl Eval<'_> {
         cells
     }
 
+    /// Floats and histograms do not add up: where a group has both it gives nothing, and a warning. Histograms alone are
+    /// for later.
+    fn refuse_to_add_histograms(
+        &mut self,
+        aggregate: &Aggregate,
+        block: &Block,
+        groups: &Groups,
+        cells: &mut [f64],
+    ) -> Result<(), QueryError> {
+        if block.histograms.is_none() {
+            return Ok(());
+        }
+        let mut mixed = Vec::new();
+        for (row, group) in groups.of_row.iter().enumerate() {
+            let place = |step: usize| *group as usize * block.steps + step;
+            for step in (0..block.steps).filter(|step| block.histogram(row, *step).is_some()) {
+                if is_absent(cells[place(step)]) {
+                    return Err(unsupported(aggregate.op.as_str()));
+                }
+                mixed.push(place(step));
+            }
+        }
+        if !mixed.is_empty() {
+            self.notes.warn(aggregate.expr.pos, annotate::mixed_in_aggregation());
+        }
+        mixed.into_iter().for_each(|place| cells[place] = absent());
+        Ok(())
+    }
+
     /// Operators that look past histograms say so.
     pub(super) fn remark_on_histograms(&mut self, aggregate: &Aggregate, block: &Block) {
         let ignores =
             !matches!(aggregate.op, AggregateOp::Count | AggregateOp::Group | AggregateOp::Sum | AggregateOp::Avg);
         if ignores && block.histograms.as_ref().is_some_and(|cells| cells.iter().any(Option::is_some)) {
-            self.notes.info(aggregate.expr.pos, annotate::ignored_in_aggregation(aggregate.op.as_str()));
+            // Prometheus points to the whole of topk and bottomk, but to what the others aggregate.
+            let whole = matches!(aggregate.op, AggregateOp::TopK | AggregateOp::BottomK);
+            let pos = if whole { aggregate.pos } else { aggregate.expr.pos };
+            self.notes.info(pos, annotate::ignored_in_aggregation(aggregate.op.as_str()));
         }
     }
 }

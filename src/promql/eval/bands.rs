@@ -1,6 +1,7 @@
 //! Bands: rows that share their timestamps. What depends on times alone is worked out once for all rows of a band.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -123,6 +124,13 @@ impl<'a> Band<'a> {
         Self { rows, times: Cow::Borrowed(times), plain: histograms.is_empty(), parts }
     }
 
+    /// The rows of the band that lie in `rows`.
+    pub(super) fn rows_in(&self, rows: &Range<usize>) -> &[u32] {
+        let from = self.rows.partition_point(|row| (*row as usize) < rows.start);
+        let to = self.rows.partition_point(|row| (*row as usize) < rows.end);
+        self.rows.get(from..to).unwrap_or(&[])
+    }
+
     /// A reader that stands at no row yet.
     pub(super) fn reader(&self) -> Reader<'_, 'a> {
         Reader { band: self, places: self.parts.iter().map(|_| 0).collect() }
@@ -191,6 +199,11 @@ impl<'b, 'a> Reader<'b, 'a> {
     {
         self.fill(room);
         self.filled(room)
+    }
+
+    /// The times of the band.
+    pub(super) fn times(&self) -> &'b [Timestamp] {
+        &self.band.times
     }
 
     fn fill(&self, room: &mut Vec<f64>) {

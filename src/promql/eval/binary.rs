@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::model::{absent, is_absent};
+use crate::model::is_absent;
 use crate::promql::annotate;
 use crate::promql::parser::{BinaryOp, Pos};
 use crate::promql::plan::Binary;
 use crate::promql::result::QueryError;
 
-use super::arithmetic::{apply, apply_bool, makes_new_metric};
+use super::arithmetic::{apply, makes_new_metric, with_scalars};
 use super::block::Dropped;
 use super::{Block, Eval, Grid, Out, unexpected, unshare, unsupported};
 
@@ -38,25 +38,17 @@ impl Eval<'_> {
         pos: Pos,
     ) -> Result<Out, QueryError> {
         self.budget.work(block.cells.len())?;
-        let mut block = unshare(block);
         let op = binary.op;
+        let mut block = block;
         if block.histograms.is_some() {
-            self.histogram_with_scalar(op, &mut block, scalar_left, pos)?;
+            let mut own = unshare(block);
+            self.histogram_with_scalar(op, &mut own, scalar_left, pos)?;
+            block = Arc::new(own);
         }
         if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) && block.cells.iter().any(|cell| !is_absent(*cell)) {
             self.notes.info(pos, annotate::incompatible_types("float", op.as_str(), "float"));
         }
-        for row in block.cells.chunks_mut(scalars.len().max(1)) {
-            for (cell, scalar) in row.iter_mut().zip(scalars).filter(|(cell, _)| !is_absent(**cell)) {
-                let (lhs, rhs) = if scalar_left { (*scalar, *cell) } else { (*cell, *scalar) };
-                let (value, holds) = apply_bool(op, binary.return_bool, lhs, rhs);
-                if !holds {
-                    *cell = absent();
-                } else if makes_new_metric(op) || binary.return_bool {
-                    *cell = value;
-                }
-            }
-        }
+        let mut block = with_scalars(op, binary.return_bool, scalar_left, block, scalars);
         if makes_new_metric(op) || binary.return_bool {
             block.dropped = Dropped::All;
         }

@@ -87,7 +87,7 @@ impl Eval<'_> {
             values.dedup_by(|a, b| a.to_bits() == b.to_bits());
             for value in values {
                 let text = openmetrics_float(value);
-                let recipe = Recipe::new(Task::Relabel).text(&label).text(&text);
+                let recipe = Recipe::new(Task::Mark).text(&label).text(&text);
                 let marked = self.memo.recall(recipe, &[&layout.labels], || {
                     Marked(Arc::new(layout.labels.iter().map(|labels| labels.with(&label, &text)).collect()))
                 });

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::model::{Histogram, Labels, METRIC_NAME, absent, is_absent};
+use crate::model::{Histogram, Labels, absent, is_absent};
 use crate::promql::annotate;
-use crate::promql::functions::{
-    DateParts, Expansion, clamp, date_fn, go_max, go_min, is_valid_label_name, join, math_fn, natural_order, round,
-};
+use crate::promql::functions::{DateParts, clamp, date_fn, go_max, go_min, math_fn, natural_order, round};
 use crate::promql::parser::{FunctionId, Pos};
 use crate::promql::plan::{Call, Kind, Node};
 use crate::promql::result::QueryError;
 
 use super::block::Dropped;
-use super::{Block, Eval, Grid, Out, merge_rows, seconds, unexpected, unshare, unsupported};
+use super::{Block, Eval, Grid, Out, seconds, unexpected, unshare, unsupported};
 
 impl Eval<'_> {
     pub(super) fn call(&mut self, call: &Call, pos: Pos, grid: Grid) -> Result<Out, QueryError> {
@@ -20,7 +18,7 @@ impl Eval<'_> {
         let id = call.func.id;
         if let Some(apply) = math_fn(id) {
             let block = self.vector_arg(call, 0, grid)?;
-            return Ok(Out::block(unshare(block).map_floats(apply)));
+            return Ok(Out::block(map_math(id, unshare(block), apply)));
         }
         if date_fn(id).is_some() {
             return self.date(call, grid).map(Out::block);
@@ -168,32 +166,6 @@ impl Eval<'_> {
         Ok(Out::block(block.pick(&rows)))
     }
 
-    fn label_replace(&mut self, call: &Call, grid: Grid) -> Result<Out, QueryError> {
-        let [destination, replacement, source, pattern] =
-            [text(arg(call, 1)?)?, text(arg(call, 2)?)?, text(arg(call, 3)?)?, text(arg(call, 4)?)?];
-        let expansion = Expansion::new(&pattern, &replacement)?;
-        if !is_valid_label_name(&destination) {
-            let text = format!("invalid destination label name in label_replace(): {destination}");
-            return Err(QueryError::Execution(text));
-        }
-        let block = self.vector_arg(call, 0, grid)?;
-        relabel(block, &destination, |labels| expansion.apply(labels.get(&source)))
-    }
-
-    fn label_join(&mut self, call: &Call, grid: Grid) -> Result<Out, QueryError> {
-        let (destination, separator) = (text(arg(call, 1)?)?, text(arg(call, 2)?)?);
-        let sources: Vec<Arc<str>> = call.args[3..].iter().map(text).collect::<Result<_, _>>()?;
-        if let Some(bad) = sources.iter().find(|name| !is_valid_label_name(name)) {
-            return Err(QueryError::Execution(format!("invalid source label name in label_join(): {bad}")));
-        }
-        if !is_valid_label_name(&destination) {
-            let text = format!("invalid destination label name in label_join(): {destination}");
-            return Err(QueryError::Execution(text));
-        }
-        let block = self.vector_arg(call, 0, grid)?;
-        relabel(block, &destination, |labels| Some(join(sources.iter().map(|name| labels.get(name)), &separator)))
-    }
-
     /// Functions of native histograms: nothing to say about floats, the rest is for later.
     fn native_function(&mut self, call: &Call, grid: Grid) -> Result<Out, QueryError> {
         let block = self.vector_arg(call, 0, grid)?;
@@ -216,7 +188,16 @@ impl Eval<'_> {
     }
 }
 
-fn arg(call: &Call, index: usize) -> Result<&Node, QueryError> {
+/// Those that the processor does for several numbers at once are written out, so that it can.
+fn map_math(id: FunctionId, block: Block, apply: fn(f64) -> f64) -> Block {
+    match id {
+        FunctionId::Abs => block.map_floats(f64::abs),
+        FunctionId::Sqrt => block.map_floats(f64::sqrt),
+        _ => block.map_floats(apply),
+    }
+}
+
+pub(super) fn arg(call: &Call, index: usize) -> Result<&Node, QueryError> {
     call.args.get(index).ok_or_else(|| {
         QueryError::BadData(format!("missing argument {} in call to function {:?}", index + 1, call.func.name))
     })
@@ -235,23 +216,4 @@ fn nan_last(a: f64, b: f64, descending: bool) -> std::cmp::Ordering {
     let order = a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal);
     let order = if descending { order.reverse() } else { order };
     a.is_nan().cmp(&b.is_nan()).then(order)
-}
-
-/// Sets a label of each series to what `value` says. A new name stays, whatever was to be dropped.
-fn relabel(block: Arc<Block>, destination: &str, value: impl Fn(&Labels) -> Option<String>) -> Result<Out, QueryError> {
-    let mut block = unshare(block);
-    let mut dropped: Vec<bool> = (0..block.rows()).map(|row| block.dropped.get(row)).collect();
-    let mut labels = Vec::with_capacity(block.rows());
-    for (row, old) in block.labels.iter().enumerate() {
-        labels.push(match value(old) {
-            None => old.clone(),
-            Some(value) => {
-                dropped[row] &= destination != METRIC_NAME;
-                old.with(destination, &value)
-            }
-        });
-    }
-    block.labels = Arc::new(labels);
-    block.dropped = Dropped::from_rows(dropped);
-    merge_rows(block).map(Out::block)
 }

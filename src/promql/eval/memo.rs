@@ -6,6 +6,7 @@
 //! something else while the entry is there. Outputs are the same `Arc` again: chains of operators hit all the way.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,7 +37,9 @@ pub(super) enum Task {
     Pair,
     Union,
     Buckets,
-    Relabel,
+    Mark,
+    Replace,
+    Join,
     Answer,
     Sample,
 }
@@ -119,9 +122,20 @@ impl Memo {
         inputs: &[&SharedLabels],
         make: impl FnOnce() -> T,
     ) -> Arc<T> {
+        let Ok(learned) = self.try_recall(recipe, inputs, || Ok::<T, Infallible>(make()));
+        learned
+    }
+
+    /// As [`Memo::recall`] for what may fail; a failure is not remembered.
+    pub(super) fn try_recall<T: Learned, E>(
+        &self,
+        recipe: Recipe,
+        inputs: &[&SharedLabels],
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         // Labels that only their block holds were made for this query: nobody will come with them again.
         if self.max_bytes == 0 || inputs.iter().any(|labels| Arc::strong_count(labels) == 1) {
-            return Arc::new(make());
+            return make().map(Arc::new);
         }
         let address = |at: usize| inputs.get(at).map_or(0, |labels| Arc::as_ptr(labels) as usize);
         let key = Key { recipe, inputs: [address(0), address(1)] };
@@ -129,15 +143,15 @@ impl Memo {
         drop(outgrown);
         if let Some(found) = found.and_then(|found| found.downcast::<T>().ok()) {
             self.hits.fetch_add(1, Ordering::Relaxed);
-            return found;
+            return Ok(found);
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
-        let made = Arc::new(make());
+        let made = Arc::new(make()?);
         let bytes = ENTRY_BYTES + made.bytes() + inputs.iter().map(|labels| labels.len() * 8).sum::<usize>();
         let inputs = inputs.iter().map(|labels| Arc::clone(labels)).collect();
         let learned = Arc::clone(&made) as Arc<dyn Any + Send + Sync>;
         self.keep(key, Entry { inputs, learned, bytes });
-        made
+        Ok(made)
     }
 
     fn keep(&self, key: Key, entry: Entry) {
@@ -249,7 +263,7 @@ mod tests {
 
     fn rename(memo: &Memo, to: &str, input: &SharedLabels) -> SharedLabels {
         let make = || Renamed(Arc::new(input.iter().map(|labels| labels.with("i", to)).collect()));
-        Arc::clone(&memo.recall(Recipe::new(Task::Relabel).text(to), &[input], make).0)
+        Arc::clone(&memo.recall(Recipe::new(Task::Mark).text(to), &[input], make).0)
     }
 
     #[test]

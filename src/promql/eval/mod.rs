@@ -25,10 +25,12 @@ mod merge;
 mod newest;
 mod pairs;
 mod range_source;
+mod relabel;
 mod samples;
 mod selector;
 mod series_hash;
 mod set_ops;
+mod split;
 mod window;
 mod window_rows;
 

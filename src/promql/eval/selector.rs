@@ -1,5 +1,6 @@
 //! Instant selectors: from runs of samples to one cell a step.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{Histogram, Timestamp, absent, is_absent, is_stale};
@@ -13,6 +14,8 @@ use super::bands::{Band, Reader, any_nan, bands};
 use super::budget::too_many_samples;
 use super::extend::interpolate;
 use super::newest::{NONE, newest_before, put_newest};
+use super::split::split;
+use super::window_rows::CHECK_EVERY;
 use super::{Block, Dropped, Eval, Grid, seconds};
 
 /// Blocks of fewer rows keep those without samples.
@@ -117,11 +120,10 @@ impl Eval<'_> {
             return self.finish_selector(block);
         }
         let references: Vec<Timestamp> = grid.times().map(|ts| selector.reference(ts)).collect();
-        for band in bands(&selection) {
-            if band.plain && pick == Pick::Value {
-                self.gather(&band, &references, &mut block)?;
-                continue;
-            }
+        let quick = |band: &Band<'_>| band.plain && pick == Pick::Value;
+        let (plain, other): (Vec<_>, Vec<_>) = bands(&selection).into_iter().partition(quick);
+        self.gather(&plain, &references, &mut block)?;
+        for band in other {
             let mut reader = band.reader();
             for row in band.rows.iter() {
                 reader.seek(*row);
@@ -140,33 +142,39 @@ impl Eval<'_> {
         self.finish_selector(block)
     }
 
-    /// Floats: where the newest sample of each step lies is worked out once for the band.
-    fn gather(&mut self, band: &Band<'_>, references: &[Timestamp], block: &mut Block) -> Result<(), QueryError> {
-        let lookback = self.settings.lookback;
-        let newest = newest_before(&band.times, references, lookback);
-        let (mut reader, mut room, mut known) = (band.reader(), Vec::new(), Vec::new());
-        for row in band.rows.iter() {
-            self.budget.work(references.len())?;
-            reader.seek(*row);
-            let cells = reader.cells(&mut room);
-            let out = &mut block.cells[*row as usize * references.len()..][..references.len()];
-            if !any_nan(cells) {
-                for (cell, at) in out.iter_mut().zip(&newest) {
-                    if *at != NONE {
-                        *cell = cells[*at as usize];
-                    }
+    /// Plain floats: where the newest sample of each step lies is worked out once for a band.
+    fn gather(&mut self, bands: &[Band<'_>], references: &[Timestamp], block: &mut Block) -> Result<(), QueryError> {
+        let (lookback, steps, rows) = (self.settings.lookback, references.len(), block.rows());
+        let work = bands.iter().map(|band| band.rows.len() * (band.times.len() + steps)).sum();
+        let budget = &self.budget;
+        let part = |rows: Range<usize>, cells: &mut [f64]| {
+            let (mut room, mut unchecked) = (Room::default(), 0);
+            // Series with columns of their own often have the same times.
+            let mut latest: Option<(&[Timestamp], Vec<u32>)> = None;
+            for band in bands {
+                let band_rows = band.rows_in(&rows);
+                if band_rows.is_empty() {
+                    continue;
                 }
-                continue;
-            }
-            last_known(cells, &mut known);
-            for ((cell, at), reference) in out.iter_mut().zip(&newest).zip(references) {
-                let at = if *at == NONE { NONE } else { known[*at as usize] };
-                if at != NONE && band.times[at as usize] > reference - lookback && !is_stale(cells[at as usize]) {
-                    *cell = cells[at as usize];
+                unchecked += band_rows.len() * (band.times.len() + steps);
+                if unchecked > CHECK_EVERY {
+                    unchecked = 0;
+                    budget.check()?;
+                }
+                if latest.as_ref().is_none_or(|(times, _)| **times != *band.times) {
+                    latest = Some((&*band.times, newest_before(&band.times, references, lookback)));
+                }
+                let Some((_, newest)) = &latest else { continue };
+                let mut reader = band.reader();
+                for row in band_rows {
+                    reader.seek(*row);
+                    let out = &mut cells[(*row as usize - rows.start) * steps..][..steps];
+                    gather_row(&reader, newest, references, lookback, &mut room, out);
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        split(rows, steps, work, &mut block.cells, part).map(|_| ())
     }
 
     fn finish_selector(&mut self, block: Block) -> Result<Block, QueryError> {
@@ -235,6 +243,41 @@ pub(super) fn compacted(block: Block) -> Block {
     }
     let full = (0..block.rows()).filter(|row| block.has_any(*row)).count();
     if full * 2 < block.rows() { block.without_empty_rows() } else { block }
+}
+
+/// Room that rows use one after the other.
+#[derive(Default)]
+struct Room {
+    cells: Vec<f64>,
+    known: Vec<u32>,
+}
+
+/// One row; `newest` says where the last time before each reference lies.
+fn gather_row(
+    reader: &Reader<'_, '_>,
+    newest: &[u32],
+    references: &[Timestamp],
+    lookback: i64,
+    room: &mut Room,
+    out: &mut [f64],
+) {
+    let cells = reader.cells(&mut room.cells);
+    if !any_nan(cells) {
+        for (cell, at) in out.iter_mut().zip(newest) {
+            if let Some(newest) = cells.get(*at as usize) {
+                *cell = *newest;
+            }
+        }
+        return;
+    }
+    let times = reader.times();
+    last_known(cells, &mut room.known);
+    for ((cell, at), reference) in out.iter_mut().zip(newest).zip(references) {
+        let at = room.known.get(*at as usize).map_or(NONE, |at| *at) as usize;
+        if at < times.len() && times[at] > reference - lookback && !is_stale(cells[at]) {
+            *cell = cells[at];
+        }
+    }
 }
 
 /// For each cell the last one up to it that is no hole.

@@ -1,6 +1,5 @@
 //! Rows of plain floats through a window function's kernel, on both cores when there are many samples.
 
-use std::num::NonZero;
 use std::ops::Range;
 
 use crate::model::{is_absent, is_stale};
@@ -9,14 +8,11 @@ use crate::promql::result::QueryError;
 
 use super::bands::{Band, any_nan, compact};
 use super::samples::Scratch;
+use super::split::split;
 use super::{Block, Budget, Eval};
 
-/// Samples and results from which on a second thread pays for itself: a thread costs some 50 µs, a sample a nanosecond.
-const WORTH_A_THREAD: usize = 500_000;
-/// The most threads of one query.
-const MOST_THREADS: usize = 4;
 /// Samples and results between two looks at the clock.
-const CHECK_EVERY: usize = 50_000;
+pub(super) const CHECK_EVERY: usize = 50_000;
 
 /// What windows held.
 #[derive(Debug, Default, Clone, Copy)]
@@ -36,30 +32,10 @@ impl Eval<'_> {
         let steps = block.steps;
         let rows = block.rows();
         let work: usize = bands.iter().map(|band| band.rows.len() * (band.times.len() + steps)).sum();
-        let threads = threads_for(work).min(rows.max(1));
         let budget = &self.budget;
-        let touched = if threads < 2 {
-            part(shape, bands, 0..rows, &mut block.cells, budget)?
-        } else {
-            let each = rows.div_ceil(threads);
-            let parts: Vec<Result<Touched, QueryError>> = std::thread::scope(|scope| {
-                let parts = block.cells.chunks_mut((each * steps).max(1)).enumerate().map(|(at, cells)| {
-                    let rows = at * each..rows.min((at + 1) * each);
-                    scope.spawn(move || part(shape, bands, rows, cells, budget))
-                });
-                let running: Vec<_> = parts.collect();
-                let join = |part: std::thread::ScopedJoinHandle<'_, _>| match part.join() {
-                    Ok(touched) => touched,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                };
-                running.into_iter().map(join).collect()
-            });
-            let mut all = Touched::default();
-            for part in parts {
-                all.add(part?);
-            }
-            all
-        };
+        let parts = split(rows, steps, work, &mut block.cells, |rows, cells| part(shape, bands, rows, cells, budget))?;
+        let mut touched = Touched::default();
+        parts.into_iter().for_each(|part| touched.add(part));
         self.budget.read(touched.samples.saturating_sub(touched.largest as u64));
         self.budget.touch(touched.largest)
     }
@@ -76,14 +52,6 @@ impl Touched {
     }
 }
 
-fn threads_for(work: usize) -> usize {
-    if work < 2 * WORTH_A_THREAD {
-        return 1;
-    }
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    cores.min(MOST_THREADS).min(work / WORTH_A_THREAD)
-}
-
 /// The rows of all bands that lie in `rows`; `out` is their part of the block.
 fn part(
     shape: &Shape<'_>,
@@ -98,9 +66,8 @@ fn part(
     // Series with columns of their own often have the same times: then the kernel stays.
     let mut latest: Option<(&[i64], Kernel)> = None;
     for band in bands {
-        let from = band.rows.partition_point(|row| (*row as usize) < rows.start);
-        let to = band.rows.partition_point(|row| (*row as usize) < rows.end);
-        if from == to {
+        let band_rows = band.rows_in(&rows);
+        if band_rows.is_empty() {
             continue;
         }
         if latest.as_ref().is_none_or(|(times, _)| **times != *band.times) {
@@ -108,7 +75,7 @@ fn part(
         }
         let Some((times, kernel)) = &latest else { continue };
         let mut reader = band.reader();
-        for row in &band.rows[from..to] {
+        for row in band_rows {
             unchecked += times.len() + steps;
             if unchecked > CHECK_EVERY {
                 unchecked = 0;

@@ -3,7 +3,6 @@
 use super::ast::{AggregateExpr, AggregateOp, Call, Expr, NumberLiteral, Pos};
 use super::functions::Function;
 use super::grammar::{Parsed, Parser};
-use super::text::unquote;
 use super::token::Kind;
 
 /// Labels of `by` or `without`, and which of the two it was.
@@ -53,12 +52,11 @@ impl Parser<'_> {
     /// `sum by (a) (expr)`, `sum(expr) by (a)`, `sum(expr)`.
     pub(super) fn aggregation(&mut self, op: AggregateOp) -> Parsed<Expr> {
         let start = self.advance().pos.start;
+        self.aggregations += 1;
         let before = self.grouping()?;
-        if self.peek() != Kind::LeftParen {
-            return self.unexpected("aggregation", "");
-        }
         let args = self.arguments()?;
         let grouping = if before.is_some() { before } else { self.grouping()? };
+        self.aggregations -= 1;
         let pos = Pos { start, end: self.last_end() };
         self.aggregate(op, grouping, args, pos)
     }
@@ -107,12 +105,16 @@ impl Parser<'_> {
         while self.accept(Kind::RightParen).is_none() {
             let token = self.token();
             let label = match token.kind {
-                Kind::String => unquote(self.lexeme(token)).ok().filter(|label| !label.is_empty()),
-                kind if kind.is_label_name() => Some(self.lexeme(token).to_owned()),
-                _ => None,
+                Kind::String => self.string()?,
+                kind if kind.is_label_name() => {
+                    self.advance();
+                    self.lexeme(token).to_owned()
+                }
+                _ => return self.unexpected(CONTEXT, "label"),
             };
-            let Some(label) = label else { return self.unexpected(CONTEXT, "label") };
-            self.advance();
+            if label.is_empty() {
+                self.note(token.pos, "invalid label name for grouping: \"\"");
+            }
             labels.push(label);
             if self.accept(Kind::Comma).is_none() && self.peek() != Kind::RightParen {
                 return self.unexpected(CONTEXT, "\",\" or \")\"");

@@ -143,29 +143,34 @@ impl Checker<'_> {
     fn call(&mut self, node: &mut Call) {
         self.argument_count(node);
         let is_info = node.func.id == FunctionId::Info;
-        for (i, arg) in node.args.iter_mut().enumerate() {
-            self.node(arg, is_info && i == 1);
-        }
         if is_info && let Some(selector) = node.args.get(1) {
-            match selector {
-                Expr::Vector(selector) if selector.name.is_empty() => {}
-                Expr::Vector(selector) => {
-                    self.note(selector.pos, "expected label selectors only, got vector selector instead");
-                }
-                other if other.value_type() == ValueType::Vector => {
-                    self.note(other.pos(), "expected label selectors only");
-                }
-                _ => {}
-            }
+            self.info_selector(selector, node.pos);
         }
         let context = format!("call to function {}", quote(node.func.name));
-        for (i, arg) in node.args.iter().enumerate() {
+        for (i, arg) in node.args.iter_mut().enumerate() {
             let wanted = match node.func.args.get(i) {
                 Some(wanted) => *wanted,
                 None if node.func.variadic == 0 => break,
                 None => node.func.args.last().copied().unwrap_or(ValueType::Scalar),
             };
+            self.node(arg, is_info && i == 1);
             self.expect(arg, wanted, &context);
+        }
+    }
+
+    /// The second argument of `info` only names labels.
+    fn info_selector(&mut self, selector: &Expr, call: Pos) {
+        let found = selector.value_type();
+        if found != ValueType::Vector {
+            let message = format!("expected type instant vector in call to function \"info\", got {}", found.as_str());
+            self.note(call, message);
+        }
+        match selector {
+            Expr::Vector(selector) if selector.name.is_empty() => {}
+            Expr::Vector(selector) => {
+                self.note(selector.pos, "expected label selectors only, got vector selector instead");
+            }
+            other => self.note(other.pos(), "expected label selectors only"),
         }
     }
 

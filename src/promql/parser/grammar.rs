@@ -1,6 +1,7 @@
 //! The Pratt parser: operands, signs, postfix modifiers and binary operators by precedence.
 
 use crate::limits::{MAX_QUERY_BYTES, MAX_QUERY_DEPTH};
+use crate::model::{DurationError, quote};
 use crate::promql::deep;
 
 use super::ast::{
@@ -58,12 +59,24 @@ pub(super) struct Parser<'a> {
     pub(super) height: usize,
     /// Parts of the duration expression under way.
     pub(super) duration_parts: usize,
+    /// Aggregations whose arguments are being read.
+    pub(super) aggregations: usize,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let Lexed { tokens, error } = lex(text);
-        Self { text, tokens, lexer_error: error, at: 0, errors: Vec::new(), depth: 0, height: 0, duration_parts: 0 }
+        Self {
+            text,
+            tokens,
+            lexer_error: error,
+            at: 0,
+            errors: Vec::new(),
+            depth: 0,
+            height: 0,
+            duration_parts: 0,
+            aggregations: 0,
+        }
     }
 
     /// The next token; the last one (end or error) repeats for ever.
@@ -125,6 +138,8 @@ impl<'a> Parser<'a> {
             let message = self.lexer_error.clone();
             return self.fail(token.pos, message);
         }
+        // A mistake without a place of its own is one of the innermost aggregation around it.
+        let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
         let mut message = format!("unexpected {}", token.kind.describe(self.lexeme(token)));
         if !context.is_empty() {
             message.push_str(" in ");
@@ -246,7 +261,8 @@ impl<'a> Parser<'a> {
         }
         match crate::model::parse_duration(text) {
             Ok(duration) => Ok(duration.as_secs_f64()),
-            Err(error) => self.fail(token.pos, error.to_string()),
+            Err(DurationError::Range(_)) => self.fail(token.pos, "duration out of range"),
+            Err(_) => self.fail(token.pos, format!("not a valid duration string: {}", quote(text))),
         }
     }
 
@@ -315,8 +331,8 @@ impl<'a> Parser<'a> {
             }
             self.advance();
             self.advance();
-            let value = self.signed_number("fill", "number")?;
-            self.expect(Kind::RightParen, "fill", "\")\"")?;
+            let value = self.signed_number("", "")?;
+            self.expect(Kind::RightParen, "", "")?;
             if kind != Kind::FillRight {
                 matching.fill_left = Some(value);
             }

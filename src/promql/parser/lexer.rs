@@ -1,7 +1,7 @@
 //! Text → tokens. The lexer stops at the first mistake; the parser reports it if it gets that far.
 
 use super::ast::{BinaryOp, Pos};
-use super::text::quote_char;
+use super::text::{check_escapes, quote_char};
 use super::token::{Kind, Token, keyword};
 
 /// All tokens of a text, ended by [`Kind::Eof`] or [`Kind::Error`].
@@ -18,6 +18,9 @@ struct Lexer<'a> {
     parens: usize,
     in_braces: bool,
     in_brackets: bool,
+    /// Whether a number was read since the bracket opened: from then on Prometheus' lexer takes any token and leaves the
+    /// complaint to the parser.
+    after_number: bool,
     tokens: Vec<Token>,
 }
 
@@ -32,6 +35,7 @@ pub(super) fn lex(text: &str) -> Lexed {
         parens: 0,
         in_braces: false,
         in_brackets: false,
+        after_number: false,
         tokens: Vec::with_capacity(text.len() / 4 + 2),
     };
     let mut error = String::new();
@@ -51,7 +55,7 @@ impl Lexer<'_> {
             let Some(c) = self.next() else { return self.end_of_input() };
             if self.in_braces {
                 self.inside_braces(c)?;
-            } else if self.in_brackets {
+            } else if self.in_brackets && !self.after_number {
                 self.inside_brackets(c)?;
             } else {
                 self.statement(c)?;
@@ -100,11 +104,14 @@ impl Lexer<'_> {
         if self.in_braces {
             return Err("unexpected end of input inside braces".to_owned());
         }
-        if self.in_brackets {
+        if self.in_brackets && !self.after_number {
             return Err("unexpected end of input in duration expression".to_owned());
         }
         if self.parens > 0 {
             return Err("unclosed left parenthesis".to_owned());
+        }
+        if self.in_brackets {
+            return Err("unclosed left bracket".to_owned());
         }
         self.emit(Kind::Eof);
         Ok(())
@@ -129,14 +136,25 @@ impl Lexer<'_> {
                 self.in_braces = true;
                 Kind::LeftBrace
             }
+            '[' if self.in_brackets => return Err("unexpected left bracket '['".to_owned()),
             '[' => {
                 self.in_brackets = true;
+                self.after_number = false;
                 Kind::LeftBracket
+            }
+            ']' if self.in_brackets => {
+                self.in_brackets = false;
+                Kind::RightBracket
             }
             ']' => return Err("unexpected right bracket ']'".to_owned()),
             '}' => return Err(format!("unexpected character: {}", quote_char(Some(c)))),
             '"' | '\'' => return self.string(c),
             '`' => return self.raw_string(),
+            ':' if self.in_brackets => Kind::Colon,
+            c if is_alpha(c) && self.in_brackets => match self.duration_word() {
+                Some(kind) => kind,
+                None => return Err(format!("unexpected character: {}, expected ':'", quote_char(Some(c)))),
+            },
             c if is_alpha(c) || c == ':' => return self.word(),
             c => return self.arithmetic(c, "unexpected character: "),
         };
@@ -183,13 +201,10 @@ impl Lexer<'_> {
             ':' => Kind::Colon,
             ',' => Kind::Comma,
             '[' => return Err("unexpected left bracket '['".to_owned()),
-            c if is_alpha(c) => {
-                self.skip_while(is_alphanumeric);
-                match keyword(self.lexeme()) {
-                    Some(kind @ (Kind::Step | Kind::Range | Kind::MinOf | Kind::MaxOf)) => kind,
-                    _ => return Err(format!("unexpected character in duration expression: {}", quote_char(Some(c)))),
-                }
-            }
+            c if is_alpha(c) => match self.duration_word() {
+                Some(kind) => kind,
+                None => return Err(format!("unexpected character in duration expression: {}", quote_char(Some(c)))),
+            },
             c => return self.arithmetic(c, "unexpected character in duration expression: "),
         };
         self.emit(kind);
@@ -221,6 +236,12 @@ impl Lexer<'_> {
         Ok(())
     }
 
+    /// The rest of one of the four words that a duration may hold.
+    fn duration_word(&mut self) -> Option<Kind> {
+        self.skip_while(is_alphanumeric);
+        keyword(self.lexeme()).filter(|kind| matches!(kind, Kind::Step | Kind::Range | Kind::MinOf | Kind::MaxOf))
+    }
+
     fn lexeme(&self) -> &str {
         self.text.get(self.start..self.at).unwrap_or("")
     }
@@ -239,17 +260,22 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    /// A quoted string. Only its end is looked for: the parser reads the escapes.
+    /// A quoted string. The parser reads its escapes again: here they only have to be right.
     fn string(&mut self, quote: char) -> Step {
+        let mut escapes = false;
         loop {
             match self.next() {
                 Some('\\') => {
+                    escapes = true;
                     self.next().ok_or("escape sequence not terminated")?;
                 }
                 Some('\n') | None => return Err("unterminated quoted string".to_owned()),
                 Some(c) if c == quote => break,
                 Some(_) => {}
             }
+        }
+        if escapes {
+            check_escapes(self.lexeme())?;
         }
         self.emit(Kind::String);
         Ok(())
@@ -264,8 +290,8 @@ impl Lexer<'_> {
     /// A number, or a duration such as `1h30m`.
     fn number(&mut self) -> Step {
         self.at = self.start;
-        self.scan_number();
-        if !self.peek().is_some_and(is_alphanumeric) {
+        self.after_number = true;
+        if self.scan_number() {
             self.emit(Kind::Number);
             return Ok(());
         }
@@ -273,50 +299,78 @@ impl Lexer<'_> {
             self.emit(Kind::Duration);
             return Ok(());
         }
-        self.next();
         Err(format!("bad number or duration syntax: {}", crate::model::quote(self.lexeme())))
     }
 
-    fn scan_number(&mut self) {
-        let rest = self.text.get(self.at..).unwrap_or("").as_bytes();
-        let hex = matches!(rest, [b'0', b'x' | b'X', ..]);
-        if hex {
-            self.at += 2;
-        }
-        let exponents = if hex { ['p', 'P'] } else { ['e', 'E'] };
-        let is_digit = |c: char| if hex { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
-        self.skip_while(|c| is_digit(c) || c == '_');
-        if self.accept('.') {
-            self.skip_while(|c| is_digit(c) || c == '_');
-        }
-        let before = self.at;
-        if self.peek().is_some_and(|c| exponents.contains(&c)) {
+    fn accept_any(&mut self, from: &str) -> bool {
+        let found = self.peek().is_some_and(|c| from.contains(c));
+        if found {
             self.next();
-            let _ = self.accept('+') || self.accept('-');
-            let digits = self.at;
-            self.skip_while(|c| c.is_ascii_digit() || c == '_');
-            if self.at == digits {
-                self.at = before;
-            }
         }
+        found
     }
 
-    fn scan_units(&mut self) -> bool {
-        loop {
-            let letters = self.at;
-            self.skip_while(|c| "smhdwy".contains(c));
-            if self.at == letters {
-                return false;
-            }
-            if !self.peek().is_some_and(is_alphanumeric) {
-                return true;
-            }
-            let digits = self.at;
-            self.skip_while(|c| c.is_ascii_digit());
-            if self.at == digits {
-                return false;
+    /// Whether a number ends here and nothing is glued to it. Stops behind the character that spoils it, which the
+    /// message shows; what is no number after all (`1e+`) is for the parser to say.
+    fn scan_number(&mut self) -> bool {
+        let hex = self.accept('0') && self.accept_any("xX");
+        if hex {
+            self.accept('_');
+        }
+        let is_digit = |c: char| if hex { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
+        self.accept('.');
+        let (mut fraction, mut exponent) = (false, false);
+        while let Some(c) = self.peek() {
+            match c {
+                c if is_digit(c) => self.skip_while(is_digit),
+                '.' => {
+                    self.next();
+                    if fraction || hex || self.accept_any("_.") {
+                        return false;
+                    }
+                    fraction = true;
+                }
+                'e' | 'E' => {
+                    self.next();
+                    if exponent {
+                        return false;
+                    }
+                    exponent = true;
+                    self.accept_any("+-");
+                    if self.accept_any("._eE") || self.peek().is_none() {
+                        return false;
+                    }
+                }
+                '_' => {
+                    self.next();
+                    if self.accept_any("._eE") || self.peek().is_none() {
+                        return false;
+                    }
+                }
+                _ => break,
             }
         }
+        !self.peek().is_some_and(is_alphanumeric)
+    }
+
+    /// Whether the units of a duration follow; whether they are in order is for the parser to say.
+    fn scan_units(&mut self) -> bool {
+        if !self.accept_any("smhdwy") {
+            return false;
+        }
+        self.accept('s');
+        while self.peek().is_some_and(|c| c.is_ascii_digit()) {
+            self.skip_while(|c| c.is_ascii_digit());
+            if !self.accept_any("smhdw") {
+                return false;
+            }
+            self.accept('s');
+        }
+        let glued = self.peek().is_some_and(is_alphanumeric);
+        if glued {
+            self.next();
+        }
+        !glued
     }
 }
 

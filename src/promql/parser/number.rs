@@ -21,7 +21,7 @@ pub(super) fn parse_number(text: &str) -> Result<f64, String> {
     }
     let value: f64 = digits.parse().map_err(|_| invalid(text))?;
     if value.is_infinite() {
-        return Err(format!("parsing {}: value out of range", crate::model::quote(text)));
+        return Err(format!("strconv.ParseFloat: parsing {}: value out of range", crate::model::quote(text)));
     }
     Ok(value)
 }
@@ -37,7 +37,7 @@ pub(in crate::promql) fn parse_literal_number(text: &str) -> Option<f64> {
 }
 
 fn invalid(text: &str) -> String {
-    format!("parsing {}: invalid syntax", crate::model::quote(text))
+    format!("strconv.ParseFloat: parsing {}: invalid syntax", crate::model::quote(text))
 }
 
 /// The digits without underscores, each of which must stand between two digits.
@@ -52,20 +52,8 @@ fn plain_digits(body: &str, text: &str) -> Result<String, String> {
     Ok(body.replace('_', ""))
 }
 
-/// `1f`, `1.8p-3`: hexadecimal digits with an optional binary exponent.
+/// Hexadecimal digits of a number that fits 64 bits with a sign, as Go's `ParseInt`: longer ones would need an exponent,
+/// which the lexer does not read.
 fn hexadecimal(body: &str) -> Option<f64> {
-    let (mantissa, exponent) = match body.split_once('p') {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-        None => (body, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.is_empty() && fraction.is_empty() {
-        return None;
-    }
-    let mut value = 0.0f64;
-    for c in whole.chars().chain(fraction.chars()) {
-        value = value * 16.0 + f64::from(c.to_digit(16)?);
-    }
-    let scale = exponent.saturating_sub(i32::try_from(fraction.len()).ok()?.saturating_mul(4));
-    Some(value * 2f64.powi(scale))
+    i64::from_str_radix(body, 16).ok().map(|value| value as f64)
 }

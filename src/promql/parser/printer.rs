@@ -3,13 +3,13 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::time::Duration;
 
-use crate::model::{METRIC_NAME, MatchOp, format_duration, is_classic_label_name, is_classic_metric_name, quote};
+use crate::model::{METRIC_NAME, MatchOp, Matcher, format_duration, format_float, is_classic_label_name, quote};
 
 use crate::promql::deep;
 
 use super::ast::{
-    AggregateExpr, AtModifier, BinaryExpr, Cardinality, DurationExpr, Expr, MatrixSelector, NumberLiteral, RangeMode,
-    SubqueryExpr, VectorMatching, VectorSelector,
+    AggregateExpr, AtModifier, BinaryExpr, BinaryOp, Cardinality, DurationExpr, Expr, MatrixSelector, NumberLiteral,
+    RangeMode, SubqueryExpr, VectorMatching, VectorSelector,
 };
 
 impl Display for Expr {
@@ -50,7 +50,7 @@ fn number(node: &NumberLiteral, f: &mut Formatter<'_>) -> fmt::Result {
 
 /// Seconds with units: `-1h30m`.
 fn seconds(value: f64, f: &mut Formatter<'_>) -> fmt::Result {
-    if value.is_sign_negative() && value != 0.0 {
+    if value.is_sign_negative() {
         f.write_char('-')?;
     }
     let ms = (value.abs() * 1000.0).round();
@@ -78,14 +78,24 @@ fn labels(names: &[String], f: &mut Formatter<'_>) -> fmt::Result {
     f.write_char(')')
 }
 
-fn aggregate(node: &AggregateExpr, f: &mut Formatter<'_>) -> fmt::Result {
-    f.write_str(node.op.as_str())?;
-    if node.without || !node.grouping.is_empty() {
-        f.write_str(if node.without { " without " } else { " by " })?;
-        labels(&node.grouping, f)?;
-        f.write_char(' ')?;
+/// The aggregation without its arguments.
+pub(super) struct Aggregation<'a>(pub(super) &'a AggregateExpr);
+
+impl Display for Aggregation<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(node) = self;
+        f.write_str(node.op.as_str())?;
+        if node.without || !node.grouping.is_empty() {
+            f.write_str(if node.without { " without " } else { " by " })?;
+            labels(&node.grouping, f)?;
+            f.write_char(' ')?;
+        }
+        Ok(())
     }
-    f.write_char('(')?;
+}
+
+fn aggregate(node: &AggregateExpr, f: &mut Formatter<'_>) -> fmt::Result {
+    write!(f, "{}(", Aggregation(node))?;
     if let Some(param) = &node.param {
         write!(f, "{param}, ")?;
     }
@@ -93,14 +103,30 @@ fn aggregate(node: &AggregateExpr, f: &mut Formatter<'_>) -> fmt::Result {
 }
 
 fn binary(node: &BinaryExpr, f: &mut Formatter<'_>) -> fmt::Result {
-    write!(f, "{} {}", node.lhs, node.op.as_str())?;
-    if node.return_bool {
-        f.write_str(" bool")?;
+    match has_infinite_base(node) {
+        true => f.write_str("Inf")?,
+        false => node.lhs.fmt(f)?,
     }
-    if let Some(matching) = &node.matching {
-        vector_matching(matching, f)?;
+    write!(f, " {} {}", Operator(node), node.rhs)
+}
+
+/// Whether it is a power of `Inf`, which must be written without its plus: that would apply to the power.
+pub(super) fn has_infinite_base(node: &BinaryExpr) -> bool {
+    node.op == BinaryOp::Pow && matches!(&node.lhs, Expr::Number(number) if number.value == f64::INFINITY)
+}
+
+/// The operator with its modifiers.
+pub(super) struct Operator<'a>(pub(super) &'a BinaryExpr);
+
+impl Display for Operator<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(node) = self;
+        f.write_str(node.op.as_str())?;
+        if node.return_bool {
+            f.write_str(" bool")?;
+        }
+        node.matching.as_ref().map_or(Ok(()), |matching| vector_matching(matching, f))
     }
-    write!(f, " {}", node.rhs)
 }
 
 fn vector_matching(matching: &VectorMatching, f: &mut Formatter<'_>) -> fmt::Result {
@@ -118,11 +144,11 @@ fn vector_matching(matching: &VectorMatching, f: &mut Formatter<'_>) -> fmt::Res
         labels(&matching.include, f)?;
     }
     match (matching.fill_left, matching.fill_right) {
-        (Some(left), Some(right)) if left.to_bits() == right.to_bits() => write!(f, " fill ({})", plain(left)),
+        (Some(left), Some(right)) if left.to_bits() == right.to_bits() => write!(f, " fill ({})", format_float(left)),
         (left, right) => {
             for (word, value) in [("fill_left", left), ("fill_right", right)] {
                 if let Some(value) = value {
-                    write!(f, " {word} ({})", plain(value))?;
+                    write!(f, " {word} ({})", format_float(value))?;
                 }
             }
             Ok(())
@@ -141,32 +167,22 @@ impl Display for VectorSelector {
 
 impl VectorSelector {
     fn name_and_matchers(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let bare = is_classic_metric_name(&self.name) && !is_reserved(&self.name);
+        let is_name = |matcher: &&Matcher| {
+            matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal && matcher.value == self.name
+        };
         let mut inside: Vec<String> = self
             .matchers
             .iter()
-            .filter(|matcher| {
-                let is_name = matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal;
-                !(is_name && matcher.value == self.name && !self.name.is_empty())
-            })
+            .filter(|matcher| self.name.is_empty() || !is_name(matcher))
             .map(ToString::to_string)
             .collect();
-        inside.sort();
-        if bare {
-            f.write_str(&self.name)?;
-        } else if !self.name.is_empty() {
-            inside.insert(0, quote(&self.name));
-        }
+        inside.sort_unstable();
+        f.write_str(&self.name)?;
         if !inside.is_empty() || self.name.is_empty() {
             write!(f, "{{{}}}", inside.join(","))?;
         }
         Ok(())
     }
-}
-
-/// Words that a metric's name cannot be outside of braces.
-fn is_reserved(name: &str) -> bool {
-    super::token::keyword(name).is_some_and(|kind| !kind.is_metric_name())
 }
 
 fn mode(mode: RangeMode, f: &mut Formatter<'_>) -> fmt::Result {
@@ -183,8 +199,7 @@ fn at(at: Option<AtModifier>, f: &mut Formatter<'_>) -> fmt::Result {
         Some(AtModifier::Start) => f.write_str(" @ start()"),
         Some(AtModifier::End) => f.write_str(" @ end()"),
         Some(AtModifier::At(ms)) => {
-            let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
-            write!(f, " @ {sign}{}.{:03}", ms / 1000, ms % 1000)
+            write!(f, " @ {:.3}", ms as f64 / 1000.0)
         }
     }
 }
@@ -207,13 +222,21 @@ impl Display for MatrixSelector {
 }
 
 fn subquery(node: &SubqueryExpr, f: &mut Formatter<'_>) -> fmt::Result {
-    write!(f, "{}[{}:", node.expr, node.range)?;
-    if let Some(step) = &node.step {
-        step.fmt(f)?;
+    write!(f, "{}{}", node.expr, SubqueryTimes(node))
+}
+
+/// What follows the expression of a subquery.
+pub(super) struct SubqueryTimes<'a>(pub(super) &'a SubqueryExpr);
+
+impl Display for SubqueryTimes<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(node) = self;
+        write!(f, "[{}:", node.range)?;
+        node.step.as_ref().map_or(Ok(()), |step| step.fmt(f))?;
+        f.write_char(']')?;
+        at(node.at, f)?;
+        offset(node.offset.as_ref(), f)
     }
-    f.write_char(']')?;
-    at(node.at, f)?;
-    offset(node.offset.as_ref(), f)
 }
 
 impl Display for DurationExpr {

@@ -1,14 +1,13 @@
 //! Selectors and what may follow an operand: ranges, subqueries, `offset`, `@`, `anchored`, `smoothed`.
 
-use crate::model::{METRIC_NAME, MatchOp, Matcher, quote};
+use crate::model::{METRIC_NAME, MatchOp, Matcher, format_float};
 
 use super::ast::{
     AtModifier, BinaryOp, DurationExpr, Expr, MatrixSelector, Pos, RangeMode, SubqueryExpr, VectorSelector,
 };
+use super::duration::{DURATION, Place};
 use super::grammar::{Parsed, Parser};
 use super::token::Kind;
-
-const DURATION: &str = "number, duration, step(), or range()";
 
 impl Parser<'_> {
     /// `name`, `name{…}`, `{…}`.
@@ -58,15 +57,16 @@ impl Parser<'_> {
             Kind::Op(BinaryOp::Ne) => MatchOp::NotEqual,
             Kind::RegexMatch => MatchOp::Regex,
             Kind::RegexNoMatch => MatchOp::NotRegex,
-            _ if first.kind == Kind::String => return self.quoted_metric_name(selector, name, first.pos),
+            // A quoted metric name is a matcher like any other; `check` finds a second one beside a name before the braces.
+            _ if first.kind == Kind::String => {
+                selector.matchers.push(Matcher::equal(METRIC_NAME, &name));
+                return Ok(());
+            }
             _ => return self.unexpected(CONTEXT, "label matching operator"),
         };
         self.advance();
         if self.peek() != Kind::String {
             return self.unexpected(CONTEXT, "string");
-        }
-        if name.is_empty() {
-            return self.fail(first.pos, "invalid label name \"\"");
         }
         let value = self.string()?;
         match Matcher::new(op, &name, &value) {
@@ -75,18 +75,6 @@ impl Parser<'_> {
                 let pos = Pos { start: first.pos.start, end: self.last_end() };
                 self.note(pos, error.to_string());
             }
-        }
-        Ok(())
-    }
-
-    fn quoted_metric_name(&mut self, selector: &mut VectorSelector, name: String, pos: Pos) -> Parsed<()> {
-        if !selector.name.is_empty() {
-            let message = format!("metric name must not be set twice: {} or {}", quote(&selector.name), quote(&name));
-            self.note(Pos { start: selector.pos.start, end: pos.end }, message);
-        } else if name.is_empty() {
-            selector.matchers.push(Matcher::equal(METRIC_NAME, ""));
-        } else {
-            selector.name = name;
         }
         Ok(())
     }
@@ -107,7 +95,7 @@ impl Parser<'_> {
 
     fn range_or_subquery(&mut self, mut expr: Expr) -> Parsed<Expr> {
         let open = self.advance();
-        let range = self.positive_duration("subquery or range selector", DURATION)?;
+        let range = self.positive_duration(Place { context: "subquery or range selector", expected: DURATION })?;
         if self.accept(Kind::Colon).is_some() {
             return self.subquery(expr, range);
         }
@@ -117,9 +105,10 @@ impl Parser<'_> {
             return self.fail(brackets, "ranges only allowed for vector selectors");
         };
         let selector = std::mem::take(selector);
-        if selector.offset.is_some() {
+        // What is not a plain time is overlooked by Prometheus, and moves behind the range.
+        if matches!(selector.offset, Some(DurationExpr::Literal(_))) {
             self.note(brackets, "no offset modifiers allowed before range");
-        } else if selector.at.is_some() {
+        } else if matches!(selector.at, Some(AtModifier::At(_))) {
             self.note(brackets, "no @ modifiers allowed before range");
         }
         let pos = Pos { start: selector.pos.start, end: close.pos.end };
@@ -130,7 +119,10 @@ impl Parser<'_> {
         let below = self.height;
         let step = match self.peek() {
             Kind::RightBracket => None,
-            _ => Some(self.positive_duration("subquery selector", "number, duration, step(), range(), or \"]\"")?),
+            _ => {
+                const EXPECTED: &str = "number, duration, step(), range(), or \"]\"";
+                Some(self.positive_duration(Place { context: "subquery selector", expected: EXPECTED })?)
+            }
         };
         let close = self.expect(Kind::RightBracket, "subquery selector", "\"]\"")?;
         self.grow(below)?;
@@ -140,7 +132,7 @@ impl Parser<'_> {
 
     fn offset(&mut self, expr: &mut Expr) -> Parsed<()> {
         self.advance();
-        let offset = self.offset_duration("offset", DURATION)?;
+        let offset = self.offset_duration(Place { context: "offset", expected: DURATION })?;
         let (pos, end) = (expr.pos(), self.last_end());
         let slot = match expr {
             Expr::Vector(node) => {
@@ -164,7 +156,7 @@ impl Parser<'_> {
         };
         match slot {
             Some(_) => self.note(pos, "offset may not be set multiple times"),
-            None => *slot = Some(offset),
+            None => *slot = offset,
         }
         Ok(())
     }
@@ -209,19 +201,17 @@ impl Parser<'_> {
             Kind::End => AtModifier::End,
             _ => {
                 let seconds = self.signed_number(CONTEXT, EXPECTED)?;
-                let ms = (seconds * 1000.0).round();
-                // The bounds of Go's int64; NaN is outside too.
-                if !(ms > -9.223_372_036_854_776e18 && ms < 9.223_372_036_854_776e18) {
-                    let shown =
-                        if seconds.is_finite() { format!("{seconds:.6}") } else { crate::model::format_float(seconds) };
-                    return self.fail(pos, format!("timestamp out of bounds for @ modifier: {shown}"));
+                // The bounds of Go's int64, although it counts milliseconds; NaN is outside too.
+                if !(seconds > -9.223_372_036_854_776e18 && seconds < 9.223_372_036_854_776e18) {
+                    let seconds = if seconds.is_finite() { format!("{seconds:.6}") } else { format_float(seconds) };
+                    return self.fail(pos, format!("timestamp out of bounds for @ modifier: {seconds}"));
                 }
-                return Ok(AtModifier::At(ms as i64));
+                return Ok(AtModifier::At((seconds * 1000.0).round() as i64));
             }
         };
         self.advance();
-        self.expect(Kind::LeftParen, CONTEXT, "\"(\"")?;
-        self.expect(Kind::RightParen, CONTEXT, "\")\"")?;
+        self.expect(Kind::LeftParen, CONTEXT, EXPECTED)?;
+        self.expect(Kind::RightParen, CONTEXT, EXPECTED)?;
         Ok(preprocessor)
     }
 
@@ -236,7 +226,7 @@ impl Parser<'_> {
                 &mut node.selector
             }
             Expr::Subquery(_) => return self.note(pos, format!("{word} modifier is not supported for subqueries")),
-            _ => return self.note(pos, format!("{word} modifier must be preceded by a selector")),
+            _ => return self.note(pos, format!("{word} modifier not implemented")),
         };
         if selector.mode != RangeMode::Plain && selector.mode != mode {
             return self.note(pos, "anchored and smoothed modifiers cannot be used together");

@@ -15,11 +15,23 @@ pub(super) fn quote_char(c: Option<char>) -> String {
 /// # Errors
 /// A sentence that says which escape is wrong. Bytes that do not make valid UTF-8 are refused.
 pub(in crate::promql) fn unquote(literal: &str) -> Result<String, String> {
+    String::from_utf8(bytes(literal)?).map_err(|_| format!("invalid UTF-8 in string literal {literal}"))
+}
+
+/// Whether every escape of a literal is one of Go's.
+///
+/// # Errors
+/// A sentence that says which is not.
+pub(super) fn check_escapes(literal: &str) -> Result<(), String> {
+    bytes(literal).map(drop)
+}
+
+fn bytes(literal: &str) -> Result<Vec<u8>, String> {
     let mut chars = literal.chars();
     let quote = chars.next().ok_or("empty string literal")?;
     let body = chars.as_str().strip_suffix(quote).ok_or("unterminated quoted string")?;
     if quote == '`' {
-        return Ok(body.to_owned());
+        return Ok(body.as_bytes().to_vec());
     }
     let mut out = Vec::with_capacity(body.len());
     let mut rest = body.chars();
@@ -30,7 +42,7 @@ pub(in crate::promql) fn unquote(literal: &str) -> Result<String, String> {
             out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
-    String::from_utf8(out).map_err(|_| format!("invalid UTF-8 in string literal {literal}"))
+    Ok(out)
 }
 
 /// Reads what follows a backslash.
@@ -50,7 +62,7 @@ fn escape(rest: &mut std::str::Chars<'_>, quote: char, out: &mut Vec<u8>) -> Res
         '0'..='7' => {
             let first = c.to_digit(8).unwrap_or(0);
             let code = first * 64 + digits(rest, 2, 8)?;
-            u8::try_from(code).map_err(|_| format!("escape sequence \\{code:o} is out of range"))?
+            u8::try_from(code).map_err(|_| "escape sequence is an invalid Unicode code point".to_owned())?
         }
         'u' | 'U' => {
             let code = digits(rest, if c == 'u' { 4 } else { 8 }, 16)?;

@@ -122,7 +122,7 @@ impl Kind {
 
     /// Whether the token may name a label in `by (…)` and its like.
     pub(super) const fn is_label_name(self) -> bool {
-        self.is_metric_name() && !matches!(self, Self::MetricIdentifier)
+        self.is_metric_name()
             || matches!(
                 self,
                 Self::On | Self::Ignoring | Self::GroupLeft | Self::GroupRight | Self::Bool | Self::Op(BinaryOp::Atan2)
@@ -158,6 +158,12 @@ impl Kind {
             | Self::Colon
             | Self::At
             | Self::Equal
+            | Self::Start
+            | Self::End
+            | Self::Step
+            | Self::Range
+            | Self::MinOf
+            | Self::MaxOf
             | Self::Error => quote(text),
             _ => format!("<{text}>"),
         }

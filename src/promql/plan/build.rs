@@ -96,8 +96,14 @@ impl Builder {
         let inner = self.node(&expr.expr)?;
         let param = expr.param.as_ref().map(|param| self.node(param.without_parens())).transpose()?;
         let invariant = inner.invariant && param.as_ref().is_none_or(|param| param.invariant);
-        let aggregate =
-            Aggregate { op: expr.op, expr: inner, param, grouping: expr.grouping.clone(), without: expr.without };
+        let aggregate = Aggregate {
+            op: expr.op,
+            expr: inner,
+            param,
+            grouping: expr.grouping.clone(),
+            without: expr.without,
+            pos: expr.pos,
+        };
         Ok(node(Kind::Aggregate(Box::new(aggregate)), expr.pos, invariant))
     }
 

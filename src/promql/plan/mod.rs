@@ -124,6 +124,8 @@ pub(crate) struct Aggregate {
     pub(crate) param: Option<Node>,
     pub(crate) grouping: Vec<String>,
     pub(crate) without: bool,
+    /// Where the operator stands.
+    pub(crate) pos: Pos,
 }
 
 /// A call of a function that needs no range.

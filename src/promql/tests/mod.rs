@@ -1,16 +1,37 @@
 //! The engine against Prometheus' own scripts, where they are present.
 
+mod generate;
 mod nesting;
+mod printing;
 mod random;
 mod sharing;
+mod stores;
 
 use std::path::PathBuf;
 
 use std::time::Duration;
 
+use super::parser::{FUNCTIONS, Function, ValueType};
 use super::testlang::{MemoryStore, Options, run_script};
 use super::{CancelToken, Engine, EngineConfig, QueryError, QueryOptions, QueryValue, Refusal};
 use crate::model::{Labels, Value};
+
+/// Every function, for the generator.
+fn signatures() -> Vec<generate::Signature> {
+    let kind = |kind: &ValueType| match kind {
+        ValueType::Scalar => generate::Type::Scalar,
+        ValueType::Vector => generate::Type::Vector,
+        ValueType::Matrix => generate::Type::Matrix,
+        ValueType::String => generate::Type::String,
+    };
+    let signature = |function: &Function| generate::Signature {
+        name: function.name,
+        args: function.args.iter().map(kind).collect(),
+        variadic: function.variadic,
+        returns: kind(&function.returns),
+    };
+    FUNCTIONS.iter().map(signature).collect()
+}
 
 fn suite() -> Engine {
     Engine::new(EngineConfig::for_scripts())

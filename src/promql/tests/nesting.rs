@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::limits::MAX_QUERY_BYTES;
 use crate::model::{Labels, Value};
-use crate::promql::parser::parse;
+use crate::promql::parser::{parse, pretty};
 use crate::promql::testlang::MemoryStore;
 use crate::promql::{Engine, QueryOptions, QueryValue, TickCache};
 
@@ -32,6 +33,10 @@ fn all_the_way(text: &str) -> f64 {
     let printed = expr.to_string();
     let again = parse(&printed).expect("what was printed parses").strip_positions();
     assert!(again == expr.clone().strip_positions(), "{text:.40}");
+    let laid_out = pretty(&expr);
+    if laid_out.len() <= MAX_QUERY_BYTES {
+        assert!(parse(&laid_out).expect("what was laid out parses").strip_positions() == again, "{text:.40}");
+    }
     assert!(!engine.explain(&expr, 0).expect("plans").is_empty());
     let prepared = engine.prepare(&expr, text).expect("plans");
     let cached = engine.instant_prepared(&store, &prepared, 9_000, &options, &TickCache::new()).expect("evaluates");
