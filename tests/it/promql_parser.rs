@@ -3,7 +3,8 @@
 
 use promql_parser::parser as theirs;
 use watchfire::promql::parser::{
-    AtModifier, BinaryOp, DurationExpr, Expr, FUNCTIONS, Function, RangeMode, ValueType, VectorSelector, parse,
+    AtModifier, BinaryOp, Cardinality, DurationExpr, Expr, FUNCTIONS, Function, RangeMode, ValueType, VectorMatching,
+    VectorSelector, parse,
 };
 
 use crate::support::shared;
@@ -13,43 +14,55 @@ use generate::{Generator, Signature, Style, Type};
 #[path = "../../src/promql/tests/generate.rs"]
 mod generate;
 
-const GENERATED: u64 = 3_000;
+const GENERATED: u64 = 10_000;
 /// It parses long chains in quadratic time.
 const LONGEST: usize = 2_000;
-
-fn check_one(text: &str, counts: &mut Counts) {
-    let ours = match parse(text) {
-        Ok(ours) => ours,
-        Err(error) => panic!("{error}: {text}"),
-    };
-    if text.len() > LONGEST {
-        return;
-    }
-    let printed = match theirs::parse(text) {
-        Ok(read) => read.to_string(),
-        Err(error) => {
-            let known = refuses(text, &ours);
-            assert!(known.is_some(), "promql-parser refuses for no known reason: {error}\n{text}");
-            counts.refused += 1;
-            return;
-        }
-    };
-    counts.accepted += 1;
-    if misprints(text, &ours).is_some() {
-        counts.misprinted += 1;
-        return;
-    }
-    let again = parse(&printed).unwrap_or_else(|error| panic!("{error}: {printed}\nfrom {text}"));
-    let (again, ours) = (again.strip_positions(), ours.strip_positions());
-    let same = again == ours || format!("{again:?}") == format!("{ours:?}");
-    assert!(same, "read differently: {text}\npromql-parser says {printed}\nwe say {ours}");
-}
 
 #[derive(Debug, Default)]
 struct Counts {
     accepted: usize,
     refused: usize,
     misprinted: usize,
+    /// What no exception explains.
+    surprises: Vec<String>,
+}
+
+impl Counts {
+    fn check(&mut self, text: &str) {
+        let ours = parse(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        if text.len() > LONGEST {
+            return;
+        }
+        let printed = match theirs::parse(text) {
+            Ok(read) => read.to_string(),
+            Err(error) => {
+                self.refused += 1;
+                if refuses(text, &ours).is_none() {
+                    self.surprises.push(format!("refused, {error}: {text}"));
+                }
+                return;
+            }
+        };
+        self.accepted += 1;
+        if misprints(&ours).is_some() {
+            self.misprinted += 1;
+            return;
+        }
+        let again = parse(&printed).map(Expr::strip_positions);
+        let ours = ours.strip_positions();
+        // It keeps no note of how a number was written, and prints `1h` as 3600.
+        let shape = |expr: &Expr| format!("{expr:?}").replace("is_duration: true", "is_duration: false");
+        if again.as_ref().map(shape) != Ok(shape(&ours)) {
+            self.surprises.push(format!("read differently: {text}\n  promql-parser: {printed}\n  ours: {ours}"));
+        }
+    }
+
+    fn expect_no_surprise(&self) {
+        println!("{} accepted, {} of them misprinted, {} refused", self.accepted, self.misprinted, self.refused);
+        let first: Vec<&String> = self.surprises.iter().take(10).collect();
+        assert!(first.is_empty(), "{} surprises: {first:#?}", self.surprises.len());
+        assert!(self.accepted > self.refused && self.accepted > 1_000, "{} accepted", self.accepted);
+    }
 }
 
 /// Why promql-parser 0.11 does not take what Prometheus takes.
@@ -60,6 +73,27 @@ fn refuses(text: &str, expr: &Expr) -> Option<&'static str> {
     }
     if text.contains("\\x") || text.contains("\\'") || text.contains("\\U") {
         return Some("not all of Go's escapes are known");
+    }
+    if text.as_bytes().windows(3).any(|at| at[0].is_ascii_digit() && at[1] == b'_' && at[2].is_ascii_digit()) {
+        return Some("no underscores in numbers");
+    }
+    if text.contains("a:b") {
+        return Some("no colons in the labels of by, on and their like");
+    }
+    // Our tree shows neither: Prometheus drops a zero offset and parentheses around a number.
+    let lower = text.to_ascii_lowercase();
+    let mut offsets = lower.split("offset ").skip(1).map(|rest| rest.trim_start_matches(['+', '-']));
+    if offsets.any(|rest| rest.starts_with(['(', '0'])) {
+        return Some("no duration expressions, and no offset of 0");
+    }
+    if ["fill(5m", "fill_left (5m", "fill_right(5m"].iter().any(|word| lower.contains(word)) {
+        return Some("no durations as values of fill");
+    }
+    if lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "0s") {
+        return Some("no duration of 0, not even as a number");
+    }
+    if text.contains("[(") || text.contains(":(") {
+        return Some("no duration expressions");
     }
     expr.walk().find_map(|node| match node {
         Expr::Binary(node) if is_trim(node.op) => Some("no histogram trim operators"),
@@ -95,11 +129,19 @@ fn is_plain(duration: &DurationExpr) -> bool {
     matches!(duration, DurationExpr::Literal(_))
 }
 
+fn groups_without_labels(matching: &VectorMatching) -> bool {
+    let groups = matches!(matching.cardinality, Cardinality::ManyToOne | Cardinality::OneToMany);
+    groups && !matching.on && matching.labels.is_empty()
+}
+
 /// Where what promql-parser prints is known not to be what it read.
-fn misprints(_text: &str, expr: &Expr) -> Option<&'static str> {
+fn misprints(expr: &Expr) -> Option<&'static str> {
     let before_1970 = |at| matches!(at, Some(AtModifier::At(ts)) if ts < 0);
     expr.walk().find_map(|node| match node {
         Expr::Unary(node) if !node.negative => Some("unary plus is dropped"),
+        Expr::Binary(node) if node.matching.as_ref().is_some_and(groups_without_labels) => {
+            Some("an empty ignoring before group_left is dropped, although it must stand there")
+        }
         Expr::Vector(node) if before_1970(node.at) => Some("a negative @ prints as 0"),
         Expr::Matrix(node) if before_1970(node.selector.at) => Some("a negative @ prints as 0"),
         Expr::Subquery(node) if before_1970(node.at) => Some("a negative @ prints as 0"),
@@ -116,11 +158,10 @@ fn both_parsers_read_the_shared_expressions_alike() {
     for entry in std::fs::read_dir(shared.join("promqltest")).expect("a folder").flatten() {
         let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
         for expr in text.lines().filter_map(|line| evaluated(line.trim())).filter(|expr| parse(expr).is_ok()) {
-            check_one(expr, &mut counts);
+            counts.check(expr);
         }
     }
-    println!("{counts:?}");
-    assert!(counts.accepted > 1_000, "{counts:?}");
+    counts.expect_no_surprise();
 }
 
 /// The expression of an `eval` line.
@@ -146,10 +187,9 @@ fn both_parsers_read_random_expressions_alike() {
         let style = if seed % 2 == 0 { Style::Wild } else { Style::Tame };
         let mut generator = Generator::new(seed, style, &functions);
         let depth = generator.random.below(4);
-        check_one(&generator.expression(Type::Vector, depth), &mut counts);
+        counts.check(&generator.expression(Type::Vector, depth));
     }
-    println!("{counts:?}");
-    assert!(counts.accepted > 1_000, "{counts:?}");
+    counts.expect_no_surprise();
 }
 
 fn signature(function: &Function) -> Signature {

@@ -5,7 +5,7 @@ use crate::promql::parser::{Expr, parse, pretty};
 use super::generate::{Generator, Style, Type};
 use super::signatures;
 
-const CASES: u64 = 6_000;
+const CASES: u64 = 20_000;
 
 /// NaN is equal to itself here.
 fn same(a: &Expr, b: &Expr) -> bool {

@@ -15,7 +15,7 @@ use super::signatures;
 use super::stores::{Grouped, Steady};
 
 /// Data sets, and expressions that are tried over each.
-const STORES: u64 = 200;
+const STORES: u64 = 400;
 const QUERIES: u64 = 20;
 
 /// A few dozen series: gauges and counters with gaps, resets, NaN and stale markers, and a classic histogram.
@@ -170,7 +170,7 @@ fn remembering_changes_nothing() {
         (Engine::default(), Engine::new(EngineConfig { max_memo_bytes: 0, ..EngineConfig::default() }));
     let functions = signatures();
     let mut answers = 0;
-    for seed in 0..STORES / 2 {
+    for seed in 0..STORES / 4 {
         let store = data(&mut Random(seed));
         let steady = Steady(Grouped(&store), Mutex::default());
         let mut generator = Generator::new(seed, Style::Tame, &functions);
