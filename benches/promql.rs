@@ -14,6 +14,10 @@ use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, Serie
 use watchfire::promql::{Engine, QueryOptions, QueryValue};
 use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest};
 
+/// As the daemon has it: another allocator gives large columns back after each query and pays for them again.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How long each figure is measured at most; the median of its rounds is printed.
 const MEASURE: Duration = Duration::from_millis(250);
 const TARGETS: usize = 20;

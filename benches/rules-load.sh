@@ -44,7 +44,7 @@ measure() {
   sleep "$seconds"
   to=$(ticks_of "$url"); after=$(cpu "$@")
   found=$(rules_of "$url")
-  tick_ms[$name]=$(awk -v d=$((after - before)) -v n="$to" -v m="$from" 'BEGIN {printf "%.1f", n > m ? d / (n - m) / 1e6 : 1e9}')
+  tick_ms[$name]=$(awk -v d=$((after - before)) -v n="$to" -v m="$from" 'BEGIN {printf "%.1f", (n > m ? d / (n - m) / 1e6 : 1e9)}')
   ticks=$(awk -v n="$to" -v m="$from" -v s="$seconds" 'BEGIN {printf "%.1f of %.0f", n - m, s / 5}')
   echo "| $mix | $name | ${tick_ms[$name]} ms | $ticks | $(rss "$@") MB | ${found% *} | ${found#* } |"
   [ "${found% *}" = 1000 ] || echo "NOT ALL RULES OF $name ARE HEALTHY" >&2

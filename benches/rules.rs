@@ -29,6 +29,10 @@ const MEASURED: i64 = 12;
 const GROUPS: usize = 20;
 const JOBS: usize = 5;
 
+/// As the daemon has it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Reference n is the n-th label set.
 #[derive(Default)]
 struct Table(Mutex<(Vec<Labels>, FxHashMap<Labels, SeriesRef>)>);

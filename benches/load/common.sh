@@ -3,8 +3,7 @@ binary=${WATCHFIRE:-./target/release/watchfire}
 load=benches/load
 dir=$(mktemp -d)
 pids=()
-cleanget() { curl -s --retry 10 --retry-connrefused --retry-delay 1 --max-time 60 "$1" || fail "nobody answers at $1"; }
-up() { kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"; }
+cleanup() { kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"; }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 

@@ -80,7 +80,8 @@ fn extended(mut selection: Selection, written: &[&Written]) -> Selection {
     if !new.is_empty() {
         insert_rows(&mut selection, &new);
     }
-    let (mut floats, mut histograms): (Vec<(u32, f64)>, Vec<(u32, Arc<Histogram>)>) = (Vec::new(), Vec::new());
+    let mut floats: Vec<(u32, f64)> = Vec::new();
+    let mut histograms: Vec<(u32, Arc<Histogram>)> = Vec::new();
     for sample in written {
         let Ok(row) = selection.labels.binary_search(&sample.labels) else { continue };
         match &sample.value {

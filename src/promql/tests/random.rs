@@ -1,18 +1,18 @@
 //! A range query is what instant queries say at each of its steps: random expressions over random data.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::model::{Labels, Matcher, Timestamp, Value, absent, stale_marker};
+use crate::model::{Labels, Timestamp, Value, stale_marker};
 use crate::promql::testlang::MemoryStore;
 use crate::promql::{Engine, EngineConfig, QueryOptions, QueryValue, TickCache};
-use crate::storage::{Cells, Piece, Querier, SelectRequest, Selection, StorageError};
+use crate::storage::Querier;
 
 use super::generate::{Generator, Random, Style, Type};
 use super::signatures;
+use super::stores::{Grouped, Steady};
 
 /// Data sets, and expressions that are tried over each.
 const STORES: u64 = 400;
@@ -65,62 +65,6 @@ fn series(random: &mut Random, store: &mut MemoryStore, labels: &[(&str, &str)],
     store.settle(&labels);
 }
 
-/// The store as a ring shows itself: windows of all series on one column of times, full of holes, and a series that has
-/// no sample at all.
-struct Grouped<'a>(&'a MemoryStore);
-
-/// Milliseconds of one window.
-const WINDOW: i64 = 170_000;
-
-impl Querier for Grouped<'_> {
-    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let apart = self.0.select(request)?;
-        let mut windows: BTreeMap<i64, BTreeMap<u32, Vec<(Timestamp, f64)>>> = BTreeMap::new();
-        for piece in &apart.pieces {
-            let Cells::Floats(cells) = &piece.cells else { panic!("no histograms here") };
-            for (ts, cell) in piece.times.iter().zip(cells) {
-                windows.entry(ts / WINDOW).or_default().entry(piece.rows[0]).or_default().push((*ts, *cell));
-            }
-        }
-        let pieces = windows.into_values().map(|rows| {
-            let times: BTreeSet<Timestamp> = rows.values().flatten().map(|(ts, _)| *ts).collect();
-            let times: Vec<Timestamp> = times.into_iter().collect();
-            let mut cells = vec![absent(); times.len() * rows.len()];
-            for (place, samples) in rows.values().enumerate() {
-                for (ts, cell) in samples {
-                    cells[place * times.len() + times.partition_point(|time| time < ts)] = *cell;
-                }
-            }
-            let rows: Vec<u32> = rows.into_keys().collect();
-            Piece { times: times.into(), rows: rows.into(), cells: Cells::Floats(cells), starts: None }
-        });
-        let mut labels = (*apart.labels).clone();
-        labels.extend(apart.labels.last().map(|last| last.with("zz", "nothing")));
-        Ok(Selection { labels: Arc::new(labels), pieces: pieces.collect() })
-    }
-
-    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
-        self.0.series(matchers, start, end)
-    }
-}
-
-/// As [`Grouped`], and the same label sets come as the same `Arc`, as a ring hands them out.
-struct Steady<'a>(Grouped<'a>, Mutex<HashMap<Vec<Labels>, Arc<Vec<Labels>>>>);
-
-impl Querier for Steady<'_> {
-    fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let mut selection = self.0.select(request)?;
-        let mut known = self.1.lock();
-        let labels = known.entry((*selection.labels).clone()).or_insert(selection.labels);
-        selection.labels = Arc::clone(labels);
-        Ok(selection)
-    }
-
-    fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
-        self.0.series(matchers, start, end)
-    }
-}
-
 /// Value bits by labels, at one time.
 type Column = BTreeMap<String, f64>;
 
@@ -166,8 +110,8 @@ enum Outcome {
     Failed,
 }
 
-/// Asks `one` for the range and `other` for the instants.
-fn compare(engine: &Engine, one: &dyn Querier, other: &dyn Querier, query: &str, times: &[Timestamp]) -> Outcome {
+/// Asks one store for the range and the other for the instants.
+fn compare(engine: &Engine, [one, other]: [&dyn Querier; 2], query: &str, times: &[Timestamp]) -> Outcome {
     let range = by_range(engine, one, query, times);
     let instants = by_instants(engine, other, query, times);
     match (&range, &instants) {
@@ -190,21 +134,21 @@ fn a_range_query_is_its_instant_queries() {
     let (mut answers, mut failures) = (0, 0);
     for seed in 0..STORES {
         let store = data(&mut Random(seed));
+        let grouped = Grouped(&store);
         let mut generator = Generator::new(seed, Style::Tame, &functions);
-        for case in 0..QUERIES {
+        for _ in 0..QUERIES {
             let depth = 1 + generator.random.below(3);
             let query = generator.expression(Type::Vector, depth);
             let step = generator.random.pick(&[1_000, 7_000, 30_000, 61_000]);
             let start = 100_000 + generator.random.below(300_000) as i64;
             let times: Vec<Timestamp> = (0..6).map(|i| start + i * step).collect();
             // The same either way, and the same by either shape of the data.
-            let grouped = Grouped(&store);
-            let (one, other): (&dyn Querier, &dyn Querier) = match case % 3 {
-                0 => (&store, &store),
-                1 => (&grouped, &store),
-                _ => (&store, &grouped),
+            let stores: [&dyn Querier; 2] = match generator.random.below(3) {
+                0 => [&store, &store],
+                1 => [&grouped, &store],
+                _ => [&store, &grouped],
             };
-            match compare(&engine, one, other, &query, &times) {
+            match compare(&engine, stores, &query, &times) {
                 Outcome::Samples => answers += 1,
                 Outcome::Empty => {}
                 Outcome::Failed => failures += 1,
@@ -224,12 +168,12 @@ fn a_range_query_is_its_instant_queries() {
 fn remembering_changes_nothing() {
     let (remembers, forgets) =
         (Engine::default(), Engine::new(EngineConfig { max_memo_bytes: 0, ..EngineConfig::default() }));
-    let mut answers = 0;
     let functions = signatures();
+    let mut answers = 0;
     for seed in 0..STORES / 4 {
         let store = data(&mut Random(seed));
-        let mut generator = Generator::new(seed, Style::Tame, &functions);
         let steady = Steady(Grouped(&store), Mutex::default());
+        let mut generator = Generator::new(seed, Style::Tame, &functions);
         let depth = 1 + generator.random.below(3);
         let query = generator.expression(Type::Vector, depth);
         let expr = remembers.parse(&query).expect("generated queries parse");

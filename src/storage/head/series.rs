@@ -177,44 +177,68 @@ impl SeriesTable {
     /// The series that satisfy all matchers, sorted by labels.
     pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<Sid> {
         // A matcher that no empty value satisfies names its series through the index; others only filter.
-        let (indexed, filters): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| !m.matches_empty());
+        let (indexed, mut filters): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|m| !m.matches_empty());
+        let (literal, scanned): (Vec<&Matcher>, Vec<&Matcher>) =
+            indexed.into_iter().partition(|m| m.literal_values().is_some());
+        let mut lists: Vec<Vec<&[u32]>> = literal.iter().map(|m| self.lists_of(m)).collect();
+        lists.sort_by_cached_key(|lists| size_of_lists(lists));
         let mut found: Option<Vec<u32>> = None;
-        for matcher in indexed {
-            let postings = self.postings_of(matcher);
-            found = Some(match found {
-                None => postings,
-                Some(before) => intersect(&before, &postings),
-            });
-            if found.as_ref().is_some_and(Vec::is_empty) {
-                return Vec::new();
+        for lists in lists {
+            found = Some(narrow(found, &lists));
+        }
+        for matcher in scanned {
+            // Where few series are left, their values are fewer than those of the index.
+            let values = self.postings.get(matcher.name.as_str()).map_or(0, FxHashMap::len);
+            let left = found.as_ref().map_or(usize::MAX, Vec::len);
+            if left < values {
+                filters.push(matcher);
+                continue;
+            }
+            let lists = self.lists_of(matcher);
+            if size_of_lists(&lists) / 4 > left {
+                filters.push(matcher);
+            } else {
+                found = Some(narrow(found, &lists));
             }
         }
-        let passes =
-            |sid: &Sid| self.get(*sid).is_some_and(|s| filters.iter().all(|m| m.matches(s.labels.get(&m.name))));
         match found {
             Some(found) => {
-                let mut found: Vec<Sid> = found.into_iter().map(Sid).filter(passes).collect();
+                let mut found = self.filtered(found.into_iter().map(Sid), &filters);
                 self.sort(&mut found);
                 found
             }
-            None => self.by_labels.values().copied().filter(passes).collect(),
+            None => self.filtered(self.by_labels.values().copied(), &filters),
         }
     }
 
-    fn postings_of(&self, matcher: &Matcher) -> Vec<u32> {
-        let Some(values) = self.postings.get(matcher.name.as_str()) else { return Vec::new() };
-        let lists: Vec<&Vec<u32>> = match matcher.literal_values() {
-            Some(literals) => literals.into_iter().filter_map(|value| values.get(value)).collect(),
-            None => values.iter().filter(|(value, _)| matcher.matches(value)).map(|(_, list)| list).collect(),
+    /// The series that pass; each value of a label is looked at once.
+    fn filtered<'a>(&'a self, sids: impl Iterator<Item = Sid>, filters: &[&Matcher]) -> Vec<Sid> {
+        let mut verdicts: Vec<FxHashMap<&'a str, bool>> = filters.iter().map(|_| FxHashMap::default()).collect();
+        let mut passes = |sid: &Sid| {
+            let Some(series) = self.get(*sid) else { return false };
+            filters.iter().zip(&mut verdicts).all(|(matcher, verdicts)| {
+                let value = series.labels.get(&matcher.name);
+                match matcher.op {
+                    MatchOp::Equal | MatchOp::NotEqual => matcher.matches(value),
+                    _ => *verdicts.entry(value).or_insert_with(|| matcher.matches(value)),
+                }
+            })
         };
-        match lists.as_slice() {
-            [] => Vec::new(),
-            [one] => one.to_vec(),
-            many => {
-                let mut all: Vec<u32> = many.iter().flat_map(|list| list.iter().copied()).collect();
-                all.sort_unstable();
-                all.dedup();
-                all
+        sids.filter(|sid| passes(sid)).collect()
+    }
+
+    /// The postings of the values that satisfy a matcher.
+    fn lists_of(&self, matcher: &Matcher) -> Vec<&[u32]> {
+        let Some(values) = self.postings.get(matcher.name.as_str()) else { return Vec::new() };
+        match matcher.literal_values() {
+            Some(mut literals) => {
+                literals.sort_unstable();
+                literals.dedup();
+                literals.into_iter().filter_map(|value| values.get(value)).map(Vec::as_slice).collect()
+            }
+            None => {
+                let matching = values.iter().filter(|(value, _)| matcher.matches(value));
+                matching.map(|(_, list)| list.as_slice()).collect()
             }
         }
     }
@@ -285,6 +309,29 @@ fn remove_posting(
     }
 }
 
+fn size_of_lists(lists: &[&[u32]]) -> usize {
+    lists.iter().map(|list| list.len()).sum()
+}
+
+/// What was found so far and is in one of the lists, ascending. No two lists of one label share a series.
+fn narrow(found: Option<Vec<u32>>, lists: &[&[u32]]) -> Vec<u32> {
+    let union;
+    let list = match lists {
+        [] => &[][..],
+        [one] => one,
+        many => {
+            let mut all = many.concat();
+            all.sort_unstable();
+            union = all;
+            &union
+        }
+    };
+    match found {
+        Some(found) => intersect(&found, list),
+        None => list.to_vec(),
+    }
+}
+
 /// What both ascending lists hold; skips through the longer one.
 fn intersect(a: &[u32], b: &[u32]) -> Vec<u32> {
     let (short, mut long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
@@ -331,6 +378,11 @@ mod tests {
             (&[(Regex, "mode", ".*s.*")], "cpu/system cpu/user"),
             (&[(Regex, "__name__", "c.*|up"), (Regex, "mode", ".+")], "cpu/idle cpu/system cpu/user up/x"),
             (&[(Equal, "none", "x")], ""),
+            (&[(Regex, "__name__", "up|mem|up")], "mem/ up/x"),
+            (&[(Regex, "mode", "(u|i).+"), (Equal, "__name__", "cpu")], "cpu/idle cpu/user"),
+            (&[(Equal, "__name__", "up"), (Regex, "mode", "[a-z]")], "up/x"),
+            (&[(NotRegex, "mode", "[a-z]|i.*e"), (Regex, "__name__", "c.*|up")], "cpu/system cpu/user"),
+            (&[(Regex, "mode", ".+"), (NotRegex, "__name__", "c.+")], "up/x"),
         ];
         for (matchers, expected) in cases {
             let matchers: Vec<Matcher> =

@@ -87,7 +87,7 @@ impl Newest {
         } else {
             let mut kept = 0;
             for (k, (row, col)) in rows.iter().zip(cols).enumerate() {
-                let simple = !is_absent(values[k]) && !(histograms && tick.has_histogram(*col));
+                let simple = !(is_absent(values[k]) || histograms && tick.has_histogram(*col));
                 if let Some(state) = states.as_deref_mut().and_then(|states| states.get_mut(*row as usize)) {
                     if *state != Row::Open {
                         continue;

@@ -1,5 +1,6 @@
 //! What a selection needs of segments: which slices and columns, their bytes, and their samples once decoded.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +14,7 @@ use crate::storage::catalog::Ids;
 use crate::storage::codec::{FloatScratch, decode_floats_into, decode_histograms, decode_ints};
 use crate::storage::head::bounds;
 use crate::storage::ring::Ring;
-use crate::storage::segment::{ColumnKind, SegmentIndex, SegmentMeta, Slice};
+use crate::storage::segment::{ColumnEntry, ColumnKind, SegmentIndex, SegmentMeta, Slice};
 use crate::storage::store::{SegmentReader, Stream, damaged};
 
 use super::resolve::{IdRow, Resolved};
@@ -100,7 +101,8 @@ impl SlicePart {
     /// Decodes the floats of a row; a damaged column leaves holes.
     pub(super) fn fill(&self, k: usize, out: &mut [f64], scratch: &mut Scratch) {
         let segment = &*self.segment;
-        let Some(bytes) = segment.column(self.number, &self.floats, k) else { return };
+        let Some(entry) = segment.entry(self.number, &self.floats, k) else { return };
+        let Some(bytes) = segment.stream.get().and_then(|stream| stream.part_and_more(&entry.at)) else { return };
         let codec = &segment.index.codec;
         let decoded = if self.to - self.from == self.times.len() {
             decode_floats_into(codec, &bytes, out, &mut scratch.decode)
@@ -141,10 +143,12 @@ impl SlicePart {
 
 impl Segment {
     /// The bytes of a row's column, if it has one and it could be read.
-    fn column(&self, slice: usize, columns: &[u32], k: usize) -> Option<std::borrow::Cow<'_, [u8]>> {
-        let at = *columns.get(k)?;
-        let entry = self.index.slices.get(slice)?.columns.get(at as usize)?;
-        self.stream.get()?.part(&entry.at)
+    fn column(&self, slice: usize, columns: &[u32], k: usize) -> Option<Cow<'_, [u8]>> {
+        self.stream.get()?.part(&self.entry(slice, columns, k)?.at)
+    }
+
+    fn entry(&self, slice: usize, columns: &[u32], k: usize) -> Option<&ColumnEntry> {
+        self.index.slices.get(slice)?.columns.get(*columns.get(k)? as usize)
     }
 }
 

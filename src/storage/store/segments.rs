@@ -150,6 +150,10 @@ fn retire(txn: &WriteTransaction, change: &Retire) -> std::result::Result<(), re
     Ok(())
 }
 
+/// pco reads ahead by up to 4,617 bytes; where a column ends earlier it copies the rest of it into a buffer of twice that,
+/// which costs more than decoding a window of two minutes.
+const SLACK: usize = 4632;
+
 /// Reads parts of one segment's stream.
 pub(crate) struct SegmentReader<'a> {
     meta: &'a SegmentMeta,
@@ -170,13 +174,24 @@ pub(crate) struct Stream {
 impl Stream {
     /// A part of the stream, `None` when it was not read, or could not be.
     pub(crate) fn part(&self, part: &Range<usize>) -> Option<Cow<'_, [u8]>> {
+        Some(match self.part_and_more(part)? {
+            Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(..part.len())?),
+            Cow::Owned(mut bytes) => {
+                bytes.truncate(part.len());
+                Cow::Owned(bytes)
+            }
+        })
+    }
+
+    /// The same with [`SLACK`] bytes of no meaning behind it.
+    pub(crate) fn part_and_more(&self, part: &Range<usize>) -> Option<Cow<'_, [u8]>> {
         let first = self.ranges.partition_point(|piece| piece.end <= part.start);
         let range = self.ranges.get(first)?;
         let piece = self.pieces.get(first)?.as_ref()?;
         if part.end <= range.end {
-            return piece.get(part.start - range.start..part.end - range.start).map(Cow::Borrowed);
+            return piece.get(part.start - range.start..part.end - range.start + SLACK).map(Cow::Borrowed);
         }
-        let mut out = Vec::with_capacity(part.len());
+        let mut out = Vec::with_capacity(part.len() + SLACK);
         for (range, piece) in self.ranges.iter().zip(&self.pieces).skip(first) {
             if range.start >= part.end {
                 break;
@@ -184,6 +199,7 @@ impl Stream {
             let from = part.start.max(range.start) - range.start;
             out.extend_from_slice(piece.as_ref()?.get(from..part.end.min(range.end) - range.start)?);
         }
+        out.resize(part.len() + SLACK, 0);
         Some(Cow::Owned(out))
     }
 }
@@ -204,7 +220,11 @@ impl SegmentReader<'_> {
                 }
                 if pieces[number].is_none() {
                     match self.piece(number) {
-                        Ok(piece) => pieces[number] = piece,
+                        Ok(Some(mut piece)) => {
+                            piece.resize(range.len() + SLACK, 0);
+                            pieces[number] = Some(piece);
+                        }
+                        Ok(None) => {}
                         Err(error @ StorageError::Damaged { .. }) => damage = Some(error),
                         Err(error) => return Err(error),
                     }
@@ -242,7 +262,13 @@ impl SegmentReader<'_> {
             other => failed("reading a segment", other),
         })?;
         let Some(value) = found else { return Ok(None) };
-        Ok(Some(check_crc(value.value()).map_err(|e| damaged(id, e.0))?.to_vec()))
+        let body = check_crc(value.value()).map_err(|e| damaged(id, e.0))?;
+        if self.ranges.get(number).is_none_or(|range| range.len() != body.len()) {
+            return Err(damaged(id, "a piece is not as long as it should be"));
+        }
+        let mut piece = Vec::with_capacity(body.len() + SLACK);
+        piece.extend_from_slice(body);
+        Ok(Some(piece))
     }
 }
 

@@ -11,6 +11,8 @@ mod line;
 mod pair;
 mod prefix;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 use crate::model::Timestamp;
 use crate::promql::eval::{seconds, seek};
@@ -182,7 +184,7 @@ impl Kernel {
     /// As [`Kernel::row`], for values of which none is NaN or less than the one before it.
     pub(crate) fn growing(&self, values: &[f64], room: &mut Room, out: &mut [f64]) {
         match &self.code {
-            Code::Change(change) => change.growing(values, out),
+            Code::Change(change) if change.is_counter => change.growing(values, out),
             _ => self.row(values, room, out),
         }
     }
@@ -222,6 +224,5 @@ impl Kernel {
 pub(crate) fn is_growing(values: &[f64]) -> bool {
     let Some((first, rest)) = values.split_first() else { return true };
     // Written so that the compiler compares several at once.
-    let falls = values.iter().zip(rest).fold(false, |any, (before, now)| any | !(now >= before));
-    !falls & !first.is_nan()
+    values.iter().zip(rest).fold(!first.is_nan(), |all, (before, now)| all & (now >= before))
 }
