@@ -26,6 +26,9 @@ use line::Line;
 use pair::Pair;
 use sums::{Sums, Variance};
 
+/// Samples × windows of one row, some hundredths of a second, beyond which windows are taken one by one.
+const ENDLESS: usize = 20_000_000;
+
 /// A window function and the windows of all steps.
 #[derive(Debug)]
 pub(crate) struct Shape<'a> {
@@ -97,6 +100,17 @@ impl Shape<'_> {
             F::Deriv | F::PredictLinear => true,
             _ => false,
         }
+    }
+
+    /// Whether a row of so many samples keeps its kernel busy for so long that nobody could stop it: its cost is samples ×
+    /// windows, and a row is done in one go.
+    pub(crate) fn is_endless(&self, samples: usize) -> bool {
+        use FunctionId as F;
+        let each_window = matches!(
+            self.func,
+            F::Deriv | F::PredictLinear | F::QuantileOverTime | F::StddevOverTime | F::StdvarOverTime
+        );
+        each_window && samples.saturating_mul(self.ends.len()) > ENDLESS
     }
 
     /// The kernel for samples at `times`; `None` when the function has none.
