@@ -52,8 +52,48 @@ fn plain_digits(body: &str, text: &str) -> Result<String, String> {
     Ok(body.replace('_', ""))
 }
 
-/// Hexadecimal digits of a number that fits 64 bits with a sign, as Go's `ParseInt`: longer ones would need an exponent,
-/// which the lexer does not read.
+/// `1f`, `1.8p-3`: hexadecimal digits with a binary exponent. Without one they are a whole number that fits 64 bits, as
+/// for Go; the lexer reads no other, but bounds of buckets may be written so.
 fn hexadecimal(body: &str) -> Option<f64> {
-    i64::from_str_radix(body, 16).ok().map(|value| value as f64)
+    let Some((mantissa, exponent)) = body.split_once('p') else {
+        return i64::from_str_radix(body, 16).ok().map(|value| value as f64);
+    };
+    let exponent = exponent.parse::<i32>().ok()?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value = 0.0f64;
+    for c in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(c.to_digit(16)?);
+    }
+    let scale = exponent.saturating_sub(i32::try_from(fraction.len()).ok()?.saturating_mul(4));
+    Some(value * 2f64.powi(scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_literal_number;
+
+    #[test]
+    fn reads_numbers_as_go_does() {
+        let cases = [
+            ("0x1p0", Some(1.0)),
+            ("-0X1.8P-3", Some(-0.1875)),
+            ("+0x1F", Some(31.0)),
+            ("0x_1f", Some(31.0)),
+            ("0xfffffffffffffffff", None),
+            ("0x", None),
+            ("0x.p1", None),
+            ("0755", Some(493.0)),
+            ("089", Some(89.0)),
+            ("1_0.5", Some(10.5)),
+            ("1__0", None),
+            ("1e309", None),
+            ("x", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_literal_number(text), expected, "{text}");
+        }
+    }
 }
