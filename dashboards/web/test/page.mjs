@@ -106,7 +106,7 @@ export async function manyTabs(check, browser, url) {
   check.that(!still.length, 'the tab after eight others moves');
   const old = pages[0];
   const { ticks } = await state(old);
-  const now = await until(() => state(old), (s) => s.ticks > ticks, 10_000);
+  const now = await until(() => state(old), (s) => s.ticks > ticks, 30_000);
   check.that(now.ticks > ticks, `the first tab still moves (source ${now.source})`);
   await context.close();
 }
