@@ -137,20 +137,15 @@ fn broken_pages_are_down_and_leave_nothing() {
             daemon.value(&format!("count_over_time(up{{job=\"{job}\"}}[1m])")).filter(|n| *n >= 2.0)
         });
         // A machine that is busy may let one scrape of a good page time out; the next one is asked then.
-        let expected = [up, scraped, series];
-        let mut found = [None; 3];
-        let settled = (0..40).any(|_| {
-            found = [
+        let expected = [up, scraped, series].map(Some);
+        wait_for(&format!("{job}: {expected:?}"), Duration::from_secs(20), || {
+            let found = [
                 daemon.value(&format!("up{{job=\"{job}\"}}")),
                 daemon.value(&format!("scrape_samples_scraped{{job=\"{job}\"}}")),
                 daemon.value(&format!("count({{__name__=~\"a|b\",job=\"{job}\"}}) or vector(0)")),
             ];
-            found == expected.map(Some) || {
-                std::thread::sleep(Duration::from_millis(250));
-                false
-            }
+            (found == expected).then_some(())
         });
-        assert!(settled, "{job}: found {found:?}, expected {expected:?}");
         let url = format!("{}/api/v1/targets?scrapePool={job}", daemon.url);
         let targets = request("GET", &url, &[], b"").expect("an answer").json();
         let last = targets["data"]["activeTargets"][0]["lastError"].as_str().unwrap_or("?");
