@@ -33,11 +33,7 @@ impl Eval<'_> {
         let quick = window.source.mode() == RangeMode::Plain && shape.has_kernel();
         let mut run = WindowRun { window, apply, args: &args, grid, row: 0 };
         let mut scratch = Scratch::default();
-        let (plain, other): (Vec<_>, Vec<_>) = series
-            .data
-            .bands()
-            .into_iter()
-            .partition(|band| quick && band.plain && !shape.is_endless(band.times.len()));
+        let (plain, other): (Vec<_>, Vec<_>) = series.data.bands().into_iter().partition(|band| quick && band.plain);
         self.window_rows(&shape, &plain, &mut block)?;
         for band in other {
             let mut reader = band.reader();

@@ -61,7 +61,8 @@ fn part(
     budget: &Budget,
 ) -> Result<Touched, QueryError> {
     let steps = shape.ends.len();
-    let (mut room, mut scratch, mut touched) = (Room::default(), Scratch::default(), Touched::default());
+    let is_over = || budget.check().is_err();
+    let (mut room, mut scratch, mut touched) = (Room::new(&is_over), Scratch::default(), Touched::default());
     let mut unchecked = 0;
     // Series with columns of their own often have the same times: then the kernel stays.
     let mut latest: Option<(&[i64], Kernel)> = None;
@@ -71,12 +72,12 @@ fn part(
             continue;
         }
         if latest.as_ref().is_none_or(|(times, _)| **times != *band.times) {
-            latest = shape.kernel(&band.times).map(|kernel| (&*band.times, kernel));
+            latest = shape.kernel(&band.times, &is_over).map(|kernel| (&*band.times, kernel));
         }
         let Some((times, kernel)) = &latest else { continue };
         let mut reader = band.reader();
         for row in band_rows {
-            unchecked += times.len() + steps;
+            unchecked += kernel.row_cost() + steps;
             if unchecked > CHECK_EVERY {
                 unchecked = 0;
                 budget.check()?;
@@ -90,7 +91,7 @@ fn part(
                 scratch.times.clear();
                 scratch.values.clear();
                 compact(times, cells, &mut scratch.times, &mut scratch.values);
-                let Some(own) = shape.kernel(&scratch.times) else { continue };
+                let Some(own) = shape.kernel(&scratch.times, &is_over) else { continue };
                 own.row(&scratch.values, &mut room, out);
                 touched.windows_of(&own);
                 continue;
@@ -100,5 +101,6 @@ fn part(
             touched.windows_of(kernel);
         }
     }
-    Ok(touched)
+    // Nobody has to wait for all of a long row: it may have ended early.
+    budget.check().map(|()| touched)
 }
