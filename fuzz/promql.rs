@@ -12,6 +12,8 @@
 
 #[path = "../src/clock.rs"]
 pub mod clock;
+#[path = "../src/generations.rs"]
+mod generations;
 #[path = "../src/limits.rs"]
 pub mod limits;
 #[path = "../src/model/mod.rs"]
