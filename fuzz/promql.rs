@@ -23,7 +23,7 @@ pub mod promql;
 #[path = "../src/storage/mod.rs"]
 pub mod storage;
 
-#[path = "../src/promql/tests/generate.rs"]
+#[path = "../src/promql/tests/generate/mod.rs"]
 mod generate;
 
 use std::sync::OnceLock;
