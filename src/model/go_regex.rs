@@ -7,6 +7,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use regex::Regex;
+
 /// The most repetitions that `{n,m}` may ask for.
 const MAX_REPEAT: u32 = 1000;
 const POSIX: [&str; 14] = [
@@ -14,11 +16,37 @@ const POSIX: [&str; 14] = [
     "xdigit",
 ];
 
+/// A pattern that may match anywhere.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub(crate) fn go_regex(pattern: &str) -> Result<Regex, String> {
+    compile(&go_to_rust(pattern)?)
+}
+
+/// A pattern that has to match all of a text, and whose dot means new lines too: as everywhere in Prometheus' language
+/// and configuration.
+///
+/// # Errors
+/// As [`go_regex`].
+pub(crate) fn go_regex_of_all(pattern: &str) -> Result<Regex, String> {
+    compile(&format!("^(?s:{})$", go_to_rust(pattern)?))
+}
+
+fn compile(translated: &str) -> Result<Regex, String> {
+    Regex::new(translated).map_err(|error| {
+        // The crate draws the pattern with a mark in it first.
+        let text = error.to_string();
+        let reason = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
+        reason.or(text.lines().next()).unwrap_or("invalid").to_owned()
+    })
+}
+
 /// Translates a pattern; the result still has to compile.
 ///
 /// # Errors
 /// What Go refuses and the `regex` crate would take, in Go's words.
-pub(crate) fn go_to_rust(pattern: &str) -> Result<String, String> {
+fn go_to_rust(pattern: &str) -> Result<String, String> {
     // Nothing below differs for these, and they are most of what comes.
     if !pattern.contains(['\\', '[', '{', '(', '*', '+', '?']) {
         return Ok(pattern.to_owned());
@@ -295,15 +323,11 @@ fn literal(c: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use regex::Regex;
-
-    use super::go_to_rust;
+    use super::go_regex_of_all;
 
     /// Whether all of `text` matches, or what is wrong with the pattern.
     fn matches(pattern: &str, text: &str) -> Result<bool, String> {
-        let translated = go_to_rust(pattern)?;
-        let regex = Regex::new(&format!("^(?s:{translated})$")).map_err(|error| error.to_string())?;
-        Ok(regex.is_match(text))
+        go_regex_of_all(pattern).map(|regex| regex.is_match(text))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
-use super::go_regex::go_to_rust;
+use super::go_regex::go_regex_of_all;
 use super::labels::{is_classic_label_name, quote};
 
 /// How a matcher compares.
@@ -155,22 +155,13 @@ impl Plan {
         if body.split('|').all(is_plain) {
             return Ok(Self::Set(body.split('|').map(Into::into).collect()));
         }
-        let anchored = format!("^(?s:{})$", go_to_rust(pattern)?);
-        Regex::new(&anchored).map(|regex| Self::Regex(Box::new(regex))).map_err(|error| first_line(&error))
+        go_regex_of_all(pattern).map(|regex| Self::Regex(Box::new(regex)))
     }
 }
 
 /// Only characters that mean themselves in every regex dialect.
 fn is_plain(text: &str) -> bool {
     !text.chars().any(|c| r"\.+*?()|[]{}^$".contains(c))
-}
-
-fn first_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    text.lines().rev().find(|line| line.starts_with("error:")).map_or_else(
-        || text.lines().next().unwrap_or("invalid").to_owned(),
-        |line| line.trim_start_matches("error: ").to_owned(),
-    )
 }
 
 #[cfg(test)]
