@@ -28,7 +28,7 @@ pub use alert::{Alert, AlertState};
 pub use batch::{Batch, Exemplar, GroupId, Irregular, IrregularSample};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use family::{Family, FamilyDesc, MetricKind};
-pub(crate) use go_regex::go_to_rust;
+pub(crate) use go_regex::anchored;
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME, is_classic_label_name, is_classic_metric_name, quote};
 pub use matcher::{MatchOp, Matcher, MatcherError};

@@ -2,7 +2,7 @@
 
 use regex::{Captures, Regex};
 
-use crate::model::go_to_rust;
+use crate::model::anchored;
 use crate::promql::result::QueryError;
 
 /// A compiled `label_replace`: the pattern, and the replacement in Go's `$1`, `${name}` notation.
@@ -16,9 +16,8 @@ impl Expansion {
     /// # Errors
     /// When the pattern does not compile.
     pub(crate) fn new(pattern: &str, replacement: &str) -> Result<Self, QueryError> {
-        let refusal = || QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}"));
-        let translated = go_to_rust(pattern).map_err(|_| refusal())?;
-        let regex = Regex::new(&format!("^(?s:{translated})$")).map_err(|_| refusal())?;
+        let refusal = |_| QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}"));
+        let regex = anchored(pattern).map_err(refusal)?;
         Ok(Self { regex, replacement: replacement.to_owned() })
     }
 
