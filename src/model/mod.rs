@@ -32,7 +32,7 @@ pub(crate) use go_regex::anchored;
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME, is_classic_label_name, is_classic_metric_name, quote};
 pub use matcher::{MatchOp, Matcher, MatcherError};
-pub use number::{format_float, parse_float};
+pub use number::{format_float, parse_float, push_plain};
 pub use output::{Output, SourceId};
 pub use series::{Intern, Origin, SeriesKey, SeriesRef};
 pub use value::{ABSENT_BITS, STALE_BITS, Timestamp, Value, absent, is_absent, is_stale, stale_marker};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::encode::{Answer, respond};
@@ -94,7 +95,11 @@ fn truncate(value: &mut QueryValue, limit: usize) -> bool {
 }
 
 /// An instant query.
-pub(in crate::http) async fn query(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
+pub(in crate::http) async fn query(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
     let common = Common::read(&edge, &params)?;
     let ts = params.time("time")?.unwrap_or_else(|| edge.clock.now());
     let (limit, stats) = (common.limit, common.stats);
@@ -102,11 +107,15 @@ pub(in crate::http) async fn query(State(edge): State<Arc<Edge>>, params: Params
         Ok(edge.engine.instant(&*edge.querier, &common.expr, ts, &common.options(asker))?)
     })
     .await?;
-    Ok(respond(Common::answer(limit, stats, result)))
+    Ok(respond(Common::answer(limit, stats, result), &headers))
 }
 
 /// A range query.
-pub(in crate::http) async fn query_range(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
+pub(in crate::http) async fn query_range(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
     let start = params.required_time("start")?;
     let end = params.required_time("end")?;
     if end < start {
@@ -129,7 +138,7 @@ pub(in crate::http) async fn query_range(State(edge): State<Arc<Edge>>, params: 
         Ok(edge.engine.range(&*edge.querier, &common.expr, start, end, step, &common.options(asker))?)
     })
     .await?;
-    Ok(respond(Common::answer(limit, stats, result)))
+    Ok(respond(Common::answer(limit, stats, result), &headers))
 }
 
 /// At least a millisecond, because that is how finely time is counted.
