@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use crate::clock::{Clock, ManualClock};
 use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef, Timestamp};
 
-use super::{Column, Config, Querier, Ring, SelectRequest};
+use super::{Column, Config, Querier, Ring, SelectRequest, Stop};
 
 /// A series table: reference n has the labels that were named n-th.
 #[derive(Default)]
@@ -139,7 +139,8 @@ pub(crate) fn select(
     end: Timestamp,
     last_only: bool,
 ) -> Vec<(Labels, Timestamp, f64)> {
-    let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
+    let request =
+        SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30, stop: Stop::never() };
     let found = ring.select(&request).unwrap().into_series();
     assert!(found.is_sorted_by(|a, b| a.labels < b.labels), "sorted by labels, each once");
     let mut all = Vec::new();

@@ -171,7 +171,7 @@ impl Bounds {
     }
 
     /// Start and end of each window, and its place; empty ones are left out.
-    fn windows(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         let windows = self.lo.iter().zip(&self.hi).enumerate();
         windows.filter(|(_, (lo, hi))| lo < hi).map(|(step, (lo, hi))| (step, *lo as usize, *hi as usize))
     }
