@@ -13,7 +13,7 @@ use watchfire::clock::{Clock, ManualClock, Stopwatch};
 use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Timestamp};
 use watchfire::promql::{Engine, QueryOptions, QueryValue};
 use watchfire::registry::SeriesTable;
-use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest};
+use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest, Stop};
 
 /// As the daemon has it: another allocator gives large columns back after each query and pays for them again.
 #[global_allocator]
@@ -119,7 +119,14 @@ fn series_under(ring: &Ring, query: &str, end: Timestamp) -> usize {
         if query.contains("job=\"job-3\"") {
             matchers.push(Matcher::equal("job", "job-3"));
         }
-        let request = SelectRequest { matchers, start: end - 60_000, end, last_only: true, max_samples: 1 << 20 };
+        let request = SelectRequest {
+            matchers,
+            start: end - 60_000,
+            end,
+            last_only: true,
+            max_samples: 1 << 20,
+            stop: Stop::never(),
+        };
         ring.select(&request).expect("selects").labels.len()
     });
     found.sum()

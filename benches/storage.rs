@@ -13,7 +13,7 @@ use std::time::Duration;
 use watchfire::clock::{Clock, ManualClock, Stopwatch};
 use watchfire::model::{Batch, GroupId, Intern, Irregular, Labels, MatchOp, Matcher, SeriesRef, Timestamp};
 use watchfire::registry::SeriesTable;
-use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest};
+use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest, Stop};
 
 /// A ring in a temporary directory with a clock of its own.
 struct Setup {
@@ -59,7 +59,14 @@ impl Setup {
 
     /// Series and places of a selection.
     fn select(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp, last_only: bool) -> (usize, usize) {
-        let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
+        let request = SelectRequest {
+            matchers: matchers.to_vec(),
+            start,
+            end,
+            last_only,
+            max_samples: 1 << 30,
+            stop: Stop::never(),
+        };
         let found = self.ring.select(&request).expect("selects");
         (found.labels.len(), found.pieces.iter().map(|p| p.rows.len() * p.times.len()).sum())
     }

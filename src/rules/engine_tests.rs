@@ -12,7 +12,7 @@ use crate::model::*;
 use crate::promql::Engine;
 use crate::promql::testlang::MemoryStore;
 use crate::registry::SeriesTable;
-use crate::storage::{Querier, SelectRequest, Selection, StorageError};
+use crate::storage::{Querier, SelectRequest, Selection, Stop, StorageError};
 
 /// A store that rules write to as to the ring.
 struct Store {
@@ -79,7 +79,8 @@ fn a_chain_of_rules_is_up_to_date_within_one_tick() {
     runner.load(config, &[file], 1);
     let value = |labels: &str, ts: Timestamp| {
         let matchers = crate::promql::parser::parse_selector(labels).expect("a selector");
-        let request = SelectRequest { matchers, start: ts, end: ts, last_only: false, max_samples: 10 };
+        let request =
+            SelectRequest { matchers, start: ts, end: ts, last_only: false, max_samples: 10, stop: Stop::never() };
         let series = store.select(&request).expect("in memory").into_series();
         let (mut times, mut values) = (Vec::new(), Vec::new());
         series.iter().flat_map(|series| &series.runs).for_each(|run| run.floats_into(&mut times, &mut values));

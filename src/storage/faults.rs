@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::store::Store;
 use super::testing::{labels, of, select};
-use super::{Config, Progress, Querier, Ring, SelectRequest, StorageError};
+use super::{Config, Progress, Querier, Ring, SelectRequest, Stop, StorageError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{Batch, GroupId, Timestamp};
 use crate::registry::SeriesTable;
@@ -321,6 +321,7 @@ fn damaged_pages_never_panic() {
                     end: 1 << 40,
                     last_only: false,
                     max_samples: 1 << 30,
+                    stop: Stop::never(),
                 };
                 let _ = ring.select(&request);
                 for n in 30..50 {

@@ -31,7 +31,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Timestamp};
 use crate::registry::SeriesTable;
 
-use super::{Column, Config, Querier, Ring, SelectRequest};
+use super::{Column, Config, Querier, Ring, SelectRequest, Stop};
 
 /// The reference of a series that a test names.
 pub(crate) fn of(table: &SeriesTable, labels: &Labels) -> SeriesRef {
@@ -118,7 +118,8 @@ pub(crate) fn select(
     end: Timestamp,
     last_only: bool,
 ) -> Vec<(Labels, Timestamp, f64)> {
-    let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
+    let request =
+        SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30, stop: Stop::never() };
     let found = ring.select(&request).unwrap().into_series();
     assert!(found.is_sorted_by(|a, b| a.labels < b.labels), "sorted by labels, each once");
     let mut all = Vec::new();

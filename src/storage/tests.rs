@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::testing::{Bench, Random, labels, of, select};
-use super::{Column, Config, Durability, Progress, Querier, Ring, SelectRequest, StateTable, StorageError};
+use super::{Column, Config, Durability, Progress, Querier, Ring, SelectRequest, StateTable, Stop, StorageError};
 use crate::clock::Clock;
 use crate::model::{
     Batch, Exemplar, GroupId, Histogram, Irregular, IrregularSample, Labels, Matcher, Span, Timestamp, Value,
@@ -134,7 +134,14 @@ fn too_many_samples() {
     for ts in 0..20 {
         bench.tick(ts * 100, &[(1, 1.0), (2, 2.0)]);
     }
-    let request = |max_samples| SelectRequest { matchers: vec![], start: 0, end: 9000, last_only: false, max_samples };
+    let request = |max_samples| SelectRequest {
+        matchers: vec![],
+        start: 0,
+        end: 9000,
+        last_only: false,
+        max_samples,
+        stop: Stop::never(),
+    };
     for at in [5000, 60_000] {
         bench.maintain(at);
         assert!(matches!(bench.ring().select(&request(39)), Err(StorageError::TooManySamples)));
@@ -173,7 +180,8 @@ fn histograms_and_start_timestamps() {
         .append_irregular(&[push(h, 1500, Value::Histogram(histogram(4.0))), push(c, 1500, 4.0.into())])
         .unwrap();
     bench.ring().commit().unwrap();
-    let request = SelectRequest { matchers: vec![], start: 0, end: 9000, last_only: false, max_samples: 99 };
+    let request =
+        SelectRequest { matchers: vec![], start: 0, end: 9000, last_only: false, max_samples: 99, stop: Stop::never() };
     for step in ["head", "replayed", "segment", "reopened"] {
         let found = bench.ring().select(&request).unwrap().into_series();
         let mut seen = Vec::new();

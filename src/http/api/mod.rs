@@ -11,6 +11,7 @@ mod query;
 mod rules;
 mod series;
 mod stamps;
+mod stats;
 mod status;
 mod targets;
 

@@ -93,9 +93,11 @@ impl Eval<'_> {
                 true => usize::MAX,
                 false => self.settings.max_samples.saturating_sub(self.budget.held()),
             },
+            stop: self.budget.stop(),
         };
         let selection = self.querier.select(&request).map_err(|error| match error {
             StorageError::TooManySamples => too_many_samples(),
+            StorageError::Stopped => self.budget.stopped(),
             other => QueryError::Storage(other.to_string()),
         })?;
         if !last_only {
@@ -179,7 +181,7 @@ impl Eval<'_> {
 
     fn finish_selector(&mut self, block: Block) -> Result<Block, QueryError> {
         let block = compacted(block);
-        self.budget.read(block.samples() as u64);
+        self.budget.read_block(&block);
         Ok(block)
     }
 

@@ -19,7 +19,11 @@ impl Eval<'_> {
     pub(super) fn window(&mut self, window: &Window, grid: Grid) -> Result<Block, QueryError> {
         let args: Vec<Vec<f64>> =
             window.args.iter().map(|arg| self.eval_scalar(arg, grid)).collect::<Result<_, _>>()?;
-        let series = self.range_series(&window.source, grid)?;
+        // Prometheus counts what windows take out of a subquery, not what the subquery read.
+        let outer = self.budget.count_apart();
+        let series = self.range_series(&window.source, grid);
+        self.budget.count_on(outer);
+        let series = series?;
         if window.func.id == FunctionId::AbsentOverTime {
             return self.absent_over_time(window, &series, grid);
         }
@@ -85,7 +89,7 @@ impl Eval<'_> {
                 continue;
             }
             self.budget.work(size)?;
-            self.budget.touch(size)?;
+            self.budget.touch(step, size)?;
             input.args = [arg(run.args, 0, step), arg(run.args, 1, step)];
             input.samples.times = &samples.times[lo..hi];
             input.samples.values = &samples.values[lo..hi];

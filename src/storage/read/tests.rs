@@ -2,16 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::model::{
     Batch, GroupId, Histogram, Irregular, IrregularSample, Labels, Matcher, Timestamp, Value, is_absent,
 };
 use crate::storage::testing::{Bench, Random, labels, of};
-use crate::storage::{Cells, Querier, SelectRequest, Selection, StorageError};
+use crate::storage::{Cells, Querier, SelectRequest, Selection, Stop, StorageError};
 
 fn request(start: Timestamp, end: Timestamp, last_only: bool) -> SelectRequest {
-    SelectRequest { matchers: vec![Matcher::equal("__name__", "m")], start, end, last_only, max_samples: 1 << 30 }
+    SelectRequest {
+        matchers: vec![Matcher::equal("__name__", "m")],
+        start,
+        end,
+        last_only,
+        max_samples: 1 << 30,
+        stop: Stop::never(),
+    }
 }
 
 /// All samples as `(series, time) → (start, bits of the value or count of the histogram)`, and a check of the promises.
@@ -249,4 +257,32 @@ fn check(bench: &Bench, random: &mut Random, now: Timestamp, model: &Model, cont
     let newest: Model = newest.into_iter().map(|(series, (ts, sample))| ((series, ts), sample)).collect();
     let found = bench.ring().select(&request(start, end, true)).unwrap();
     assert_eq!(samples(&found), newest, "{context}: newest of {start}..={end}");
+}
+
+/// However far a selection got, it ends soon after somebody wishes it to, and gives nothing.
+#[test]
+fn a_selection_can_be_stopped() {
+    let bench = Bench::new();
+    for ts in 0..400 {
+        tick(&bench, ts * 1000, 150);
+        bench.maintain(ts * 1000);
+    }
+    for last_only in [false, true] {
+        let ask = |most: u64| {
+            let asked = Arc::new(AtomicU64::new(0));
+            let count = Arc::clone(&asked);
+            let stop = Stop::when(move || count.fetch_add(1, Relaxed) >= most);
+            // Long past times are in segments, whatever else is in memory.
+            let end = if last_only { 5_000 } else { 400_000 };
+            let found = bench.ring().select(&SelectRequest { stop, ..request(0, end, last_only) });
+            (found.map(|found| samples(&found).len()), asked.load(Relaxed))
+        };
+        let (whole, questions) = ask(u64::MAX);
+        assert!(whole.is_ok() && questions > 2, "{questions}");
+        for most in 0..questions {
+            let (found, asked) = ask(most);
+            assert!(matches!(found, Err(StorageError::Stopped)), "after {most} of {questions}: {found:?}");
+            assert!(asked <= most + 4, "it asked {asked} times, {most} times in vain");
+        }
+    }
 }

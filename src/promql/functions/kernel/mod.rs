@@ -180,7 +180,7 @@ impl Bounds {
     }
 
     /// Place, start and end of each window; empty ones are left out.
-    fn windows(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         let windows = self.lo.iter().zip(&self.hi).enumerate();
         windows.filter(|(_, (lo, hi))| lo < hi).map(|(step, (lo, hi))| (step, *lo as usize, *hi as usize))
     }
