@@ -81,8 +81,9 @@ impl Eval<'_> {
             input.ts = run.grid.at(step);
             input.end = source.reference(input.ts);
             input.start = input.end.saturating_sub(range);
-            let (lo, hi) = floats.advance(samples.times, input.start - back, input.end + ahead);
-            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, input.start - back, input.end + ahead);
+            let (from, to) = (input.start.saturating_sub(back), input.end.saturating_add(ahead));
+            let (lo, hi) = floats.advance(samples.times, from, to);
+            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, from, to);
             let size = (hi - lo) + (h_hi - h_lo);
             if size == 0 {
                 continue;
