@@ -69,7 +69,8 @@ fn labels(names: &[String], f: &mut Formatter<'_>) -> fmt::Result {
     f.write_char('(')?;
     for (i, name) in names.iter().enumerate() {
         f.write_str(if i == 0 { "" } else { ", " })?;
-        if is_classic_label_name(name) {
+        // This one word would not be read again without quotes.
+        if is_classic_label_name(name) && !name.eq_ignore_ascii_case("without") {
             f.write_str(name)?;
         } else {
             f.write_str(&quote(name))?;
