@@ -35,7 +35,6 @@ struct Join<'a> {
     /// Output rows by their labels.
     index: FxHashMap<Labels, usize>,
     labels: Vec<Labels>,
-    dropped: Vec<bool>,
     cells: Vec<f64>,
     /// Output row of each pair (many row, one row).
     pairs: FxHashMap<(u32, u32), usize>,
@@ -63,7 +62,6 @@ impl Eval<'_> {
             fill_one,
             index: FxHashMap::default(),
             labels: Vec::new(),
-            dropped: Vec::new(),
             cells: Vec::new(),
             pairs: FxHashMap::default(),
         };
@@ -140,21 +138,15 @@ impl Join<'_> {
         };
         let Some(pairs) = pairs else { return Ok(None) };
         self.budget.room_for(self.plan.labels.len(), self.many.steps)?;
-        let mut block = Block::holes(Arc::clone(&self.plan.labels), self.pairs_dropped(pairs), self.many.steps);
+        let mut block = Block::holes(Arc::clone(&self.plan.labels), self.dropped(), self.many.steps);
         combine(self.binary, self.swapped, [self.many, self.one], pairs, &mut block.cells);
         Ok(Some(block))
     }
 
-    fn pairs_dropped(&self, pairs: &[Pair]) -> Dropped {
-        match &self.many.dropped {
-            _ if self.binary.return_bool => Dropped::All,
-            Dropped::Some(rows) => {
-                let mut dropped = vec![false; self.plan.labels.len()];
-                pairs.iter().for_each(|pair| dropped[pair.out as usize] |= rows[pair.many as usize]);
-                Dropped::from_rows(dropped)
-            }
-            uniform => uniform.clone(),
-        }
+    /// Prometheus forgets that the name of an operand was to be dropped: a comparison that filters brings it back, and
+    /// arithmetic has taken it away by itself.
+    fn dropped(&self) -> Dropped {
+        if self.binary.return_bool { Dropped::All } else { Dropped::None }
     }
 
     /// The full rules, at each step. `special` answers for pairs that are not both floats.
@@ -264,7 +256,6 @@ impl Join<'_> {
         }
         let labels =
             self.rule.filled_labels(many.map(|row| &self.many.labels[row]), one.map(|row| &self.one.labels[row]));
-        let dropped = self.binary.return_bool || many.is_some_and(|row| self.many.dropped.get(row));
         let steps = self.many.steps;
         let row = match self.index.entry(labels) {
             Entry::Occupied(entry) => *entry.get(),
@@ -272,12 +263,10 @@ impl Join<'_> {
                 // Who meets whom may change from step to step: there can be far more of them than rows.
                 self.budget.room_for(self.labels.len() + 1, steps)?;
                 self.labels.push(entry.key().clone());
-                self.dropped.push(false);
                 self.cells.extend(std::iter::repeat_n(absent(), steps));
                 *entry.insert(self.labels.len() - 1)
             }
         };
-        self.dropped[row] |= dropped;
         self.pairs.insert(key, row);
         Ok(row)
     }
@@ -298,7 +287,7 @@ impl Join<'_> {
     }
 
     fn finish_all(self) -> Block {
-        let dropped = Dropped::from_rows(self.dropped);
+        let dropped = self.dropped();
         Block::floats(Arc::new(self.labels), dropped, self.many.steps, self.cells)
     }
 }
