@@ -183,7 +183,7 @@ impl Answer {
 
 impl Learned for Answer {
     fn bytes(&self) -> usize {
-        // The order has a place of its own for each row; it may come later.
+        // The order, which may come later, fits into what the memory counts for each row of its inputs.
         self.changed.as_ref().map_or(0, |labels| labels.len() * LABELS_BYTES)
     }
 }
