@@ -76,7 +76,7 @@ fn says_everything_that_is_wrong_with_its_place() {
         assert_eq!(read(text), *expected, "{text}");
     }
     assert!(
-        read("name: x\nmatch: 'a('").starts_with("f.yml:2:8: match: bad regular expression \"a(\": unclosed group")
+        read("name: x\nmatch: 'a('").starts_with("f.yml:2:8: match: bad regular expression \"a(\": missing closing )")
     );
 }
 
