@@ -2,8 +2,8 @@
 
 use crate::model::push_plain;
 
-/// Appends a sample value: whole numbers without point (as Go prints them below 1e21), others with the shortest digits that read
-/// back, `NaN`, `+Inf`, `-Inf`.
+/// Appends a sample value: whole numbers below 1e15 without point, others with the shortest digits that read back, `NaN`,
+/// `+Inf`, `-Inf`.
 pub fn push_value(out: &mut Vec<u8>, value: f64) {
     if push_plain(out, value) {
         return;

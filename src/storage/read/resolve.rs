@@ -14,7 +14,8 @@ use crate::storage::head::{Head, Sid};
 const MAX_BYTES: usize = 20 << 20;
 /// What a selection takes by itself, with its matchers.
 const SELECTION_BYTES: usize = 1 << 10;
-/// What a row takes: its number, labels, place in a group and column.
+/// What a row takes: its number, labels, place in a group and column. What is worked out later for segments and for
+/// smaller versions of a selection comes to as much again, mostly.
 const ROW_BYTES: usize = 25;
 /// Smaller versions of a selection that are kept: of the newest samples, of the last hour, of a day.
 const MAX_COMPACT: usize = 4;
