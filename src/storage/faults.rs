@@ -8,11 +8,10 @@ use std::{fmt, io};
 use parking_lot::Mutex;
 
 use super::store::Store;
-use super::testing::{labels, of, select};
+use super::testing::{SeriesTable, labels, of, select};
 use super::{Config, Progress, Querier, Ring, SelectRequest, Stop, StorageError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{Batch, GroupId, Timestamp};
-use crate::registry::SeriesTable;
 
 /// A file in memory that outlives its database, and a count of the writes that it still takes.
 #[derive(Clone)]

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock};
 use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Timestamp};
-use crate::registry::SeriesTable;
+pub(crate) use crate::registry::SeriesTable;
 
 use super::{Column, Config, Querier, Ring, SelectRequest, Stop};
 
