@@ -24,11 +24,28 @@ const NO_BRACKET: &str = "missing closing ]";
 const NO_PAREN: &str = "missing closing )";
 const TRAILING: &str = "trailing backslash at end of expression";
 
+/// A pattern that may match anywhere.
+///
+/// # Errors
+/// What Go refuses, in Go's words, and what is too large for the `regex` crate.
+pub(crate) fn go_regex(pattern: &str) -> Result<Regex, String> {
+    compile(&go_to_rust(pattern)?, pattern)
+}
+
+/// A pattern that has to match all of a text, and whose dot means new lines too: as everywhere in Prometheus' language
+/// and configuration.
+///
+/// # Errors
+/// As [`go_regex`].
+pub(crate) fn go_regex_of_all(pattern: &str) -> Result<Regex, String> {
+    compile(&format!("^(?s:{})$", go_to_rust(pattern)?), pattern)
+}
+
 /// Translates a pattern; the result still has to compile.
 ///
 /// # Errors
 /// What Go refuses, in Go's words.
-pub(crate) fn go_to_rust(pattern: &str) -> Result<String, String> {
+fn go_to_rust(pattern: &str) -> Result<String, String> {
     // Nothing below differs for these, and they are most of what comes.
     if !pattern.contains(['\\', '[', '{', '(', ')', '*', '+', '?']) {
         return Ok(pattern.to_owned());
@@ -39,13 +56,8 @@ pub(crate) fn go_to_rust(pattern: &str) -> Result<String, String> {
     Ok(translation.out)
 }
 
-/// Compiles a pattern that must match all of a text; `.` matches newlines too.
-///
-/// # Errors
-/// As [`go_to_rust`], and what is too large for the `regex` crate.
-pub(crate) fn anchored(pattern: &str) -> Result<Regex, String> {
-    let translated = go_to_rust(pattern)?;
-    Regex::new(&format!("^(?s:{translated})$")).map_err(|error| match error {
+fn compile(translated: &str, pattern: &str) -> Result<Regex, String> {
+    Regex::new(translated).map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => refusal("expression too large", pattern),
         // What this translation let through although it should not have.
         other => first_line(&other),
@@ -449,11 +461,11 @@ fn literal(c: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::anchored;
+    use super::go_regex_of_all;
 
     /// Whether all of `text` matches, or what is wrong with the pattern.
     fn matches(pattern: &str, text: &str) -> Result<bool, String> {
-        anchored(pattern).map(|regex| regex.is_match(text))
+        go_regex_of_all(pattern).map(|regex| regex.is_match(text))
     }
 
     #[test]

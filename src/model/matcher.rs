@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
-use super::go_regex::anchored;
+use super::go_regex::go_regex_of_all;
 use super::labels::{is_classic_label_name, quote};
 
 /// How a matcher compares.
@@ -155,7 +155,7 @@ impl Plan {
         if body.split('|').all(is_plain) {
             return Ok(Self::Set(body.split('|').map(Into::into).collect()));
         }
-        anchored(pattern).map(|regex| Self::Regex(Box::new(regex)))
+        go_regex_of_all(pattern).map(|regex| Self::Regex(Box::new(regex)))
     }
 }
 

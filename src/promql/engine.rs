@@ -191,8 +191,8 @@ impl Engine {
     }
 
     /// As [`Engine::instant`], but takes and leaves results of subexpressions in `cache`: the rules of one tick
-    /// share selectors, rates and aggregations. The key is the printed subexpression and the evaluation time, so
-    /// rules with another `query_offset` do not meet.
+    /// share selectors, rates and aggregations. They meet by what a subexpression computes and the evaluation time, so
+    /// rules with another `query_offset` do not.
     ///
     /// # Errors
     /// As [`Engine::instant`].

@@ -6,18 +6,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::test_table::TestTable;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::model::*;
 use crate::promql::Engine;
 use crate::promql::testlang::MemoryStore;
+use crate::registry::SeriesTable;
 use crate::storage::{Querier, SelectRequest, Selection, Stop, StorageError};
 
 /// A store that rules write to as to the ring.
 struct Store {
     memory: Mutex<MemoryStore>,
-    table: Arc<TestTable>,
+    table: Arc<SeriesTable>,
     notices: mpsc::Sender<Notice>,
 }
 
@@ -55,7 +55,7 @@ impl NotifySink for Store {
 
 fn world(clock: Clock) -> (Arc<Store>, RuleDeps, mpsc::Receiver<Notice>) {
     let (notices, inbox) = mpsc::channel(64);
-    let table = Arc::<TestTable>::default();
+    let table = Arc::<SeriesTable>::default();
     let store = Arc::new(Store { memory: Mutex::default(), table: table.clone(), notices });
     let deps = RuleDeps {
         queries: Arc::new(EngineQueries::new(Arc::new(Engine::default()), store.clone())),

@@ -177,12 +177,6 @@ impl Budget {
         if fits { Ok(()) } else { Err(self.too_many(self.held.saturating_add(cells))) }
     }
 
-    /// Lets samples go before the node is done.
-    #[allow(dead_code, reason = "for operators that free much long before they are done")]
-    pub(crate) fn release(&mut self, samples: usize) {
-        self.held = self.held.saturating_sub(samples);
-    }
-
     /// Counts samples that were read for a step.
     #[inline]
     pub(crate) fn read(&mut self, step: usize, samples: u64) {

@@ -79,6 +79,7 @@ impl Eval<'_> {
         let (back, ahead) = reach(source.mode(), self.settings.lookback);
         let end = source.reference(grid.start);
         let start = end.saturating_sub(source.range());
+        let (from, to) = (start.saturating_sub(back), end.saturating_add(ahead));
         let mut scratch = Scratch::default();
         let mut all = Vec::new();
         for band in ranges.data.bands() {
@@ -87,8 +88,8 @@ impl Eval<'_> {
                 reader.seek(*row);
                 let row = *row as usize;
                 let samples = reader.samples(&mut scratch);
-                let floats = within(samples.times, start - back, end + ahead);
-                let histograms = within(samples.histogram_times, start - back, end + ahead);
+                let floats = within(samples.times, from, to);
+                let histograms = within(samples.histogram_times, from, to);
                 self.budget.hold(floats.len() + histograms.len())?;
                 if let Source::Selector { .. } = source {
                     self.budget.read(0, (floats.len() + histograms.len()) as u64);

@@ -215,9 +215,10 @@ impl Eval<'_> {
         self.budget.work(samples.len() + grid.len)?;
         for step in 0..grid.len {
             let reference = selector.reference(grid.at(step));
-            let from = samples.partition_point(|sample| sample.ts <= reference - lookback);
-            let to = samples.partition_point(|sample| sample.ts <= reference + lookback);
+            let from = samples.partition_point(|sample| sample.ts <= reference.saturating_sub(lookback));
+            let to = samples.partition_point(|sample| sample.ts <= reference.saturating_add(lookback));
             let window = &samples[from..to];
+            self.budget.work(window.len())?;
             if window.is_empty() {
                 continue;
             }

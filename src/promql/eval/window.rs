@@ -37,11 +37,7 @@ impl Eval<'_> {
         let quick = window.source.mode() == RangeMode::Plain && shape.has_kernel();
         let mut run = WindowRun { window, apply, args: &args, grid, row: 0 };
         let mut scratch = Scratch::default();
-        let (plain, other): (Vec<_>, Vec<_>) = series
-            .data
-            .bands()
-            .into_iter()
-            .partition(|band| quick && band.plain && !shape.is_endless(band.times.len()));
+        let (plain, other): (Vec<_>, Vec<_>) = series.data.bands().into_iter().partition(|band| quick && band.plain);
         self.window_rows(&shape, &plain, &mut block)?;
         for band in other {
             let mut reader = band.reader();
@@ -85,8 +81,9 @@ impl Eval<'_> {
             input.ts = run.grid.at(step);
             input.end = source.reference(input.ts);
             input.start = input.end.saturating_sub(range);
-            let (lo, hi) = floats.advance(samples.times, input.start - back, input.end + ahead);
-            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, input.start - back, input.end + ahead);
+            let (from, to) = (input.start.saturating_sub(back), input.end.saturating_add(ahead));
+            let (lo, hi) = floats.advance(samples.times, from, to);
+            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, from, to);
             let size = (hi - lo) + (h_hi - h_lo);
             if size == 0 {
                 continue;

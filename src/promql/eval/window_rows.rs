@@ -64,7 +64,8 @@ fn part(
     budget: &Budget,
 ) -> Result<Touched, QueryError> {
     let steps = shape.ends.len();
-    let (mut room, mut scratch) = (Room::default(), Scratch::default());
+    let is_over = || budget.check().is_err();
+    let (mut room, mut scratch) = (Room::new(&is_over), Scratch::default());
     let mut touched = Touched { steps: budget.counts_steps().then(|| vec![0; steps]), ..Touched::default() };
     let mut unchecked = 0;
     // Series with columns of their own often have the same times: then the kernel stays.
@@ -75,12 +76,12 @@ fn part(
             continue;
         }
         if latest.as_ref().is_none_or(|(times, _)| **times != *band.times) {
-            latest = shape.kernel(&band.times).map(|kernel| (&*band.times, kernel));
+            latest = shape.kernel(&band.times, &is_over).map(|kernel| (&*band.times, kernel));
         }
         let Some((times, kernel)) = &latest else { continue };
         let mut reader = band.reader();
         for row in band_rows {
-            unchecked += times.len() + steps;
+            unchecked += kernel.row_cost() + steps;
             if unchecked > CHECK_EVERY {
                 unchecked = 0;
                 budget.check()?;
@@ -94,7 +95,7 @@ fn part(
                 scratch.times.clear();
                 scratch.values.clear();
                 compact(times, cells, &mut scratch.times, &mut scratch.values);
-                let Some(own) = shape.kernel(&scratch.times) else { continue };
+                let Some(own) = shape.kernel(&scratch.times, &is_over) else { continue };
                 own.row(&scratch.values, &mut room, out);
                 touched.windows_of(&own);
                 continue;
@@ -104,5 +105,6 @@ fn part(
             touched.windows_of(kernel);
         }
     }
-    Ok(touched)
+    // Nobody has to wait for all of a long row: it may have ended early.
+    budget.check().map(|()| touched)
 }

@@ -1,5 +1,6 @@
 //! The engine against Prometheus' own scripts, where they are present.
 
+mod extremes;
 mod generate;
 mod nesting;
 mod printing;

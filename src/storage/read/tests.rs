@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::model::{
     Batch, GroupId, Histogram, Irregular, IrregularSample, Labels, Matcher, Timestamp, Value, is_absent,
 };
-use crate::storage::testing::{Bench, Random, labels};
+use crate::storage::testing::{Bench, Random, labels, of};
 use crate::storage::{Cells, Querier, SelectRequest, Selection, Stop, StorageError};
 
 fn request(start: Timestamp, end: Timestamp, last_only: bool) -> SelectRequest {
@@ -81,7 +81,7 @@ fn labels_stay_while_the_series_do() {
         bench.maintain(ts * 1000);
         let mut batch = Batch::new(GroupId(9), ts * 1000);
         let other = Labels::from_pairs(&[("__name__", "other"), ("n", &ts.to_string())]);
-        batch.floats.push((bench.names.of(&other), 1.0));
+        batch.floats.push((of(&bench.names, &other), 1.0));
         bench.ring().append(&batch).unwrap();
         assert!(Arc::ptr_eq(&before, &labels_of(&bench, ts * 1000 - 20_000, false)), "at {ts}");
     }
@@ -214,7 +214,7 @@ fn one_tick(bench: &Bench, random: &mut Random, now: Timestamp, model: &mut Mode
     let group = random.below(3);
     let mut batch = Batch::new(GroupId(group as u32), now);
     for i in group * 5..group * 5 + 7 {
-        let (number, series) = (random.below(1000) as f64, bench.names.of(&labels(i)));
+        let (number, series) = (random.below(1000) as f64, of(&bench.names, &labels(i)));
         // Groups share two series; their ticks never have the same time here.
         let start = if i % 4 == 1 { now - 7 } else { 0 };
         match random.below(if i % 5 == 0 { 4 } else { 3 }) {
@@ -232,7 +232,7 @@ fn one_tick(bench: &Bench, random: &mut Random, now: Timestamp, model: &mut Mode
 
 fn one_push(bench: &Bench, random: &mut Random, now: Timestamp, model: &mut Model) {
     let i = random.below(20);
-    let series = bench.names.of(&labels(i));
+    let series = of(&bench.names, &labels(i));
     let samples = (0..1 + random.below(3)).map(|_| {
         let (ts, number) = (now - random.below(8000) as i64, random.below(1000) as f64);
         let value = if random.below(4) == 0 { Value::Histogram(histogram(number)) } else { number.into() };
