@@ -231,8 +231,11 @@ fn append(mut all: Block, more: Block) -> Block {
     Block::floats(Arc::new(labels), Dropped::from_rows(dropped), more.steps, all.cells)
 }
 
-/// A float as OpenMetrics writes it in labels: whole numbers with `.0`.
+/// A float as OpenMetrics writes it in labels: whole numbers with `.0`, and zero without a sign.
 fn openmetrics_float(value: f64) -> String {
+    if value == 0.0 {
+        return "0.0".to_owned();
+    }
     let text = annotate::go_float(value);
     let plain = text.chars().all(|c| c.is_ascii_digit() || c == '-');
     if plain { format!("{text}.0") } else { text }

@@ -23,13 +23,24 @@ pub(crate) fn math_fn(id: FunctionId) -> Option<fn(f64) -> f64> {
         FunctionId::Sinh => f64::sinh,
         FunctionId::Cosh => f64::cosh,
         FunctionId::Tanh => f64::tanh,
-        FunctionId::Asinh => f64::asinh,
-        FunctionId::Acosh => f64::acosh,
+        FunctionId::Asinh => asinh,
+        FunctionId::Acosh => acosh,
         FunctionId::Atanh => f64::atanh,
         FunctionId::Rad => |v| v * std::f64::consts::PI / 180.0,
         FunctionId::Deg => |v| v * 180.0 / std::f64::consts::PI,
         _ => return None,
     })
+}
+
+/// Beyond this, one more or less under the root makes no difference, but the sum may overflow.
+const LARGE: f64 = (1_u64 << 28) as f64;
+
+fn asinh(value: f64) -> f64 {
+    if value.abs() > LARGE { (value.abs().ln() + std::f64::consts::LN_2).copysign(value) } else { value.asinh() }
+}
+
+fn acosh(value: f64) -> f64 {
+    if value > LARGE { value.ln() + std::f64::consts::LN_2 } else { value.acosh() }
 }
 
 fn sgn(value: f64) -> f64 {
@@ -106,7 +117,7 @@ pub(crate) fn nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
 
 #[cfg(test)]
 mod tests {
-    use super::{clamp, go_max, go_min, quantile_of, round};
+    use super::{acosh, asinh, clamp, go_max, go_min, quantile_of, round};
 
     #[test]
     fn quantiles_interpolate() {
@@ -121,6 +132,17 @@ mod tests {
             let found = quantile_of(q, &mut values.to_vec());
             assert!((found - expected).abs() < 1e-12 || found == expected, "{q} {values:?} {found}");
         }
+    }
+
+    #[test]
+    fn large_numbers_do_not_overflow() {
+        for large in [f64::MAX, 1e300, 3e8, 2e8] {
+            let expected = large.ln() + std::f64::consts::LN_2;
+            for found in [asinh(large), -asinh(-large), acosh(large)] {
+                assert!((found - expected).abs() < 1e-9, "{large}: {found}");
+            }
+        }
+        assert!(acosh(f64::INFINITY).is_infinite() && asinh(f64::NEG_INFINITY).is_infinite() && acosh(0.5).is_nan());
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Builder {
     }
 
     fn aggregate(&self, expr: &AggregateExpr) -> Result<Node, QueryError> {
-        let inner = self.node(&expr.expr)?;
+        let inner = self.node(expr.expr.without_parens())?;
         let param = expr.param.as_ref().map(|param| self.node(param.without_parens())).transpose()?;
         let invariant = inner.invariant && param.as_ref().is_none_or(|param| param.invariant);
         let aggregate = Aggregate {
@@ -122,7 +122,8 @@ impl Builder {
             _ if expr.args.iter().any(|arg| arg.value_type() == ValueType::Matrix) => return self.window(expr),
             _ => {}
         }
-        let args: Vec<Node> = expr.args.iter().map(|arg| self.node(arg)).collect::<Result<_, _>>()?;
+        // Annotations point to what stands between an argument's parentheses.
+        let args = expr.args.iter().map(|arg| self.node(arg.without_parens())).collect::<Result<Vec<_>, _>>()?;
         let invariant = is_pure(expr.func.id) && args.iter().all(|arg| arg.invariant);
         Ok(node(Kind::Call(Call { func: expr.func, args }), expr.pos, invariant))
     }
@@ -223,14 +224,13 @@ impl Builder {
             if arg.value_type() == ValueType::Matrix {
                 source = Some((self.source(arg)?, fixed_labels(arg.without_parens())));
             } else {
-                args.push(self.node(arg)?);
+                args.push(self.node(arg.without_parens())?);
             }
         }
         let (source, absent) = source.ok_or_else(|| missing_argument(expr))?;
         check_mode(expr.func.id, expr.func.name, source.mode())?;
         let first_arg = match expr.args.first() {
-            Some(first) if first.value_type() == ValueType::Matrix => first.without_parens().pos(),
-            Some(first) => first.pos(),
+            Some(first) => first.without_parens().pos(),
             None => expr.pos,
         };
         let invariant = is_pure(expr.func.id) && source.is_fixed() && args.iter().all(|arg| arg.invariant);
