@@ -2,6 +2,7 @@
 
 mod apart;
 mod assemble;
+mod lend;
 mod newest;
 mod part;
 mod resolve;
@@ -29,11 +30,9 @@ use newest::Newest;
 use slices::Damage;
 use strip::Strip;
 
+pub use lend::{Lender, LenderRoom};
 pub(crate) use resolve::Resolutions;
 use resolve::Resolved;
-
-/// Places that are copied while the head is locked; more than a few milliseconds would hold up its ticks.
-const LOCKED_CELLS: usize = 1 << 19;
 
 /// A segment that a query may have to read, and what its numbers mean.
 type Sealed = (Arc<SegmentMeta>, Ids);
@@ -128,13 +127,9 @@ impl Ring {
         let mut cells = strips.iter().map(Strip::cells).sum::<usize>();
         cells += loose.iter().map(|(_, samples)| samples.len()).sum::<usize>();
         within(cells, request.max_samples)?;
-        if segments.is_empty() && cells <= LOCKED_CELLS {
-            let pieces = assemble(&strips, &loose, rows, request.max_samples - cells);
-            return Ok((Arc::clone(&resolved), pieces));
-        }
         let mut strips: Vec<Strip<'static>> = strips.into_iter().map(Strip::into_owned).collect();
         drop(inner);
-        let damage = Arc::new(Damage::default());
+        let damage = Arc::new(Damage::counted_by(self.counters()));
         let mut all_found = Vec::with_capacity(segments.len());
         for segment in segments.iter().rev() {
             let Some(mut found) = self.slices_of(segment, &resolved, bounds, &damage, &|_, _| true)? else { continue };
@@ -147,9 +142,8 @@ impl Ring {
         for found in &all_found {
             self.load(found)?;
         }
-        let pieces = assemble(&strips, &loose, rows, request.max_samples - cells);
-        self.count(&damage);
-        Ok((resolved, pieces))
+        let strips: Vec<_> = strips.into_iter().map(Arc::new).collect();
+        Ok((resolved, assemble(&strips, &loose, rows, request.max_samples - cells)))
     }
 }
 

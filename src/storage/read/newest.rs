@@ -194,7 +194,7 @@ impl Ring {
         newest: &mut Newest,
     ) -> Result<(), StorageError> {
         let mut times = newest.times(resolved.sids.len());
-        let damage = Arc::new(Damage::default());
+        let damage = Arc::new(Damage::counted_by(self.counters()));
         for segment in segments.iter().rev() {
             let last = segment.0.max_ts.min(bounds.1);
             if times.iter().all(|ts| *ts >= last) {
@@ -211,7 +211,6 @@ impl Ring {
                 newest.replace(newer, &mut times);
             }
         }
-        self.count(&damage);
         Ok(())
     }
 }

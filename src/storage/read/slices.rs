@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use crate::storage::StorageError;
 use crate::storage::bytes::Reader;
 use crate::storage::cache::Decoded;
 use crate::storage::catalog::Ids;
+use crate::storage::config::RingCounters;
 use crate::storage::codec::{FloatScratch, decode_floats_into, decode_histograms, decode_ints};
 use crate::storage::head::bounds;
 use crate::storage::ring::Ring;
@@ -38,14 +40,22 @@ struct Segment {
 }
 
 /// Segments that turned out to be damaged; each counts once a query.
-#[derive(Debug, Default)]
-pub(super) struct Damage(Mutex<Vec<u64>>);
+#[derive(Debug)]
+pub(super) struct Damage {
+    segments: Mutex<Vec<u64>>,
+    counters: Arc<RingCounters>,
+}
 
 impl Damage {
+    pub(super) fn counted_by(counters: Arc<RingCounters>) -> Self {
+        Self { segments: Mutex::default(), counters }
+    }
+
     fn note(&self, segment: u64) {
-        let mut segments = self.0.lock();
+        let mut segments = self.segments.lock();
         if !segments.contains(&segment) {
             segments.push(segment);
+            self.counters.damaged.fetch_add(1, Relaxed);
         }
     }
 }
@@ -203,10 +213,6 @@ impl Ring {
             let _ = found.segment.stream.set(stream);
         }
         Ok(())
-    }
-
-    pub(super) fn count(&self, damage: &Damage) {
-        self.count_damage(damage.0.lock().len() as u64);
     }
 
     pub(super) fn index(
