@@ -1,15 +1,15 @@
 //! Numbers of the text formats, to bytes and back.
 
-/// Integers up to here are exact in a float and are printed without point or exponent.
-const EXACT: f64 = 1e15;
+use crate::model::push_plain;
 
 /// Appends a sample value: whole numbers without point (as Go prints them below 1e21), others with the shortest digits that read
 /// back, `NaN`, `+Inf`, `-Inf`.
 pub fn push_value(out: &mut Vec<u8>, value: f64) {
-    if value.abs() < EXACT && value.trunc() == value && (value != 0.0 || value.is_sign_positive()) {
-        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
-    } else if value.is_finite() {
-        let mut buffer = ryu::Buffer::new();
+    if push_plain(out, value) {
+        return;
+    }
+    if value.is_finite() {
+        let mut buffer = zmij::Buffer::new();
         let text = buffer.format_finite(value);
         out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
     } else if value.is_nan() {

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::model::{Labels, Timestamp};
+use crate::model::{Labels, Timestamp, push_plain};
 
 /// JSON under construction. The caller is responsible for commas and brackets, which it writes with [`Json::raw`].
 #[derive(Debug, Default)]
@@ -14,12 +14,22 @@ impl Json {
         Self(text.as_bytes().to_vec())
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// Empty, with room for so much.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     pub(super) fn raw(&mut self, text: &str) -> &mut Self {
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes())
+    }
+
+    /// Text that is JSON already.
+    pub(super) fn bytes(&mut self, text: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(text);
         self
     }
 
@@ -65,11 +75,11 @@ impl Json {
         if ts < 0 {
             self.0.push(b'-');
         }
-        let ms = ts.unsigned_abs();
-        let _ = match ms % 1000 {
-            0 => write!(self.0, "{}", ms / 1000),
-            fraction => write!(self.0, "{}.{fraction:03}", ms / 1000),
-        };
+        let (seconds, ms) = (ts.unsigned_abs() / 1000, ts.unsigned_abs() % 1000);
+        self.0.extend_from_slice(itoa::Buffer::new().format(seconds).as_bytes());
+        if ms != 0 {
+            let _ = write!(self.0, ".{ms:03}");
+        }
         self
     }
 
@@ -77,6 +87,15 @@ impl Json {
     /// 1e-6 and from 1e21 on.
     pub(super) fn value(&mut self, value: f64) -> &mut Self {
         self.0.push(b'"');
+        if !push_plain(&mut self.0, value) {
+            self.odd(value);
+        }
+        self.0.push(b'"');
+        self
+    }
+
+    /// Values that are not plain in every format.
+    fn odd(&mut self, value: f64) {
         let magnitude = value.abs();
         if value.is_nan() {
             self.raw("NaN");
@@ -87,8 +106,6 @@ impl Json {
         } else {
             self.number(value);
         }
-        self.0.push(b'"');
-        self
     }
 
     /// Go writes a sign and at least two digits of exponent.

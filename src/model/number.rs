@@ -23,6 +23,27 @@ pub fn format_float(value: f64) -> String {
     format!("{value}")
 }
 
+/// Integers up to here are exact in a float.
+const EXACT: f64 = 1e15;
+/// Below, the shortest form has an exponent.
+const SMALLEST_PLAIN: f64 = 1e-5;
+
+/// Appends a value that every text format of Prometheus' world writes alike: whole numbers without a point, others with the
+/// shortest digits that read back, no exponent. Says false and writes nothing for those on which formats differ: magnitudes
+/// below 1e-5 and from 1e15 on, negative zero, what is not finite.
+pub fn push_plain(out: &mut Vec<u8>, value: f64) -> bool {
+    let magnitude = value.abs();
+    if magnitude < EXACT && value.trunc() == value && (value != 0.0 || value.is_sign_positive()) {
+        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+        return true;
+    }
+    let plain = (SMALLEST_PLAIN..EXACT).contains(&magnitude);
+    if plain {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    }
+    plain
+}
+
 /// Reads a sample value: decimal, exponent, `NaN`, `Inf`, `+Inf`, `-Inf` in any case; hexadecimal floats and
 /// underscores are the lexer's business, not this one's.
 pub fn parse_float(text: &str) -> Option<f64> {
@@ -40,7 +61,7 @@ pub fn parse_float(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{format_float, parse_float};
+    use super::{format_float, parse_float, push_plain};
 
     #[test]
     fn formats_as_go_does() {
@@ -60,6 +81,29 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(format_float(*value), *expected);
+        }
+    }
+
+    #[test]
+    fn plain_values_read_back_and_are_as_short_as_display() {
+        let check = |value: f64| {
+            let mut out = Vec::new();
+            let plain = push_plain(&mut out, value);
+            let text = String::from_utf8(out).expect("ascii");
+            // Of two digits that are equally near, Go takes the even one, and Display the larger.
+            assert_eq!(text.len(), if plain { value.to_string().len() } else { 0 }, "{text} for {value}");
+            assert!(!plain || text.parse() == Ok(value), "{text} for {value}");
+            plain
+        };
+        let plain = [0.0, 1.0, -17.0, 0.1, 1e-5, 123_456.654_321, 999_999_999_999_999.0, 999_999_999_999_999.9];
+        assert!(plain.into_iter().all(check));
+        let others = [-0.0, 9.999_999e-6, 1e15, 5e-324, f64::MAX, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        assert!(!others.into_iter().any(check));
+        let mut state = 7u64;
+        for _ in 0..50_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            check(f64::from_bits(state));
+            check((state >> 32) as f64 / 1e7 - 100.0);
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::model::{Histogram, Labels, Timestamp, is_absent};
 
-use super::read::{Lender, LenderRoom};
 use super::querier::{Column, Run, SelectedSeries};
+use super::read::{Lender, LenderRoom};
 
 /// The series of a selection and their samples.
 #[derive(Debug, Clone, Default)]

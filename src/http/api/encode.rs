@@ -1,90 +1,99 @@
-//! Writes a query's result piece by piece, so that a large one is never held twice.
+//! Writes a query's result: a small one at once, a large one part by part, on several threads, as fast as the client reads.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::sync::Arc;
 
 use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::histogram::write_histogram;
+use super::packed::{Packed, Packer};
+use super::places::{Place, parts};
+use super::stamps::Stamps;
+use super::stats::{Stats, write_stats};
+use crate::exposition::accepts_gzip;
 use crate::http::envelope::{Notes, close_envelope, json_response};
 use crate::http::json::Json;
 use crate::model::Value;
-use crate::promql::{QueryStats, QueryValue, Sample, Series};
+use crate::promql::{QueryValue, Sample, Series};
 
-/// A piece is handed to the connection when it has this many bytes.
-const PIECE_BYTES: usize = 64 << 10;
+/// What a point takes, roughly; a part that turns out larger grows.
+const POINT_BYTES: usize = 32;
+/// Parts of one answer that are written at the same time, or wait to be sent.
+const PARTS_AHEAD: usize = 3;
 
 /// A finished query with what is said beside it.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) value: QueryValue,
     pub(super) notes: Notes,
-    pub(super) stats: Option<QueryStats>,
+    pub(super) stats: Option<Stats>,
 }
 
-/// The answer as a response: in one piece if it is small, else as a stream that is written as fast as the client reads.
-pub(super) fn respond(answer: Answer) -> Response {
-    let mut pieces = Pieces::new(answer);
-    let first = pieces.next().unwrap_or_default();
-    if pieces.done {
-        return json_response(first);
+/// The answer as a response: in one piece if it is small, else as a stream of parts, which are compressed where they are written.
+pub(super) fn respond(answer: Answer, request: &HeaderMap) -> Response {
+    let parts = parts(&answer.value);
+    if let [part] = &parts[..] {
+        return json_response(answer.part(part, true));
     }
-    let all = std::iter::once(first).chain(pieces).map(Ok::<_, std::convert::Infallible>);
-    json_response(Body::from_stream(futures_util::stream::iter(all)))
-}
-
-/// The pieces of an answer.
-struct Pieces {
-    answer: Answer,
-    /// The next series (or sample of a vector), and the next point in it.
-    series: usize,
-    point: usize,
-    started: bool,
-    done: bool,
-}
-
-impl Pieces {
-    fn new(answer: Answer) -> Self {
-        Self { answer, series: 0, point: 0, started: false, done: false }
+    let accepted = request.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let packs = accepted.is_some_and(accepts_gzip);
+    let (answer, last) = (Arc::new(answer), parts.len() - 1);
+    let written = stream::iter(parts.into_iter().enumerate()).map(move |(number, part)| {
+        let answer = Arc::clone(&answer);
+        tokio::task::spawn_blocking(move || {
+            let text = answer.part(&part, number == last);
+            if packs { Written::Packed(Packed::of(&text, number == last)) } else { Written::Plain(text.into()) }
+        })
+    });
+    let mut packer = Packer::default();
+    let pieces = written.buffered(PARTS_AHEAD).map(move |part| {
+        part.map(|part| match part {
+            Written::Plain(text) => text,
+            Written::Packed(packed) => packer.join(packed),
+        })
+    });
+    let mut response = json_response(Body::from_stream(pieces));
+    if packs {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     }
+    response
 }
 
-impl Iterator for Pieces {
-    type Item = Bytes;
+/// A part as it is sent.
+enum Written {
+    Plain(Bytes),
+    Packed(Packed),
+}
 
-    fn next(&mut self) -> Option<Bytes> {
-        if self.done {
-            return None;
-        }
-        let mut json = Json::default();
-        if !self.started {
-            self.started = true;
+impl Answer {
+    /// The text of a part; the first has the head of the envelope before it, the last its end behind it.
+    fn part(&self, part: &Range<Place>, last: bool) -> Vec<u8> {
+        let mut json = Json::with_capacity(part.start.points_until(part.end, &self.value) * POINT_BYTES + 1024);
+        if part.start == Place::default() {
             json.raw("{\"status\":\"success\",\"data\":{\"resultType\":\"")
-                .raw(kind(&self.answer.value))
+                .raw(kind(&self.value))
                 .raw("\",\"result\":");
         }
-        let finished = match &self.answer.value {
-            QueryValue::Scalar(ts, value) => {
-                json.point(*ts, *value);
-                true
-            }
-            QueryValue::String(ts, text) => {
-                json.raw("[").seconds(*ts).raw(",").text(text).raw("]");
-                true
-            }
-            QueryValue::Vector(samples) => vector(&mut json, samples, &mut self.series),
-            QueryValue::Matrix(series) => matrix(&mut json, series, &mut self.series, &mut self.point),
-        };
-        if finished {
-            self.done = true;
-            if let Some(stats) = self.answer.stats {
+        match &self.value {
+            QueryValue::Scalar(ts, value) => _ = json.point(*ts, *value),
+            QueryValue::String(ts, text) => _ = json.raw("[").seconds(*ts).raw(",").text(text).raw("]"),
+            QueryValue::Vector(samples) => vector(&mut json, samples, part.start.row..part.end.row),
+            QueryValue::Matrix(series) => matrix(&mut json, series, part),
+        }
+        if last {
+            if let Some(stats) = &self.stats {
                 write_stats(&mut json, stats);
             }
             json.raw("}");
-            close_envelope(&mut json, &self.answer.notes);
+            close_envelope(&mut json, &self.notes);
         }
-        Some(json.finish().into())
+        json.finish()
     }
 }
 
@@ -97,10 +106,14 @@ fn kind(value: &QueryValue) -> &'static str {
     }
 }
 
-/// Writes from sample `next` on until the piece is full; says whether all are written.
-fn vector(json: &mut Json, samples: &[Sample], next: &mut usize) -> bool {
-    while let Some(sample) = samples.get(*next) {
-        json.raw(if *next == 0 { "[" } else { "," }).raw("{\"metric\":").labels(&sample.labels);
+/// Opens the array before the first of all, and closes it behind the last.
+fn vector(json: &mut Json, samples: &[Sample], part: Range<usize>) {
+    let last = part.end == samples.len();
+    if part.start == 0 {
+        json.raw("[");
+    }
+    for (row, sample) in samples.iter().enumerate().take(part.end).skip(part.start) {
+        json.raw(if row == 0 { "" } else { "," }).raw("{\"metric\":").labels(&sample.labels);
         match &sample.value {
             Value::Float(value) => json.raw(",\"value\":").point(sample.ts, *value),
             Value::Histogram(histogram) => {
@@ -110,85 +123,76 @@ fn vector(json: &mut Json, samples: &[Sample], next: &mut usize) -> bool {
             }
         };
         json.raw("}");
-        *next += 1;
-        if json.len() >= PIECE_BYTES {
-            return false;
-        }
     }
-    json.raw(if samples.is_empty() { "[]" } else { "]" });
-    true
+    if last {
+        json.raw("]");
+    }
 }
 
-/// Writes from point `point` of series `next` on until the piece is full; says whether all are written.
-fn matrix(json: &mut Json, all: &[Series], next: &mut usize, point: &mut usize) -> bool {
-    while let Some(series) = all.get(*next) {
-        if *point == 0 {
-            json.raw(if *next == 0 { "[" } else { "," }).raw("{\"metric\":").labels(&series.labels);
+/// Writes the points of a part, with what opens and closes their series and the array of all.
+fn matrix(json: &mut Json, all: &[Series], part: &Range<Place>) {
+    let mut stamps = Stamps::default();
+    if part.start == Place::default() {
+        json.raw("[");
+    }
+    for (row, series) in all.iter().enumerate().skip(part.start.row) {
+        let from = if row == part.start.row { part.start.point } else { 0 };
+        let until = if row == part.end.row { part.end.point } else { usize::MAX };
+        if until == 0 || row > part.end.row {
+            return;
         }
-        if !points(json, series, point) {
-            return false;
+        if from == 0 {
+            json.raw(if row == 0 { "" } else { "," }).raw("{\"metric\":").labels(&series.labels);
+        }
+        if !points(json, series, from..until, &mut stamps) {
+            return;
         }
         json.raw("}");
-        *point = 0;
-        *next += 1;
     }
-    json.raw(if all.is_empty() { "[]" } else { "]" });
-    true
+    json.raw("]");
 }
 
-/// Points are counted through the floats and then through the histograms.
-fn points(json: &mut Json, series: &Series, next: &mut usize) -> bool {
-    let (floats, histograms) = (series.floats.len(), series.histograms.len());
-    while *next < floats + histograms {
-        if *next < floats {
-            json.raw(if *next == 0 { ",\"values\":[" } else { "," });
-            if let Some((ts, value)) = series.floats.get(*next) {
-                json.point(*ts, *value);
-            }
-        } else if let Some((ts, histogram)) = series.histograms.get(*next - floats) {
-            json.raw(if *next == floats { ",\"histograms\":[" } else { "," }).raw("[").seconds(*ts).raw(",");
-            write_histogram(json, histogram);
-            json.raw("]");
-        }
-        *next += 1;
-        if *next == floats || *next == floats + histograms {
-            json.raw("]");
-        }
-        if json.len() >= PIECE_BYTES && *next < floats + histograms {
-            return false;
-        }
+/// Points are counted through the floats and then through the histograms. Says whether all of the series are written now.
+fn points(json: &mut Json, series: &Series, part: Range<usize>, stamps: &mut Stamps) -> bool {
+    let (floats, all) = (series.floats.len(), series.floats.len() + series.histograms.len());
+    for (i, (ts, value)) in series.floats.iter().enumerate().take(part.end).skip(part.start) {
+        json.raw(if i == 0 { ",\"values\":[" } else { "," });
+        stamps.open(json, i, *ts);
+        json.value(*value).raw(if i + 1 == floats { "]]" } else { "]" });
     }
-    true
-}
-
-/// Prometheus' statistics. Results are sorted where they are made, so that sorting has no time of its own.
-fn write_stats(json: &mut Json, stats: QueryStats) {
-    let eval = stats.elapsed.saturating_sub(stats.queued);
-    for (name, time) in [
-        (",\"stats\":{\"timings\":{\"evalTotalTime\":", eval),
-        (",\"resultSortTime\":", Duration::ZERO),
-        (",\"queryPreparationTime\":", stats.prepared),
-        (",\"innerEvalTime\":", eval),
-        (",\"execQueueTime\":", stats.queued),
-        (",\"execTotalTime\":", stats.elapsed),
-    ] {
-        json.raw(name).float(time.as_secs_f64());
+    for (i, (ts, histogram)) in (floats..).zip(&series.histograms).take(part.end.saturating_sub(floats)) {
+        if i < part.start {
+            continue;
+        }
+        json.raw(if i == floats { ",\"histograms\":[[" } else { ",[" }).seconds(*ts).raw(",");
+        write_histogram(json, histogram);
+        json.raw(if i + 1 == all { "]]" } else { "]" });
     }
-    json.raw("},\"samples\":{\"totalQueryableSamples\":").number(stats.total_samples);
-    json.raw(",\"peakSamples\":").number(stats.peak_samples).raw("}}");
+    part.end >= all
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Pieces};
+    use std::io::Read as _;
+
+    use super::{Answer, HeaderMap, HeaderValue, Stats, header, respond};
     use crate::http::envelope::Notes;
     use crate::model::{Labels, Value};
     use crate::promql::{QueryStats, QueryValue, Sample, Series};
 
-    fn written(value: QueryValue, stats: Option<QueryStats>) -> (String, usize) {
-        let pieces: Vec<_> = Pieces::new(Answer { value, notes: Notes::default(), stats }).collect();
-        let text = pieces.concat();
-        (String::from_utf8(text).expect("utf-8"), pieces.len())
+    /// The body, plain or packed.
+    fn body(value: QueryValue, stats: Option<Stats>, accept: &'static str) -> Vec<u8> {
+        let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let body = runtime.block_on(async {
+            let response = respond(Answer { value, notes: Notes::default(), stats }, &headers);
+            axum::body::to_bytes(response.into_body(), usize::MAX).await
+        });
+        body.expect("a body").to_vec()
+    }
+
+    fn written(value: QueryValue) -> String {
+        String::from_utf8(body(value, None, "identity")).expect("utf-8")
     }
 
     #[test]
@@ -215,20 +219,37 @@ mod tests {
         ];
         for (value, expected) in cases {
             let expected = format!(r#"{{"status":"success","data":{{"resultType":{expected}}}}}"#);
-            assert_eq!(written(value, None), (expected, 1));
+            assert_eq!(written(value), expected);
         }
     }
 
     #[test]
-    fn large_results_come_in_pieces_and_are_whole() {
+    fn large_results_are_whole_plain_and_packed() {
         let floats: Vec<(i64, f64)> = (0..30_000).map(|i| (i * 1000, i as f64 / 3.0)).collect();
-        let series = Series { labels: Labels::empty(), floats, histograms: Vec::new() };
-        let (text, pieces) = written(QueryValue::Matrix(vec![series; 3]), Some(QueryStats::default()));
-        assert!(pieces > 10, "{pieces}");
+        let labels = |i: i32| Labels::from_pairs(&[("i", &*i.to_string())]);
+        let series =
+            |i, points: usize| Series { labels: labels(i), floats: floats[..points].to_vec(), histograms: Vec::new() };
+        let lengths = [30_000, 1, 16_384, 16_383, 1, 30_000, 2];
+        let value = QueryValue::Matrix((0..).zip(lengths).map(|(i, points)| series(i, points)).collect());
+        let plain = body(value.clone(), Some(Stats { cost: QueryStats::default(), start: 0, step: 1 }), "identity");
+        let json: serde_json::Value = serde_json::from_slice(&plain).expect("valid JSON");
+        let result = json["data"]["result"].as_array().expect("an array");
+        let found: Vec<usize> = result.iter().map(|one| one["values"].as_array().map_or(0, Vec::len)).collect();
+        assert_eq!(found, lengths);
+        assert_eq!(json["data"]["stats"]["samples"]["peakSamples"], 0);
+        let mut unpacked = Vec::new();
+        let packed = body(value, Some(Stats { cost: QueryStats::default(), start: 0, step: 1 }), "gzip");
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).expect("gzip");
+        assert!(packed.len() * 2 < plain.len() && unpacked == plain, "{} of {}", packed.len(), plain.len());
+    }
+
+    #[test]
+    fn long_vectors_are_whole() {
+        let sample =
+            |i: i32| Sample { labels: Labels::from_pairs(&[("i", &*i.to_string())]), ts: 0, value: Value::Float(1.0) };
+        let text = written(QueryValue::Vector((0..20_000).map(sample).collect()));
         let json: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
         let result = json["data"]["result"].as_array().expect("an array");
-        assert_eq!(result.len(), 3);
-        assert!(result.iter().all(|one| one["values"].as_array().is_some_and(|values| values.len() == 30_000)));
-        assert_eq!(json["data"]["stats"]["samples"]["peakSamples"], 0);
+        assert!(result.len() == 20_000 && result[19_999]["metric"]["i"] == "19999");
     }
 }

@@ -5,9 +5,13 @@ mod encode;
 mod histogram;
 mod language;
 mod metadata;
+mod packed;
+mod places;
 mod query;
 mod rules;
 mod series;
+mod stamps;
+mod stats;
 mod status;
 mod targets;
 

@@ -66,7 +66,9 @@ fn put_any(piece: &Piece, block: &mut Block, pick: Pick) {
         }
         let value = |at: usize| match &piece.cells {
             Cells::Floats(cells) => cells.get(at).filter(|cell| !is_absent(**cell)).map(|cell| RawValue::Float(*cell)),
-            Cells::Lent(_) => lent.get(at % width.max(1)).filter(|cell| !is_absent(**cell)).map(|cell| RawValue::Float(*cell)),
+            Cells::Lent(_) => {
+                lent.get(at % width.max(1)).filter(|cell| !is_absent(**cell)).map(|cell| RawValue::Float(*cell))
+            }
             Cells::Histograms(cells) => cells.get(at).and_then(Option::as_ref).map(RawValue::Histogram),
         };
         let newest = (0..width).rev().find_map(|at| value(place * width + at).map(|value| (at, value)));

@@ -101,9 +101,11 @@ impl Eval<'_> {
                 true => usize::MAX,
                 false => self.settings.max_samples.saturating_sub(self.budget.held()),
             },
+            stop: self.budget.stop(),
         };
         let selection = self.querier.select(&request).map_err(|error| match error {
             StorageError::TooManySamples => too_many_samples(),
+            StorageError::Stopped => self.budget.stopped(),
             other => QueryError::Storage(other.to_string()),
         })?;
         if !last_only {
@@ -140,8 +142,8 @@ impl Eval<'_> {
         let mut cells = Vec::new();
         let samples = self.gather(&plain, &references, rows, Target::Cells(&mut cells))?;
         let mut block = Block::floats(labels, Dropped::None, grid.len, cells);
-        if other.is_empty() {
-            self.budget.read(samples);
+        if other.is_empty() && !self.budget.counts_steps() {
+            self.budget.read_steps(samples, None);
             return Ok(if samples == block.cells.len() as u64 { block } else { compacted(block) });
         }
         for band in other {
@@ -200,14 +202,15 @@ impl Eval<'_> {
                     gather_row(&reader, newest, references, lookback, room, out);
                 }
             }
-            Ok(())
+            // Rows that were not read to their end are no answer.
+            budget.check()
         };
-        Ok(target.take(Rows { rows, steps, work }, fill)?.iter().map(|room| room.samples).sum())
+        Ok(target.take(Rows { rows, steps, work }, Room::default, fill)?.iter().map(|room| room.samples).sum())
     }
 
     fn finish_selector(&mut self, block: Block) -> Result<Block, QueryError> {
         let block = compacted(block);
-        self.budget.read(block.samples() as u64);
+        self.budget.read_block(&block);
         Ok(block)
     }
 
@@ -237,7 +240,8 @@ impl Eval<'_> {
         block: &mut Block,
     ) -> Result<(), QueryError> {
         let lookback = self.settings.lookback;
-        let samples: Vec<RawSample<'_>> = reader.raw(&mut RowRoom::default()).filter(|sample| !sample.value.is_stale()).collect();
+        let samples: Vec<RawSample<'_>> =
+            reader.raw(&mut RowRoom::default()).filter(|sample| !sample.value.is_stale()).collect();
         self.budget.work(samples.len() + grid.len)?;
         for step in 0..grid.len {
             let reference = selector.reference(grid.at(step));

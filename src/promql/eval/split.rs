@@ -49,14 +49,18 @@ impl Rows {
         cores.min(MOST_THREADS).min(self.work / WORTH_A_THREAD).min(self.rows.div_ceil(self.chunk())).max(1)
     }
 
-    /// The cells of all rows, and what each thread kept.
+    /// The cells of all rows, and what each thread made and kept.
     ///
     /// # Errors
     /// One of those that a chunk has.
-    pub(super) fn collect<W: Default + Send>(self, fill: impl Fill<W>) -> Result<(Vec<f64>, Vec<W>), QueryError> {
+    pub(super) fn collect<W: Send>(
+        self,
+        make: impl Fn() -> W + Sync,
+        fill: impl Fill<W>,
+    ) -> Result<(Vec<f64>, Vec<W>), QueryError> {
         let mut cells = vec![0.0; self.rows * self.steps];
         let chunks = Mutex::new(cells.chunks_mut((self.chunk() * self.steps).max(1)).enumerate());
-        let kept = self.on_threads(|worker: &mut W| {
+        let kept = self.on_threads(make, |worker: &mut W| {
             loop {
                 let next = chunks.lock().next();
                 let Some((number, cells)) = next else { return Ok(()) };
@@ -72,14 +76,15 @@ impl Rows {
     ///
     /// # Errors
     /// As [`Rows::collect`].
-    pub(super) fn stream<W: Default + Send>(
+    pub(super) fn stream<W: Send>(
         self,
+        make: impl Fn() -> W + Sync,
         fill: impl Fill<W>,
         take: impl FnMut(Range<usize>, &[f64]) + Send,
     ) -> Result<Vec<W>, QueryError> {
         let next = AtomicUsize::new(0);
         let taker = Mutex::new(Taker { take, next: 0, waiting: BTreeMap::new(), spare: Vec::new() });
-        self.on_threads(|worker: &mut W| {
+        self.on_threads(make, |worker: &mut W| {
             let mut cells = Vec::new();
             loop {
                 let number = next.fetch_add(1, Relaxed);
@@ -95,12 +100,13 @@ impl Rows {
         })
     }
 
-    fn on_threads<W: Default + Send>(
+    fn on_threads<W: Send>(
         self,
+        make: impl Fn() -> W + Sync,
         work: impl Fn(&mut W) -> Result<(), QueryError> + Sync,
     ) -> Result<Vec<W>, QueryError> {
         let run = || {
-            let mut worker = W::default();
+            let mut worker = make();
             work(&mut worker).map(|()| worker)
         };
         let threads = self.threads();
@@ -162,11 +168,12 @@ mod tests {
                 *worker += rows.len();
                 Ok(())
             };
-            let (cells, workers) = all.collect(fill).expect("no chunk fails");
+            let (cells, workers) = all.collect(usize::default, fill).expect("no chunk fails");
             assert!(steps == 0 || workers.iter().sum::<usize>() == rows);
             assert!(cells.iter().enumerate().all(|(at, cell)| *cell == at as f64));
             let mut taken = Vec::new();
-            let workers = all.stream(fill, |_, cells| taken.extend_from_slice(cells)).expect("no chunk fails");
+            let workers =
+                all.stream(usize::default, fill, |_, cells| taken.extend_from_slice(cells)).expect("no chunk fails");
             assert_eq!(workers.iter().sum::<usize>(), rows);
             assert_eq!(taken, cells);
         }

@@ -39,12 +39,7 @@ impl Eval<'_> {
         }
     }
 
-    fn window_operand(
-        &mut self,
-        aggregate: &Aggregate,
-        window: &Window,
-        grid: Grid,
-    ) -> Result<Operand, QueryError> {
+    fn window_operand(&mut self, aggregate: &Aggregate, window: &Window, grid: Grid) -> Result<Operand, QueryError> {
         self.budget.work(64)?;
         self.budget.room_for(1, grid.len)?;
         let before = self.budget.held();
@@ -115,7 +110,7 @@ impl Eval<'_> {
         grid: Grid,
     ) -> Result<Option<Block>, QueryError> {
         let bands = bands(selection);
-        if !self.fits(&selection.labels, grid) || !bands.iter().all(|band| band.plain) {
+        if self.budget.counts_steps() || !self.fits(&selection.labels, grid) || !bands.iter().all(|band| band.plain) {
             return Ok(None);
         }
         let groups = groups_of(aggregate, self, &selection.labels);
@@ -123,7 +118,7 @@ impl Eval<'_> {
         let references: Vec<Timestamp> = grid.times().map(|ts| selector.reference(ts)).collect();
         let samples = self.gather(&bands, &references, selection.labels.len(), Target::Fold(&mut fold))?;
         let Some(cells) = fold.finish() else { return Ok(None) };
-        self.budget.read(samples);
+        self.budget.read_steps(samples, None);
         Ok(Some(Block::floats(Arc::clone(&groups.labels), Dropped::None, grid.len, cells)))
     }
 

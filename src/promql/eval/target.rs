@@ -17,14 +17,19 @@ impl Target<'_, '_> {
     ///
     /// # Errors
     /// One of those that the rows have.
-    pub(super) fn take<W: Default + Send>(self, rows: Rows, fill: impl Fill<W>) -> Result<Vec<W>, QueryError> {
+    pub(super) fn take<W: Send>(
+        self,
+        rows: Rows,
+        make: impl Fn() -> W + Sync,
+        fill: impl Fill<W>,
+    ) -> Result<Vec<W>, QueryError> {
         match self {
             Self::Cells(cells) => {
-                let (all, kept) = rows.collect(fill)?;
+                let (all, kept) = rows.collect(make, fill)?;
                 *cells = all;
                 Ok(kept)
             }
-            Self::Fold(fold) => rows.stream(fill, |rows, cells| fold.take(rows.start, cells)),
+            Self::Fold(fold) => rows.stream(make, fill, |rows, cells| fold.take(rows.start, cells)),
         }
     }
 }

@@ -26,7 +26,11 @@ impl Eval<'_> {
     /// What a window function works on.
     pub(super) fn window_input(&mut self, window: &Window, grid: Grid) -> Result<Input, QueryError> {
         let args = window.args.iter().map(|arg| self.eval_scalar(arg, grid)).collect::<Result<_, _>>()?;
-        Ok(Input { args, series: self.range_series(&window.source, grid)? })
+        // Prometheus counts what windows take out of a subquery, not what the subquery read.
+        let outer = self.budget.count_apart();
+        let series = self.range_series(&window.source, grid);
+        self.budget.count_on(outer);
+        Ok(Input { args, series: series? })
     }
 
     pub(super) fn window_block(
@@ -98,7 +102,7 @@ impl Eval<'_> {
                 continue;
             }
             self.budget.work(size)?;
-            self.budget.touch(size)?;
+            self.budget.touch(step, size)?;
             input.args = [arg(run.args, 0, step), arg(run.args, 1, step)];
             input.samples.times = &samples.times[lo..hi];
             input.samples.values = &samples.values[lo..hi];
@@ -160,7 +164,7 @@ pub(super) struct Input {
 /// Whether the band's rows go through a kernel.
 pub(super) fn is_quick(window: &Window, shape: &Shape<'_>, band: &Band<'_>) -> bool {
     let has_kernel = window.source.mode() == RangeMode::Plain && shape.has_kernel();
-    has_kernel && band.plain && !shape.is_endless(band.times.len())
+    has_kernel && band.plain
 }
 
 /// Whose names the function drops.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::model::{Timestamp, is_absent, is_stale};
-use crate::promql::functions::{Kernel, Room, Shape, is_growing};
+use crate::promql::functions::{IsOver, Kernel, Room, Shape, is_growing};
 use crate::promql::result::QueryError;
 
 use super::bands::{Band, any_nan, compact};
@@ -19,16 +19,17 @@ pub(super) const CHECK_EVERY: usize = 50_000;
 const ROWS_A_KERNEL: usize = 8;
 
 /// What windows held.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Touched {
     samples: u64,
     largest: usize,
+    /// Samples of each step, where somebody asks for them.
+    steps: Option<Vec<u64>>,
 }
 
 /// What a thread keeps from chunk to chunk.
-#[derive(Default)]
-struct Worker {
-    room: Room,
+struct Worker<'a> {
+    room: Room<'a>,
     scratch: Scratch,
     touched: Touched,
     unchecked: usize,
@@ -40,6 +41,7 @@ struct Worker {
 struct Kernels<'a, 'b> {
     shape: &'a Shape<'a>,
     bands: &'a [Band<'b>],
+    is_over: IsOver<'a>,
     /// By band: the number of its column of times. Neighbours often have the same.
     columns: Vec<usize>,
     /// By number; empty when there are too many.
@@ -57,30 +59,38 @@ impl Eval<'_> {
     ) -> Result<(), QueryError> {
         let steps = shape.ends.len();
         let work = bands.iter().map(|band| band.rows.len() * (band.times.len() + steps)).sum();
-        let kernels = Kernels::new(shape, bands);
         let budget = &self.budget;
-        let fill = |worker: &mut Worker, rows: Range<usize>, cells: &mut [f64]| worker.fill(&kernels, rows, cells, budget);
-        let workers = target.take(Rows { rows, steps, work }, fill)?;
-        let mut touched = Touched::default();
-        workers.into_iter().for_each(|worker| touched.add(worker.touched));
-        self.budget.read(touched.samples.saturating_sub(touched.largest as u64));
-        self.budget.touch(touched.largest)
+        let is_over = || budget.check().is_err();
+        let kernels = Kernels::new(shape, bands, &is_over);
+        let make = || Worker::new(&is_over, budget.counts_steps().then(|| vec![0; steps]));
+        let fill = |worker: &mut Worker<'_>, rows: Range<usize>, cells: &mut [f64]| {
+            worker.fill(&kernels, rows, cells, budget)?;
+            // Nobody has to wait for all of a long row: it may have ended early.
+            budget.check()
+        };
+        let workers = target.take(Rows { rows, steps, work }, make, fill)?;
+        let touched: Vec<Touched> = workers.into_iter().map(|worker| worker.touched).collect();
+        let mut largest = 0;
+        for touched in touched {
+            largest = largest.max(touched.largest);
+            self.budget.read_steps(touched.samples, touched.steps.as_deref());
+        }
+        self.budget.peak(largest)
     }
 }
 
 impl Touched {
-    fn add(&mut self, other: Self) {
-        self.samples += other.samples;
-        self.largest = self.largest.max(other.largest);
-    }
-
     fn windows_of(&mut self, kernel: &Kernel) {
-        self.add(Self { samples: kernel.bounds.touched as u64, largest: kernel.bounds.largest });
+        self.samples += kernel.bounds.touched as u64;
+        self.largest = self.largest.max(kernel.bounds.largest);
+        if let Some(steps) = &mut self.steps {
+            kernel.bounds.windows().for_each(|(step, lo, hi)| steps[step] += (hi - lo) as u64);
+        }
     }
 }
 
 impl<'a, 'b> Kernels<'a, 'b> {
-    fn new(shape: &'a Shape<'a>, bands: &'a [Band<'b>]) -> Self {
+    fn new(shape: &'a Shape<'a>, bands: &'a [Band<'b>], is_over: IsOver<'a>) -> Self {
         let mut columns: Vec<usize> = Vec::with_capacity(bands.len());
         for (at, band) in bands.iter().enumerate() {
             let before = columns.last().map_or(0, |before| *before);
@@ -93,13 +103,13 @@ impl<'a, 'b> Kernels<'a, 'b> {
         if count * ROWS_A_KERNEL <= rows {
             shared.resize_with(count, OnceLock::new);
         }
-        Self { shape, bands, columns, shared }
+        Self { shape, bands, is_over, columns, shared }
     }
 
     /// The kernel of a band.
     fn get<'k>(&'k self, band: usize, latest: &'k mut Option<(usize, Kernel)>) -> Option<&'k Kernel> {
         let column = self.columns[band];
-        let make = || self.shape.kernel(&self.bands[band].times);
+        let make = || self.shape.kernel(&self.bands[band].times, self.is_over);
         if let Some(shared) = self.shared.get(column) {
             return shared.get_or_init(make).as_ref();
         }
@@ -110,7 +120,12 @@ impl<'a, 'b> Kernels<'a, 'b> {
     }
 }
 
-impl Worker {
+impl<'a> Worker<'a> {
+    fn new(is_over: IsOver<'a>, steps: Option<Vec<u64>>) -> Self {
+        let touched = Touched { steps, ..Touched::default() };
+        Self { room: Room::new(is_over), scratch: Scratch::default(), touched, unchecked: 0, latest: None }
+    }
+
     /// The rows of all bands that lie in `rows`.
     fn fill(
         &mut self,
@@ -129,7 +144,7 @@ impl Worker {
             let Some(kernel) = kernels.get(at, &mut latest) else { continue };
             let mut reader = band.reader();
             for row in band_rows {
-                self.unchecked += band.times.len() + steps;
+                self.unchecked += kernel.row_cost() + steps;
                 if self.unchecked > CHECK_EVERY {
                     self.unchecked = 0;
                     budget.check()?;
@@ -145,7 +160,7 @@ impl Worker {
                 } else if is_whole(cells) {
                     kernel.row(cells, room, out);
                     touched.windows_of(kernel);
-                } else if let Some(own) = own_kernel(kernels.shape, &band.times, cells, times, values) {
+                } else if let Some(own) = own_kernel(kernels, &band.times, cells, times, values) {
                     own.row(values, room, out);
                     touched.windows_of(&own);
                 }
@@ -163,7 +178,7 @@ fn is_whole(cells: &[f64]) -> bool {
 
 /// The kernel for a row with holes, whose samples are copied to `own_times` and `values`.
 fn own_kernel(
-    shape: &Shape<'_>,
+    kernels: &Kernels<'_, '_>,
     times: &[Timestamp],
     cells: &[f64],
     own_times: &mut Vec<Timestamp>,
@@ -172,5 +187,5 @@ fn own_kernel(
     own_times.clear();
     values.clear();
     compact(times, cells, own_times, values);
-    shape.kernel(own_times)
+    kernels.shape.kernel(own_times, kernels.is_over)
 }

@@ -5,6 +5,7 @@ mod nesting;
 mod printing;
 mod random;
 mod sharing;
+mod stats;
 mod stores;
 
 use std::path::PathBuf;

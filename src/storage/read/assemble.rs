@@ -11,7 +11,7 @@ use crate::model::Timestamp;
 use crate::storage::selection::{Cells, Piece};
 
 use super::apart;
-use super::lend::Lender;
+use super::lend::Sources;
 use super::part::Sample;
 use super::slices::Scratch;
 use super::strip::Strip;
@@ -27,7 +27,15 @@ pub(super) type Loose = Vec<(u32, Vec<Sample>)>;
 
 /// All pieces, in ascending time. `rows` is the number of rows of the selection, `slack` how many places may be holes
 /// that no strip has.
-pub(super) fn assemble(strips: &[Arc<Strip<'static>>], loose: &Loose, rows: usize, mut slack: usize) -> Vec<Piece> {
+///
+/// `cells` says where the cells of a piece are.
+pub(super) fn assemble<'a>(
+    strips: &[Arc<Strip<'a>>],
+    loose: &Loose,
+    rows: usize,
+    mut slack: usize,
+    cells: fn(Sources<'a>) -> Cells,
+) -> Vec<Piece> {
     let Tracks { tracks, contested: mut apart } = Tracks::of(strips, rows);
     apart.extend(loose.iter().map(|(row, _)| *row));
     strips.iter().for_each(|strip| strip.histogram_rows(&mut apart));
@@ -35,7 +43,7 @@ pub(super) fn assemble(strips: &[Arc<Strip<'static>>], loose: &Loose, rows: usiz
     apart.dedup();
     let mut pieces = Vec::with_capacity(tracks.len());
     for track in &tracks {
-        emit(track, strips, &apart, &mut slack, &mut pieces);
+        emit(track, strips, &apart, &mut slack, cells, &mut pieces);
     }
     if !apart.is_empty() {
         apart::pieces(&apart, strips, loose, &mut pieces);
@@ -45,24 +53,36 @@ pub(super) fn assemble(strips: &[Arc<Strip<'static>>], loose: &Loose, rows: usiz
 }
 
 /// One piece, or one a strip where a common one would be mostly holes.
-fn emit(track: &Track, strips: &[Arc<Strip<'static>>], apart: &[u32], slack: &mut usize, pieces: &mut Vec<Piece>) {
-    let strips: Vec<Arc<Strip<'static>>> = track.strips.iter().map(|i| Arc::clone(&strips[*i])).collect();
+fn emit<'a>(
+    track: &Track,
+    strips: &[Arc<Strip<'a>>],
+    apart: &[u32],
+    slack: &mut usize,
+    place: fn(Sources<'a>) -> Cells,
+    pieces: &mut Vec<Piece>,
+) {
+    let strips: Vec<Arc<Strip<'a>>> = track.strips.iter().map(|i| Arc::clone(&strips[*i])).collect();
     let rows = union(&strips);
     let cells: usize = strips.iter().map(|strip| strip.cells()).sum();
     let holes = rows.len() * strips.iter().map(|strip| strip.ticks).sum::<usize>() - cells;
     if holes <= cells && holes <= *slack {
         *slack -= holes;
-        pieces.extend(piece(&strips, rows, apart));
+        pieces.extend(piece(&strips, rows, apart, place));
     } else {
         for strip in strips {
             let rows = Arc::clone(&strip.rows);
-            pieces.extend(piece(&[strip], rows, apart));
+            pieces.extend(piece(&[strip], rows, apart, place));
         }
     }
 }
 
 /// A piece of these rows without those that stand apart.
-fn piece(strips: &[Arc<Strip<'static>>], rows: Arc<[u32]>, apart: &[u32]) -> Option<Piece> {
+fn piece<'a>(
+    strips: &[Arc<Strip<'a>>],
+    rows: Arc<[u32]>,
+    apart: &[u32],
+    place: fn(Sources<'a>) -> Cells,
+) -> Option<Piece> {
     let rows = if apart.is_empty() {
         rows
     } else {
@@ -75,9 +95,9 @@ fn piece(strips: &[Arc<Strip<'static>>], rows: Arc<[u32]>, apart: &[u32]) -> Opt
     for part in strips.iter().flat_map(|strip| &strip.parts) {
         times.extend_from_slice(part.times());
     }
-    let lender = Lender::new(strips, &rows);
-    let starts = lender.starts();
-    Some(Piece { times: Arc::from(times), rows, cells: Cells::Lent(lender), starts })
+    let sources = Sources::new(strips, &rows);
+    let starts = sources.starts();
+    Some(Piece { times: Arc::from(times), rows, cells: place(sources), starts })
 }
 
 /// How many threads should decode so many samples.

@@ -13,31 +13,29 @@ const NONE: u32 = u32::MAX;
 
 /// Rows of floats that stay where they lie, in blocks of the head and bytes of segments, until somebody wants one.
 #[derive(Clone)]
-pub struct Lender(Arc<Sources>);
+pub struct Lender(Arc<Sources<'static>>);
 
 /// Room that rows use one after the other.
 #[derive(Default)]
 pub struct LenderRoom(Scratch);
 
-struct Sources {
-    all: Vec<Source>,
+/// Strips that become one piece.
+pub(super) struct Sources<'a> {
+    all: Vec<Source<'a>>,
     ticks: usize,
     rows: usize,
 }
 
 /// A strip, and where the rows of a piece are in it.
-struct Source {
-    strip: Arc<Strip<'static>>,
+struct Source<'a> {
+    strip: Arc<Strip<'a>>,
     /// By row of the piece; `None`: the rows are the same.
     places: Option<Vec<u32>>,
 }
 
 impl Lender {
-    /// Lends `rows` of strips, which follow each other in time.
-    pub(super) fn new(strips: &[Arc<Strip<'static>>], rows: &Arc<[u32]>) -> Self {
-        let all: Vec<Source> = strips.iter().map(|strip| Source::of(Arc::clone(strip), rows)).collect();
-        let ticks = strips.iter().map(|strip| strip.ticks).sum();
-        Self(Arc::new(Sources { all, ticks, rows: rows.len() }))
+    pub(super) fn new(sources: Sources<'static>) -> Self {
+        Self(Arc::new(sources))
     }
 
     /// The `k`-th row where it lies, if it lies together.
@@ -50,10 +48,7 @@ impl Lender {
 
     /// Appends the cells of the `k`-th row; a hole is [`crate::model::absent`].
     pub fn append(&self, k: usize, cells: &mut Vec<f64>, room: &mut LenderRoom) {
-        cells.reserve(self.0.ticks);
-        for source in &self.0.all {
-            source.append(k, cells, &mut room.0);
-        }
+        self.0.append(k, cells, &mut room.0);
     }
 
     /// Rows that there are.
@@ -65,20 +60,39 @@ impl Lender {
     pub fn ticks(&self) -> usize {
         self.0.ticks
     }
+}
 
-    /// Samples that are decoded for each row.
-    pub fn decoded_ticks(&self) -> usize {
-        self.0.all.iter().map(|source| source.strip.decoded_ticks()).sum()
+impl<'a> Sources<'a> {
+    /// `rows` of strips, which follow each other in time.
+    pub(super) fn new(strips: &[Arc<Strip<'a>>], rows: &Arc<[u32]>) -> Self {
+        let all: Vec<Source<'a>> = strips.iter().map(|strip| Source::of(Arc::clone(strip), rows)).collect();
+        let ticks = strips.iter().map(|strip| strip.ticks).sum();
+        Self { all, ticks, rows: rows.len() }
+    }
+
+    fn append(&self, k: usize, cells: &mut Vec<f64>, scratch: &mut Scratch) {
+        cells.reserve(self.ticks);
+        for source in &self.all {
+            source.append(k, cells, scratch);
+        }
+    }
+
+    /// All cells, row after row.
+    pub(super) fn cells(&self) -> Vec<f64> {
+        let mut cells = Vec::with_capacity(self.rows * self.ticks);
+        let mut scratch = Scratch::default();
+        (0..self.rows).for_each(|row| self.append(row, &mut cells, &mut scratch));
+        cells
     }
 
     /// The start timestamps of all rows, 0 where none is known; `None` when no row has any.
     pub(super) fn starts(&self) -> Option<Vec<Timestamp>> {
-        let sources = &self.0.all;
+        let sources = &self.all;
         if !sources.iter().flat_map(|source| &source.strip.parts).any(|part| part.has_starts()) {
             return None;
         }
-        let mut starts = vec![0; self.0.rows * self.0.ticks];
-        for (row, mut rest) in starts.chunks_mut(self.0.ticks.max(1)).enumerate() {
+        let mut starts = vec![0; self.rows * self.ticks];
+        for (row, mut rest) in starts.chunks_mut(self.ticks.max(1)).enumerate() {
             for source in sources {
                 let place = source.place(row);
                 for part in &source.strip.parts {
@@ -100,8 +114,8 @@ impl fmt::Debug for Lender {
     }
 }
 
-impl Source {
-    fn of(strip: Arc<Strip<'static>>, rows: &Arc<[u32]>) -> Self {
+impl<'a> Source<'a> {
+    fn of(strip: Arc<Strip<'a>>, rows: &Arc<[u32]>) -> Self {
         if Arc::ptr_eq(&strip.rows, rows) || strip.rows == *rows {
             return Self { strip, places: None };
         }

@@ -20,19 +20,24 @@ use crate::model::{Labels, Matcher, Timestamp};
 
 use super::StorageError;
 use super::catalog::Ids;
-use super::querier::{Querier, SelectRequest};
+use super::querier::{Querier, SelectRequest, Stop};
 use super::ring::{Inner, Ring};
 use super::segment::SegmentMeta;
-use super::selection::{Piece, Selection};
+use super::selection::{Cells, Piece, Selection};
 
 use assemble::{Loose, assemble};
+use lend::Sources;
 use newest::Newest;
-use slices::Damage;
+use slices::Reading;
 use strip::Strip;
 
 pub use lend::{Lender, LenderRoom};
 pub(crate) use resolve::Resolutions;
 use resolve::Resolved;
+
+/// Places that are copied while the head is locked; more than a few milliseconds would hold up its ticks. The rows of larger
+/// selections are put together when they are wanted.
+const LOCKED_CELLS: usize = 1 << 19;
 
 /// A segment that a query may have to read, and what its numbers mean.
 type Sealed = (Arc<SegmentMeta>, Ids);
@@ -64,7 +69,7 @@ impl Querier for Ring {
                 }
             }
         }
-        self.newest_of_segments(&cut, &resolved, (start, end), &mut newest)?;
+        self.newest_of_segments(&cut, &resolved, (start, end), &mut newest, &Stop::never())?;
         for row in newest.into_pieces().iter().flat_map(|piece| piece.rows.iter()) {
             known[*row as usize] = true;
         }
@@ -104,7 +109,7 @@ impl Ring {
         drop(inner);
         within(newest.len(), request.max_samples)?;
         if !segments.is_empty() {
-            self.newest_of_segments(&segments, &resolved, bounds, &mut newest)?;
+            self.newest_of_segments(&segments, &resolved, bounds, &mut newest, &request.stop)?;
             within(newest.len(), request.max_samples)?;
         }
         Ok((resolved, newest.into_pieces()))
@@ -127,12 +132,18 @@ impl Ring {
         let mut cells = strips.iter().map(Strip::cells).sum::<usize>();
         cells += loose.iter().map(|(_, samples)| samples.len()).sum::<usize>();
         within(cells, request.max_samples)?;
+        if segments.is_empty() && cells <= LOCKED_CELLS {
+            let strips: Vec<_> = strips.into_iter().map(Arc::new).collect();
+            let copied = |sources: Sources<'_>| Cells::Floats(sources.cells());
+            let pieces = assemble(&strips, &loose, rows, request.max_samples - cells, copied);
+            return Ok((Arc::clone(&resolved), pieces));
+        }
         let mut strips: Vec<Strip<'static>> = strips.into_iter().map(Strip::into_owned).collect();
         drop(inner);
-        let damage = Arc::new(Damage::counted_by(self.counters()));
+        let reading = Reading::new(request.stop.clone(), self.counters());
         let mut all_found = Vec::with_capacity(segments.len());
         for segment in segments.iter().rev() {
-            let Some(mut found) = self.slices_of(segment, &resolved, bounds, &damage, &|_, _| true)? else { continue };
+            let Some(mut found) = self.slices_of(segment, &resolved, bounds, &reading, &|_, _| true)? else { continue };
             let at = strips.len();
             Strip::of_segment(&mut found, &mut strips);
             cells += strips[at..].iter().map(Strip::cells).sum::<usize>();
@@ -142,8 +153,10 @@ impl Ring {
         for found in &all_found {
             self.load(found)?;
         }
+        reading.go_on()?;
         let strips: Vec<_> = strips.into_iter().map(Arc::new).collect();
-        Ok((resolved, assemble(&strips, &loose, rows, request.max_samples - cells)))
+        let lent = |sources| Cells::Lent(Lender::new(sources));
+        Ok((resolved, assemble(&strips, &loose, rows, request.max_samples - cells, lent)))
     }
 }
 
