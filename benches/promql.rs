@@ -1,7 +1,8 @@
 //! PromQL over a ring of 10,000 series, 20 targets of 500 series scraped every 5 s for 35 minutes: a part sealed, a part
 //! in the head, as a daemon has it. Instant, and ranges of 180 steps over the last half hour.
 //!
-//! `cargo bench --bench promql`. ns per series that the selectors took, and per series and step for ranges.
+//! `cargo bench --bench promql [-- PART…]`: the queries that contain one of the parts, each for longer so that it can be
+//! profiled; all of them without any. ns per series that the selectors took, and per series and step for ranges.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -21,6 +22,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// How long each figure is measured at most; the median of its rounds is printed.
 const MEASURE: Duration = Duration::from_millis(250);
+/// The same for queries that were asked for by name.
+const MEASURE_WANTED: Duration = Duration::from_secs(4);
 const TARGETS: usize = 20;
 /// Series of one target: 200 counters, 200 buckets, 50 used and 50 total bytes.
 const OF_A_TARGET: usize = 500;
@@ -133,10 +136,10 @@ fn series_under(ring: &Ring, query: &str, end: Timestamp) -> usize {
 }
 
 /// Median of as many rounds as fit.
-fn median(mut work: impl FnMut()) -> Duration {
+fn median(most: Duration, mut work: impl FnMut()) -> Duration {
     work();
     let (timer, mut rounds) = (Stopwatch::start(), Vec::new());
-    while rounds.len() < 5 || (timer.elapsed() < MEASURE && rounds.len() < 2_000) {
+    while rounds.len() < 5 || (timer.elapsed() < most && rounds.len() < 2_000) {
         let watch = Stopwatch::start();
         work();
         rounds.push(watch.elapsed());
@@ -165,16 +168,19 @@ fn main() {
     let (mut instants, mut ranges) = (Vec::new(), Vec::new());
     println!("| query | series | instant µs | ns/series | range of {STEPS} steps ms | ns/(series × step) | rows |");
     println!("|---|---|---|---|---|---|---|");
-    for query in QUERIES {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let is_wanted = |query: &&str| wanted.is_empty() || wanted.iter().any(|part| query.contains(part));
+    for query in QUERIES.into_iter().filter(is_wanted) {
         let expr = engine.parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
         let series = series_under(&ring, query, end);
         let run = || engine.range(&ring, &expr, start, end, STEP, &options).unwrap_or_else(|e| panic!("{query}: {e}"));
         let rows = size(&run().value);
         assert!(rows > 0, "{query} gives nothing");
-        let instant = median(|| {
+        let most = if wanted.is_empty() { MEASURE } else { MEASURE_WANTED };
+        let instant = median(most, || {
             black_box(engine.instant(&ring, &expr, end, &options).unwrap_or_else(|e| panic!("{query}: {e}")));
         });
-        let range = median(|| {
+        let range = median(most, || {
             black_box(run());
         });
         println!(

@@ -31,5 +31,6 @@ mod tests;
 pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTable};
 pub use error::StorageError;
 pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries, Stop};
+pub use read::{Lender, LenderRoom};
 pub use ring::{Ring, StatePair};
 pub use selection::{Cells, Piece, Selection};

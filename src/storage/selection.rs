@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::model::{Histogram, Labels, Timestamp, is_absent};
 
 use super::querier::{Column, Run, SelectedSeries};
+use super::read::{Lender, LenderRoom};
 
 /// The series of a selection and their samples.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,8 @@ pub struct Piece {
 pub enum Cells {
     /// A hole is [`crate::model::absent`], a stale marker stands as it is.
     Floats(Vec<f64>),
+    /// The same, put together row by row when they are wanted.
+    Lent(Lender),
     /// `None` is a hole.
     Histograms(Vec<Option<Arc<Histogram>>>),
 }
@@ -63,14 +66,18 @@ impl Selection {
     /// The same, series by series; those without any sample are left out.
     pub fn into_series(self) -> Vec<SelectedSeries> {
         let mut runs: Vec<Vec<Run>> = self.labels.iter().map(|_| Vec::new()).collect();
+        let (mut room, mut copy) = (LenderRoom::default(), Vec::new());
+        let floats = |column: &[f64]| (ends(column, |v| !is_absent(*v)), Column::Floats(Arc::from(column)));
         for piece in &self.pieces {
             let ticks = piece.times.len();
             for (k, row) in piece.rows.iter().enumerate() {
                 let span = k * ticks..(k + 1) * ticks;
                 let (there, values) = match &piece.cells {
-                    Cells::Floats(cells) => {
-                        let column = &cells[span.clone()];
-                        (ends(column, |v| !is_absent(*v)), Column::Floats(Arc::from(column)))
+                    Cells::Floats(cells) => floats(&cells[span.clone()]),
+                    Cells::Lent(lender) => {
+                        copy.clear();
+                        lender.append(k, &mut copy, &mut room);
+                        floats(&copy)
                     }
                     Cells::Histograms(cells) => {
                         let column = &cells[span.clone()];

@@ -11,6 +11,7 @@ use crate::promql::result::QueryError;
 
 use super::fold::fold;
 use super::grouping::{Grouping, Groups};
+use super::stream::Operand;
 use super::{Block, Eval, Grid, unsupported};
 
 impl Eval<'_> {
@@ -23,7 +24,10 @@ impl Eval<'_> {
             _ => {}
         }
         let param = aggregate.param.as_ref().map(|param| self.eval_scalar(param, grid)).transpose()?;
-        let block = self.eval_vector(&aggregate.expr, grid)?;
+        let block = match self.operand(aggregate, grid)? {
+            Operand::Folded(block) => return Ok(block),
+            Operand::Block(block) => block,
+        };
         self.budget.work(block.cells.len())?;
         let grouping = Grouping { names: &aggregate.grouping, without: aggregate.without };
         let groups = grouping.recall(self.memo, &block.labels);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::model::{Histogram, Timestamp, is_absent, is_stale};
-use crate::storage::{Cells, Piece, Selection};
+use crate::model::{Histogram, Timestamp, absent, is_absent, is_stale};
+use crate::storage::{Cells, Lender, LenderRoom, Piece, Selection};
 
 use super::Block;
 use super::samples::{Samples, Scratch};
@@ -30,10 +30,25 @@ struct Part<'a> {
     /// The rows that the piece has, ascending; `None`: all of them.
     rows: Option<&'a [u32]>,
     times: &'a [Timestamp],
-    floats: &'a [f64],
+    floats: Floats<'a>,
     /// A cell that is set hides the float.
     histograms: &'a [Option<Arc<Histogram>>],
     starts: &'a [Timestamp],
+}
+
+/// The floats of a piece.
+#[derive(Clone, Copy)]
+enum Floats<'a> {
+    /// Row after row; empty where there are none.
+    Dense(&'a [f64]),
+    Lent(&'a Lender),
+}
+
+/// Room for the cells of one row.
+#[derive(Default)]
+pub(super) struct RowRoom {
+    cells: Vec<f64>,
+    lender: LenderRoom,
 }
 
 /// The bands of a selection, in the order of their first pieces. Rows without any piece are in none.
@@ -118,7 +133,7 @@ impl<'a> Band<'a> {
     /// All rows of a block, whose steps are at `times`.
     pub(super) fn of_block(block: &'a Block, times: &'a [Timestamp]) -> Self {
         let histograms = block.histograms.as_deref().unwrap_or(&[]);
-        let part = Part { rows: None, times, floats: &block.cells, histograms, starts: &[] };
+        let part = Part { rows: None, times, floats: Floats::Dense(&block.cells), histograms, starts: &[] };
         let rows = Cow::Owned((0..block.rows() as u32).collect());
         let parts = SmallVec::from_iter([part]);
         Self { rows, times: Cow::Borrowed(times), plain: histograms.is_empty(), parts }
@@ -139,9 +154,10 @@ impl<'a> Band<'a> {
 
 impl<'a> Part<'a> {
     fn of(piece: &'a Piece) -> Self {
-        let (floats, histograms): (&[f64], &[_]) = match &piece.cells {
-            Cells::Floats(cells) => (cells, &[]),
-            Cells::Histograms(cells) => (&[], cells),
+        let (floats, histograms): (Floats<'a>, &[_]) = match &piece.cells {
+            Cells::Floats(cells) => (Floats::Dense(cells), &[]),
+            Cells::Lent(lender) => (Floats::Lent(lender), &[]),
+            Cells::Histograms(cells) => (Floats::Dense(&[]), cells),
         };
         let starts = piece.starts.as_deref().unwrap_or(&[]);
         Self { rows: Some(&piece.rows), times: &piece.times, floats, histograms, starts }
@@ -159,17 +175,30 @@ impl<'a> Part<'a> {
         from + rows.get(from..).map_or(0, |rest| rest.partition_point(|other| *other < row))
     }
 
-    fn cells(&self, place: usize) -> &'a [f64] {
+    /// A row's floats where they lie, if they lie together.
+    fn in_place(&self, place: usize) -> Option<&'a [f64]> {
         let width = self.times.len();
-        self.floats.get(place * width..(place + 1) * width).unwrap_or(&[])
+        match self.floats {
+            Floats::Dense(cells) => cells.get(place * width..(place + 1) * width),
+            Floats::Lent(lender) => lender.in_place(place),
+        }
     }
 
-    /// The sample in column `at`, holes left out.
-    fn sample(&self, place: usize, at: usize) -> Option<RawSample<'a>> {
+    /// Appends a row's floats, holes where it has none.
+    fn append(&self, place: usize, room: &mut RowRoom) {
+        match (self.in_place(place), self.floats) {
+            (Some(cells), _) => room.cells.extend_from_slice(cells),
+            (None, Floats::Lent(lender)) => lender.append(place, &mut room.cells, &mut room.lender),
+            (None, Floats::Dense(_)) => room.cells.resize(room.cells.len() + self.times.len(), absent()),
+        }
+    }
+
+    /// The sample in column `at`, holes left out; `cells` are those of the row.
+    fn sample(&self, place: usize, at: usize, cells: &[f64]) -> Option<RawSample<'a>> {
         let index = place * self.times.len() + at;
         let value = match self.histograms.get(index).and_then(Option::as_ref) {
             Some(histogram) => RawValue::Histogram(histogram),
-            None => RawValue::Float(*self.floats.get(index).filter(|value| !is_absent(**value))?),
+            None => RawValue::Float(*cells.get(at).filter(|value| !is_absent(**value))?),
         };
         let start = self.starts.get(index).copied().unwrap_or(0);
         Some(RawSample { ts: *self.times.get(at)?, start, value })
@@ -193,7 +222,7 @@ impl<'b, 'a> Reader<'b, 'a> {
 
     /// The row's cells, parallel to the band's times: in place when they lie in one piece, else put together in `room`.
     #[inline]
-    pub(super) fn cells<'r>(&self, room: &'r mut Vec<f64>) -> &'r [f64]
+    pub(super) fn cells<'r>(&self, room: &'r mut RowRoom) -> &'r [f64]
     where
         'a: 'r,
     {
@@ -201,37 +230,45 @@ impl<'b, 'a> Reader<'b, 'a> {
         self.filled(room)
     }
 
+    fn fill(&self, room: &mut RowRoom) {
+        if self.in_place().is_none() {
+            room.cells.clear();
+            for (part, place) in self.band.parts.iter().zip(&self.places) {
+                part.append(*place, room);
+            }
+        }
+    }
+
+    fn filled<'r>(&self, room: &'r RowRoom) -> &'r [f64]
+    where
+        'a: 'r,
+    {
+        self.in_place().unwrap_or(&room.cells)
+    }
+
+    fn in_place(&self) -> Option<&'a [f64]> {
+        match (self.band.parts.as_slice(), self.places.as_slice()) {
+            ([part], [place]) => part.in_place(*place),
+            _ => None,
+        }
+    }
+
     /// The times of the band.
     pub(super) fn times(&self) -> &'b [Timestamp] {
         &self.band.times
     }
 
-    fn fill(&self, room: &mut Vec<f64>) {
-        if self.band.parts.len() != 1 {
-            room.clear();
-            for (part, place) in self.band.parts.iter().zip(&self.places) {
-                room.extend_from_slice(part.cells(*place));
-            }
-        }
-    }
-
-    fn filled<'r>(&self, room: &'r [f64]) -> &'r [f64]
+    /// All samples of the row, holes left out, stale markers included.
+    pub(super) fn raw<'r>(&'r self, room: &'r mut RowRoom) -> impl Iterator<Item = RawSample<'a>>
     where
         'a: 'r,
     {
-        match (self.band.parts.as_slice(), self.places.as_slice()) {
-            ([part], [place]) => part.cells(*place),
-            _ => room,
-        }
-    }
-
-    /// All samples of the row, holes left out, stale markers included.
-    pub(super) fn raw(&self) -> impl Iterator<Item = RawSample<'a>> {
-        self.band
-            .parts
-            .iter()
-            .zip(&self.places)
-            .flat_map(|(part, place)| (0..part.times.len()).filter_map(move |at| part.sample(*place, at)))
+        let mut rest = self.cells(room);
+        self.band.parts.iter().zip(&self.places).flat_map(move |(part, place)| {
+            let (cells, after) = rest.split_at(part.times.len().min(rest.len()));
+            rest = after;
+            (0..part.times.len()).filter_map(move |at| part.sample(*place, at, cells))
+        })
     }
 
     /// The row's samples without holes and stale markers.
@@ -242,15 +279,16 @@ impl<'b, 'a> Reader<'b, 'a> {
     {
         room.clear();
         if self.band.plain {
-            self.fill(&mut room.cells);
-            let cells = self.filled(&room.cells);
+            self.fill(&mut room.row);
+            let cells = self.filled(&room.row);
             if !any_nan(cells) {
-                return Samples { times: &self.band.times, values: self.filled(&room.cells), ..Samples::EMPTY };
+                return Samples { times: &self.band.times, values: self.filled(&room.row), ..Samples::EMPTY };
             }
             compact(&self.band.times, cells, &mut room.times, &mut room.values);
         } else {
             let known_starts = self.band.parts.iter().any(|part| !part.starts.is_empty());
-            self.raw().filter(|sample| !sample.value.is_stale()).for_each(|sample| match sample.value {
+            let mut row = std::mem::take(&mut room.row);
+            self.raw(&mut row).filter(|sample| !sample.value.is_stale()).for_each(|sample| match sample.value {
                 RawValue::Float(value) => {
                     room.times.push(sample.ts);
                     room.values.push(value);
@@ -263,6 +301,7 @@ impl<'b, 'a> Reader<'b, 'a> {
                     room.histograms.push(Arc::clone(histogram));
                 }
             });
+            room.row = row;
         }
         room.samples()
     }
@@ -286,7 +325,7 @@ pub(super) fn compact(times: &[Timestamp], cells: &[f64], to_times: &mut Vec<Tim
 
 #[cfg(test)]
 mod tests {
-    use super::bands;
+    use super::{RowRoom, bands};
     use crate::model::Labels;
     use crate::storage::{Cells, Piece, Selection};
     use std::sync::Arc;
@@ -305,7 +344,7 @@ mod tests {
         let selection = Selection { labels: Arc::new(vec![Labels::empty(); 6]), pieces };
         let mut found = Vec::new();
         for band in bands(&selection) {
-            let (mut reader, mut room) = (band.reader(), Vec::new());
+            let (mut reader, mut room) = (band.reader(), RowRoom::default());
             for row in band.rows.iter() {
                 reader.seek(*row);
                 found.push(format!("{row} {:?} {:?}", band.times, reader.cells(&mut room)));

@@ -1,19 +1,24 @@
 //! `histogram_quantile`, `histogram_quantiles`, `histogram_fraction` on classic buckets.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use crate::model::{Labels, is_absent, parse_float};
 use crate::promql::annotate::{self, Extent, Level, Note};
-use crate::promql::functions::{Bucket, bucket_fraction, bucket_quantile};
+use crate::promql::functions::{Bucket, Repair, bucket_fraction, bucket_quantile};
 use crate::promql::parser::{FunctionId, Pos, parse_literal_number};
 use crate::promql::plan::Call;
 use crate::promql::result::QueryError;
 
 use super::block::Dropped;
 use super::memo::{LABELS_BYTES, Learned, Recipe, SharedLabels, Task};
+use super::split::Rows;
 use super::{Block, Eval, Grid, merge_rows, refuse_histograms};
+
+/// What a bucket costs at a step, in the samples of [`Rows::work`].
+const BUCKET_WORK: usize = 8;
 
 /// Which rows are buckets, and of what.
 struct Layout {
@@ -37,8 +42,16 @@ struct Place {
 /// Labels for one of several quantiles.
 struct Marked(SharedLabels);
 
-/// One column of results: its value for a group's buckets at a step. The group comes with its labels.
-type Ask<'a> = dyn FnMut(&mut Eval<'_>, &Labels, &mut Vec<Bucket>, usize) -> f64 + 'a;
+/// One column of results: its value for a group's buckets at a step, and what had to be repaired.
+type Ask<'a> = dyn Fn(&mut Vec<Bucket>, usize) -> (f64, Option<Repair>) + Sync + 'a;
+
+/// What a thread keeps from group to group.
+#[derive(Default)]
+struct Worker {
+    buckets: Vec<Bucket>,
+    /// Group, step and what was repaired there.
+    repaired: Vec<(usize, usize, Repair)>,
+}
 
 impl Eval<'_> {
     pub(super) fn bucket_function(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
@@ -53,10 +66,8 @@ impl Eval<'_> {
         let (lower, upper) = (self.scalar_arg(call, 0, grid)?, self.scalar_arg(call, 1, grid)?);
         let block = self.vector_arg(call, 2, grid)?;
         let layout = self.layout(&block, call.args[2].pos, call.func.name)?;
-        let mut ask = |_: &mut Eval<'_>, _: &Labels, buckets: &mut Vec<Bucket>, step: usize| {
-            bucket_fraction(lower[step], upper[step], buckets)
-        };
-        self.per_group(&block, &layout, &layout.labels, &mut ask)
+        let ask = |buckets: &mut Vec<Bucket>, step: usize| (bucket_fraction(lower[step], upper[step], buckets), None);
+        self.per_group(&block, &layout, &layout.labels, &ask).map(|(block, _)| block)
     }
 
     fn histogram_quantile(&mut self, call: &Call, grid: Grid) -> Result<Block, QueryError> {
@@ -113,24 +124,22 @@ impl Eval<'_> {
         pos: Pos,
         grid: Grid,
     ) -> Result<Block, QueryError> {
-        let mut ask = |eval: &mut Eval<'_>, group: &Labels, buckets: &mut Vec<Bucket>, step: usize| {
-            let (value, repair) = bucket_quantile(q[step], buckets);
-            if let Some(repair) = repair {
-                let at = grid.at(step);
-                let extent = Extent {
-                    from_ms: at,
-                    to_ms: at,
-                    min_bucket: repair.min_bucket,
-                    max_bucket: repair.max_bucket,
-                    max_diff: repair.max_diff,
-                    samples: 1,
-                };
-                let text = annotate::forced_monotonicity(group.metric_name());
-                eval.notes.add(Note { level: Level::Info, text, pos, extent: Some(extent) });
-            }
-            value
-        };
-        self.per_group(block, layout, labels, &mut ask)
+        let ask = |buckets: &mut Vec<Bucket>, step: usize| bucket_quantile(q[step], buckets);
+        let (out, repaired) = self.per_group(block, layout, labels, &ask)?;
+        for (group, step, repair) in repaired {
+            let at = grid.at(step);
+            let extent = Extent {
+                from_ms: at,
+                to_ms: at,
+                min_bucket: repair.min_bucket,
+                max_bucket: repair.max_bucket,
+                max_diff: repair.max_diff,
+                samples: 1,
+            };
+            let text = annotate::forced_monotonicity(layout.labels[group].metric_name());
+            self.notes.add(Note { level: Level::Info, text, pos, extent: Some(extent) });
+        }
+        Ok(out)
     }
 
     fn check_quantiles(&mut self, q: &[f64], pos: Pos) {
@@ -154,32 +163,49 @@ impl Eval<'_> {
         block: &Block,
         layout: &Layout,
         labels: &SharedLabels,
-        ask: &mut Ask<'_>,
-    ) -> Result<Block, QueryError> {
+        ask: &Ask<'_>,
+    ) -> Result<(Block, Vec<(usize, usize, Repair)>), QueryError> {
         let steps = block.steps;
-        let mut out = Block::holes(Arc::clone(labels), Dropped::All, steps);
-        let mut buckets = Vec::new();
-        let mut from = 0;
-        for (group, end) in layout.ends.iter().enumerate() {
-            let places = &layout.buckets[from..*end as usize];
-            from = *end as usize;
-            self.budget.work(places.len() * steps)?;
-            for step in 0..steps {
-                buckets.clear();
-                let present = places.iter().map(|place| (place.upper, block.cells[place.row as usize * steps + step]));
-                buckets.extend(
-                    present.filter(|(_, count)| !is_absent(*count)).map(|(upper, count)| Bucket { upper, count }),
-                );
-                if !buckets.is_empty() {
-                    out.cells[group * steps + step] = ask(self, &layout.labels[group], &mut buckets, step);
-                }
+        let budget = &self.budget;
+        let fill = |worker: &mut Worker, groups: Range<usize>, cells: &mut [f64]| {
+            for (group, cells) in groups.clone().zip(cells.chunks_exact_mut(steps.max(1))) {
+                worker.group(block, layout.places(group), group, cells, ask);
+            }
+            budget.check()
+        };
+        let rows = Rows { rows: layout.ends.len(), steps, work: layout.buckets.len() * steps * BUCKET_WORK };
+        let (cells, workers) = rows.collect(Worker::default, fill)?;
+        let mut repaired: Vec<_> = workers.into_iter().flat_map(|worker| worker.repaired).collect();
+        repaired.sort_by_key(|(group, step, _)| (*group, *step));
+        Ok((Block::floats(Arc::clone(labels), Dropped::All, steps, cells), repaired))
+    }
+}
+
+impl Worker {
+    /// One group at all steps.
+    fn group(&mut self, block: &Block, places: &[Place], group: usize, cells: &mut [f64], ask: &Ask<'_>) {
+        for (step, cell) in cells.iter_mut().enumerate() {
+            let present =
+                places.iter().map(|place| (place.upper, block.cells[place.row as usize * block.steps + step]));
+            self.buckets.clear();
+            self.buckets
+                .extend(present.filter(|(_, count)| !is_absent(*count)).map(|(upper, count)| Bucket { upper, count }));
+            if !self.buckets.is_empty() {
+                let (value, repair) = ask(&mut self.buckets, step);
+                *cell = value;
+                self.repaired.extend(repair.map(|repair| (group, step, repair)));
             }
         }
-        Ok(out)
     }
 }
 
 impl Layout {
+    /// The buckets of a group.
+    fn places(&self, group: usize) -> &[Place] {
+        let from = group.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        &self.buckets[from..self.ends[group] as usize]
+    }
+
     fn of(rows: &[Labels]) -> Self {
         let mut index: FxHashMap<Labels, usize> = FxHashMap::default();
         let mut groups: Vec<Vec<Place>> = Vec::new();

@@ -9,30 +9,97 @@ use crate::promql::parser::AggregateOp;
 use super::Block;
 use super::grouping::Groups;
 
-/// Folds every group of floats at every step: one row a group.
+/// Groups of floats being folded at every step, one row a group. Rows come in their order, as many at a time as there are.
+pub(super) struct Fold<'g> {
+    of_row: &'g [u32],
+    steps: usize,
+    states: Box<dyn States>,
+}
+
+impl<'g> Fold<'g> {
+    pub(super) fn new(op: AggregateOp, groups: &'g Groups, steps: usize) -> Self {
+        let places = groups.len() * steps;
+        let states: Box<dyn States> = match op {
+            AggregateOp::Sum => Box::new(vec![Sum::EMPTY; places]),
+            AggregateOp::Avg => Box::new(vec![SumAndCount::EMPTY; places]),
+            AggregateOp::Min => Box::new(vec![Min::EMPTY; places]),
+            AggregateOp::Max => Box::new(vec![Max::EMPTY; places]),
+            AggregateOp::Stdvar => Box::new(vec![Variance::EMPTY; places]),
+            AggregateOp::Stddev => Box::new(vec![Deviation::EMPTY; places]),
+            AggregateOp::Count => Box::new(vec![Count::EMPTY; places]),
+            _ => Box::new(vec![Presence::EMPTY; places]),
+        };
+        Self { of_row: &groups.of_row, steps, states }
+    }
+
+    /// Whether an operator's rows can be taken one after the other.
+    pub(super) fn does(op: AggregateOp) -> bool {
+        use AggregateOp as Op;
+        matches!(op, Op::Sum | Op::Avg | Op::Min | Op::Max | Op::Stdvar | Op::Stddev | Op::Count | Op::Group)
+    }
+
+    /// Takes the cells of whole rows, of which the first is `row`.
+    pub(super) fn take(&mut self, row: usize, cells: &[f64]) {
+        self.states.take(self.of_row.get(row..).unwrap_or(&[]), self.steps, cells);
+    }
+
+    /// One row a group; `None` when the sums of means became too large: then each step needs [`fold`]'s care.
+    pub(super) fn finish(self) -> Option<Vec<f64>> {
+        self.states.values()
+    }
+}
+
+/// Folds every group of a block's floats at every step: one row a group.
 pub(super) fn fold(op: AggregateOp, block: &Block, groups: &Groups) -> Vec<f64> {
-    match op {
-        AggregateOp::Sum => run::<Sum>(block, groups),
-        AggregateOp::Avg => average(block, groups),
-        AggregateOp::Min => run::<Min>(block, groups),
-        AggregateOp::Max => run::<Max>(block, groups),
-        AggregateOp::Stdvar => run::<Variance>(block, groups),
-        AggregateOp::Stddev => {
-            let mut cells = run::<Variance>(block, groups);
-            cells.iter_mut().filter(|cell| !is_absent(**cell)).for_each(|cell| *cell = cell.sqrt());
-            cells
+    match (op, &block.histograms) {
+        (AggregateOp::Count, Some(_)) => count_all(block, groups, |count| count),
+        (AggregateOp::Group, Some(_)) => count_all(block, groups, |_| 1.0),
+        _ => fold_floats(op, block, groups),
+    }
+}
+
+fn fold_floats(op: AggregateOp, block: &Block, groups: &Groups) -> Vec<f64> {
+    let mut fold = Fold::new(op, groups, block.steps);
+    fold.take(0, &block.cells);
+    fold.finish().unwrap_or_else(|| careful_average(block, groups))
+}
+
+/// The states of all groups, group by group.
+trait States: Send {
+    fn take(&mut self, groups: &[u32], steps: usize, cells: &[f64]);
+    fn values(self: Box<Self>) -> Option<Vec<f64>>;
+}
+
+impl<S: State> States for Vec<S> {
+    fn take(&mut self, groups: &[u32], steps: usize, cells: &[f64]) {
+        if steps == 1 {
+            for (cell, group) in cells.iter().zip(groups) {
+                if !is_absent(*cell) {
+                    self[*group as usize].add(*cell);
+                }
+            }
+            return;
         }
-        AggregateOp::Count => count(block, groups),
-        _ => {
-            let mut cells = count(block, groups);
-            cells.iter_mut().filter(|cell| !is_absent(**cell)).for_each(|cell| *cell = 1.0);
-            cells
+        for (row, group) in cells.chunks_exact(steps.max(1)).zip(groups) {
+            let states = &mut self[*group as usize * steps..][..steps];
+            for (state, cell) in states.iter_mut().zip(row) {
+                if !is_absent(*cell) {
+                    state.add(*cell);
+                }
+            }
         }
+    }
+
+    fn values(self: Box<Self>) -> Option<Vec<f64>> {
+        if self.iter().any(S::has_left) {
+            return None;
+        }
+        Some(self.into_iter().map(S::value).collect())
     }
 }
 
 /// What is known of a group at a step.
-trait State: Copy {
+trait State: Copy + Send {
     const EMPTY: Self;
 
     /// Takes a float, which is no hole.
@@ -40,32 +107,11 @@ trait State: Copy {
 
     /// The result; a hole for the empty state.
     fn value(self) -> f64;
-}
 
-fn run<S: State>(block: &Block, groups: &Groups) -> Vec<f64> {
-    states::<S>(block, groups).into_iter().map(S::value).collect()
-}
-
-fn states<S: State>(block: &Block, groups: &Groups) -> Vec<S> {
-    let steps = block.steps;
-    let mut states = vec![S::EMPTY; groups.len() * steps];
-    if steps == 1 {
-        for (cell, group) in block.cells.iter().zip(&groups.of_row) {
-            if !is_absent(*cell) {
-                states[*group as usize].add(*cell);
-            }
-        }
-        return states;
+    /// Whether this way of counting has come to its end.
+    fn has_left(&self) -> bool {
+        false
     }
-    for (row, group) in block.cells.chunks_exact(steps.max(1)).zip(&groups.of_row) {
-        let states = &mut states[*group as usize * steps..][..steps];
-        for (state, cell) in states.iter_mut().zip(row) {
-            if !is_absent(*cell) {
-                state.add(*cell);
-            }
-        }
-    }
-    states
 }
 
 /// A compensated sum; a hole as long as nothing was added.
@@ -106,6 +152,12 @@ impl State for SumAndCount {
     fn value(self) -> f64 {
         if is_absent(self.sum.sum) { self.sum.sum } else { self.sum.sum / self.count + self.sum.lost / self.count }
     }
+
+    /// No way leads back to the finite numbers.
+    #[inline]
+    fn has_left(&self) -> bool {
+        !self.sum.sum.is_finite() && !is_absent(self.sum.sum)
+    }
 }
 
 /// The slow way of a mean, from where sums overflow on.
@@ -127,19 +179,14 @@ impl State for SlowMean {
     }
 }
 
-/// Means. Where a sum has left the finite numbers, which no way leads back from, the whole is done again with care.
-fn average(block: &Block, groups: &Groups) -> Vec<f64> {
-    let fast = states::<SumAndCount>(block, groups);
-    let left = |state: &SumAndCount| !state.sum.sum.is_finite() && !is_absent(state.sum.sum);
-    if fast.iter().any(left) {
-        let slow = states::<SlowMean>(block, groups);
-        return fast
-            .iter()
-            .zip(slow)
-            .map(|(fast, slow)| if left(fast) { slow.value() } else { fast.value() })
-            .collect();
-    }
-    fast.into_iter().map(SumAndCount::value).collect()
+/// Means. Where a sum has left the finite numbers, the whole is done again with care.
+fn careful_average(block: &Block, groups: &Groups) -> Vec<f64> {
+    let places = groups.len() * block.steps;
+    let (mut fast, mut slow) = (vec![SumAndCount::EMPTY; places], vec![SlowMean::EMPTY; places]);
+    fast.take(&groups.of_row, block.steps, &block.cells);
+    slow.take(&groups.of_row, block.steps, &block.cells);
+    let value = |(fast, slow): (SumAndCount, SlowMean)| if fast.has_left() { slow.value() } else { fast.value() };
+    fast.into_iter().zip(slow).map(value).collect()
 }
 
 /// The least value; anything is better than NaN, which a hole is too.
@@ -212,22 +259,69 @@ impl State for Variance {
     }
 }
 
+/// The root of the variance.
+#[derive(Clone, Copy)]
+struct Deviation(Variance);
+
+impl State for Deviation {
+    const EMPTY: Self = Self(Variance::EMPTY);
+
+    #[inline]
+    fn add(&mut self, value: f64) {
+        self.0.add(value);
+    }
+
+    #[inline]
+    fn value(self) -> f64 {
+        if self.0.count == 0.0 { absent() } else { self.0.value().sqrt() }
+    }
+}
+
+/// How many there are.
+#[derive(Clone, Copy)]
+struct Count(u32);
+
+impl State for Count {
+    const EMPTY: Self = Self(0);
+
+    #[inline]
+    fn add(&mut self, _: f64) {
+        self.0 += 1;
+    }
+
+    #[inline]
+    fn value(self) -> f64 {
+        if self.0 == 0 { absent() } else { f64::from(self.0) }
+    }
+}
+
+/// One as soon as there is any.
+#[derive(Clone, Copy)]
+struct Presence(bool);
+
+impl State for Presence {
+    const EMPTY: Self = Self(false);
+
+    #[inline]
+    fn add(&mut self, _: f64) {
+        self.0 = true;
+    }
+
+    #[inline]
+    fn value(self) -> f64 {
+        if self.0 { 1.0 } else { absent() }
+    }
+}
+
 /// Counts samples of either kind.
-fn count(block: &Block, groups: &Groups) -> Vec<f64> {
+fn count_all(block: &Block, groups: &Groups, value: impl Fn(f64) -> f64) -> Vec<f64> {
     let steps = block.steps;
     let mut counts = vec![0_u32; groups.len() * steps];
     for (row, group) in groups.of_row.iter().enumerate() {
         let counts = &mut counts[*group as usize * steps..][..steps];
-        match &block.histograms {
-            None => {
-                for (count, cell) in counts.iter_mut().zip(block.row(row)) {
-                    *count += u32::from(!is_absent(*cell));
-                }
-            }
-            Some(_) => (0..steps).for_each(|step| counts[step] += u32::from(block.has(row, step))),
-        }
+        (0..steps).for_each(|step| counts[step] += u32::from(block.has(row, step)));
     }
-    counts.into_iter().map(|count| if count == 0 { absent() } else { f64::from(count) }).collect()
+    counts.into_iter().map(|count| if count == 0 { absent() } else { value(f64::from(count)) }).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::promql::plan::{Info, Selector};
 use crate::promql::result::QueryError;
 use crate::storage::Selection;
 
-use super::bands::bands;
+use super::bands::{RowRoom, bands};
 use super::block::{Dropped, braced};
 use super::selector::{RawSample, RawValue};
 use super::{Block, Eval, Grid, merge_rows};
@@ -145,7 +145,7 @@ fn in_row_order(selection: &Selection) -> Vec<(u32, Vec<RawSample<'_>>)> {
         let mut reader = band.reader();
         for row in band.rows.iter() {
             reader.seek(*row);
-            rows.push((*row, reader.raw().collect()));
+            rows.push((*row, reader.raw(&mut RowRoom::default()).collect()));
         }
     }
     rows.sort_by_key(|(row, _)| *row);

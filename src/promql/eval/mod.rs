@@ -31,6 +31,8 @@ mod selector;
 mod series_hash;
 mod set_ops;
 mod split;
+mod stream;
+mod target;
 mod window;
 mod window_rows;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{Timestamp, absent, is_absent, is_stale};
-use crate::storage::{Cells, Piece, Selection};
+use crate::storage::{Cells, LenderRoom, Piece, Selection};
 
 use super::samples::seek;
 use super::selector::{Pick, RawValue};
@@ -58,9 +58,17 @@ fn put_floats(piece: &Piece, cells: &[f64], block: &mut Block) {
 
 fn put_any(piece: &Piece, block: &mut Block, pick: Pick) {
     let width = piece.times.len();
+    let (mut lent, mut room) = (Vec::new(), LenderRoom::default());
     for (place, row) in piece.rows.iter().enumerate() {
+        if let Cells::Lent(lender) = &piece.cells {
+            lent.clear();
+            lender.append(place, &mut lent, &mut room);
+        }
         let value = |at: usize| match &piece.cells {
             Cells::Floats(cells) => cells.get(at).filter(|cell| !is_absent(**cell)).map(|cell| RawValue::Float(*cell)),
+            Cells::Lent(_) => {
+                lent.get(at % width.max(1)).filter(|cell| !is_absent(**cell)).map(|cell| RawValue::Float(*cell))
+            }
             Cells::Histograms(cells) => cells.get(at).and_then(Option::as_ref).map(RawValue::Histogram),
         };
         let newest = (0..width).rev().find_map(|at| value(place * width + at).map(|value| (at, value)));

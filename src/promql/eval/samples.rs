@@ -6,7 +6,7 @@ use crate::model::{Histogram, Labels, Timestamp};
 use crate::storage::Selection;
 
 use super::Block;
-use super::bands::{Band, bands};
+use super::bands::{Band, RowRoom, bands};
 use super::block::Dropped;
 
 /// Samples of one series in time order, without holes and stale markers.
@@ -25,10 +25,10 @@ impl Samples<'_> {
 }
 
 /// Room for samples that must be copied out of their pieces.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Scratch {
     /// A row's cells, holes and all.
-    pub(crate) cells: Vec<f64>,
+    pub(super) row: RowRoom,
     pub(crate) times: Vec<Timestamp>,
     pub(crate) values: Vec<f64>,
     pub(crate) starts: Vec<Timestamp>,

@@ -10,11 +10,12 @@ use crate::promql::plan::Selector;
 use crate::promql::result::QueryError;
 use crate::storage::{SelectRequest, Selection, StorageError};
 
-use super::bands::{Band, Reader, any_nan, bands};
+use super::bands::{Band, Reader, RowRoom, any_nan, bands};
 use super::budget::too_many_samples;
 use super::extend::interpolate;
 use super::newest::{NONE, newest_before, put_newest};
-use super::split::split;
+use super::split::Rows;
+use super::target::Target;
 use super::window_rows::CHECK_EVERY;
 use super::{Block, Dropped, Eval, Grid, seconds};
 
@@ -59,13 +60,20 @@ impl Eval<'_> {
         if selector.mode == RangeMode::Smoothed {
             return self.smoothed_selector(selector, pos, grid);
         }
-        self.instant_samples(selector, Pick::Value, grid)
+        let selection = self.instant_selection(selector, grid)?;
+        self.instant_samples(selector, Pick::Value, selection, grid)
+    }
+
+    /// What an instant selector reads.
+    pub(super) fn instant_selection(&mut self, selector: &Selector, grid: Grid) -> Result<Selection, QueryError> {
+        self.select(selector, grid, self.settings.lookback, 0, grid.len == 1)
     }
 
     /// `timestamp(selector)`, `start_timestamp(selector)`.
     pub(super) fn sample_time(&mut self, selector: &Selector, start: bool, grid: Grid) -> Result<Block, QueryError> {
         let pick = if start { Pick::StartTime } else { Pick::Time };
-        let mut block = self.instant_samples(selector, pick, grid)?;
+        let selection = self.instant_selection(selector, grid)?;
+        let mut block = self.instant_samples(selector, pick, selection, grid)?;
         block.dropped = Dropped::All;
         Ok(block)
     }
@@ -110,26 +118,39 @@ impl Eval<'_> {
         Ok(selection)
     }
 
-    fn instant_samples(&mut self, selector: &Selector, pick: Pick, grid: Grid) -> Result<Block, QueryError> {
+    /// The samples of an instant selector at each step.
+    pub(super) fn instant_samples(
+        &mut self,
+        selector: &Selector,
+        pick: Pick,
+        selection: Selection,
+        grid: Grid,
+    ) -> Result<Block, QueryError> {
         let lookback = self.settings.lookback;
-        let selection = self.select(selector, grid, lookback, 0, grid.len == 1)?;
         let rows = selection.labels.len();
         self.budget.room_for(rows, grid.len)?;
         self.budget.work(rows)?;
-        let mut block = Block::holes(Arc::clone(&selection.labels), Dropped::None, grid.len);
+        let labels = Arc::clone(&selection.labels);
         if grid.len == 1 {
+            let mut block = Block::holes(labels, Dropped::None, grid.len);
             put_newest(&selection, &mut block, pick);
             return self.finish_selector(block);
         }
         let references: Vec<Timestamp> = grid.times().map(|ts| selector.reference(ts)).collect();
         let quick = |band: &Band<'_>| band.plain && pick == Pick::Value;
         let (plain, other): (Vec<_>, Vec<_>) = bands(&selection).into_iter().partition(quick);
-        self.gather(&plain, &references, &mut block)?;
+        let mut cells = Vec::new();
+        let samples = self.gather(&plain, &references, rows, Target::Cells(&mut cells))?;
+        let mut block = Block::floats(labels, Dropped::None, grid.len, cells);
+        if other.is_empty() && !self.budget.counts_steps() {
+            self.budget.read_steps(samples, None);
+            return Ok(if samples == block.cells.len() as u64 { block } else { compacted(block) });
+        }
         for band in other {
-            let mut reader = band.reader();
+            let (mut reader, mut room) = (band.reader(), RowRoom::default());
             for row in band.rows.iter() {
                 reader.seek(*row);
-                let samples: Vec<RawSample<'_>> = reader.raw().collect();
+                let samples: Vec<RawSample<'_>> = reader.raw(&mut room).collect();
                 self.budget.work(samples.len() + grid.len)?;
                 let mut next = 0;
                 for (step, reference) in references.iter().enumerate() {
@@ -144,39 +165,47 @@ impl Eval<'_> {
         self.finish_selector(block)
     }
 
-    /// Plain floats: where the newest sample of each step lies is worked out once for a band.
-    fn gather(&mut self, bands: &[Band<'_>], references: &[Timestamp], block: &mut Block) -> Result<(), QueryError> {
-        let (lookback, steps, rows) = (self.settings.lookback, references.len(), block.rows());
+    /// Plain floats, `rows` in all; gives the number of samples.
+    pub(super) fn gather(
+        &mut self,
+        bands: &[Band<'_>],
+        references: &[Timestamp],
+        rows: usize,
+        target: Target<'_, '_>,
+    ) -> Result<u64, QueryError> {
+        let (lookback, steps) = (self.settings.lookback, references.len());
         let work = bands.iter().map(|band| band.rows.len() * (band.times.len() + steps)).sum();
+        // Where the newest sample of each step lies is worked out once for a band. Neighbours often have the same times.
+        let mut newest: Vec<Arc<Newest>> = Vec::with_capacity(bands.len());
+        for (at, band) in bands.iter().enumerate() {
+            newest.push(match newest.last().filter(|_| bands[at - 1].times == band.times) {
+                Some(same) => Arc::clone(same),
+                None => Arc::new(Newest::of(&band.times, references, lookback)),
+            });
+        }
         let budget = &self.budget;
-        let part = |rows: Range<usize>, cells: &mut [f64]| {
-            let (mut room, mut unchecked) = (Room::default(), 0);
-            // Series with columns of their own often have the same times.
-            let mut latest: Option<(&[Timestamp], Vec<u32>)> = None;
-            for band in bands {
+        let fill = |room: &mut Room, rows: Range<usize>, cells: &mut [f64]| {
+            for (band, newest) in bands.iter().zip(&newest) {
                 let band_rows = band.rows_in(&rows);
                 if band_rows.is_empty() {
                     continue;
                 }
-                unchecked += band_rows.len() * (band.times.len() + steps);
-                if unchecked > CHECK_EVERY {
-                    unchecked = 0;
+                room.unchecked += band_rows.len() * (band.times.len() + steps);
+                if room.unchecked > CHECK_EVERY {
+                    room.unchecked = 0;
                     budget.check()?;
                 }
-                if latest.as_ref().is_none_or(|(times, _)| **times != *band.times) {
-                    latest = Some((&*band.times, newest_before(&band.times, references, lookback)));
-                }
-                let Some((_, newest)) = &latest else { continue };
                 let mut reader = band.reader();
                 for row in band_rows {
                     reader.seek(*row);
                     let out = &mut cells[(*row as usize - rows.start) * steps..][..steps];
-                    gather_row(&reader, newest, references, lookback, &mut room, out);
+                    gather_row(&reader, newest, references, lookback, room, out);
                 }
             }
-            Ok(())
+            // Rows that were not read to their end are no answer.
+            budget.check()
         };
-        split(rows, steps, work, &mut block.cells, part).map(|_| ())
+        Ok(target.take(Rows { rows, steps, work }, Room::default, fill)?.iter().map(|room| room.samples).sum())
     }
 
     fn finish_selector(&mut self, block: Block) -> Result<Block, QueryError> {
@@ -211,7 +240,8 @@ impl Eval<'_> {
         block: &mut Block,
     ) -> Result<(), QueryError> {
         let lookback = self.settings.lookback;
-        let samples: Vec<RawSample<'_>> = reader.raw().filter(|sample| !sample.value.is_stale()).collect();
+        let samples: Vec<RawSample<'_>> =
+            reader.raw(&mut RowRoom::default()).filter(|sample| !sample.value.is_stale()).collect();
         self.budget.work(samples.len() + grid.len)?;
         for step in 0..grid.len {
             let reference = selector.reference(grid.at(step));
@@ -248,37 +278,55 @@ pub(super) fn compacted(block: Block) -> Block {
     if full * 2 < block.rows() { block.without_empty_rows() } else { block }
 }
 
-/// Room that rows use one after the other.
-#[derive(Default)]
-struct Room {
-    cells: Vec<f64>,
-    known: Vec<u32>,
+/// For each step where the newest time lies, and how many steps have one.
+struct Newest {
+    at: Vec<u32>,
+    known: usize,
 }
 
-/// One row; `newest` says where the last time before each reference lies.
+impl Newest {
+    fn of(times: &[Timestamp], references: &[Timestamp], lookback: i64) -> Self {
+        let at = newest_before(times, references, lookback);
+        let known = at.iter().filter(|at| **at != NONE).count();
+        Self { at, known }
+    }
+}
+
+/// What a thread keeps from row to row.
+#[derive(Default)]
+struct Room {
+    row: RowRoom,
+    known: Vec<u32>,
+    samples: u64,
+    unchecked: usize,
+}
+
+/// One row, into cells that are holes.
 fn gather_row(
     reader: &Reader<'_, '_>,
-    newest: &[u32],
+    newest: &Newest,
     references: &[Timestamp],
     lookback: i64,
     room: &mut Room,
     out: &mut [f64],
 ) {
-    let cells = reader.cells(&mut room.cells);
+    let cells = reader.cells(&mut room.row);
     if !any_nan(cells) {
-        for (cell, at) in out.iter_mut().zip(newest) {
+        for (cell, at) in out.iter_mut().zip(&newest.at) {
             if let Some(newest) = cells.get(*at as usize) {
                 *cell = *newest;
             }
         }
+        room.samples += newest.known as u64;
         return;
     }
     let times = reader.times();
     last_known(cells, &mut room.known);
-    for ((cell, at), reference) in out.iter_mut().zip(newest).zip(references) {
+    for ((cell, at), reference) in out.iter_mut().zip(&newest.at).zip(references) {
         let at = room.known.get(*at as usize).map_or(NONE, |at| *at) as usize;
         if at < times.len() && times[at] > reference - lookback && !is_stale(cells[at]) {
             *cell = cells[at];
+            room.samples += 1;
         }
     }
 }

@@ -9,36 +9,50 @@ use crate::promql::parser::{FunctionId, RangeMode};
 use crate::promql::plan::{Source, Window};
 use crate::promql::result::QueryError;
 
+use super::bands::Band;
 use super::block::Dropped;
 use super::samples::{RangeData, RangeSeries, Samples, Scratch, seek};
 use super::selector::compacted;
+use super::target::Target;
 use super::{Block, Eval, Grid};
 
 impl Eval<'_> {
     /// `func(range, …)` at every step.
     pub(super) fn window(&mut self, window: &Window, grid: Grid) -> Result<Block, QueryError> {
-        let args: Vec<Vec<f64>> =
-            window.args.iter().map(|arg| self.eval_scalar(arg, grid)).collect::<Result<_, _>>()?;
+        let input = self.window_input(window, grid)?;
+        self.window_block(window, &input, grid)
+    }
+
+    /// What a window function works on.
+    pub(super) fn window_input(&mut self, window: &Window, grid: Grid) -> Result<Input, QueryError> {
+        let args = window.args.iter().map(|arg| self.eval_scalar(arg, grid)).collect::<Result<_, _>>()?;
         // Prometheus counts what windows take out of a subquery, not what the subquery read.
         let outer = self.budget.count_apart();
         let series = self.range_series(&window.source, grid);
         self.budget.count_on(outer);
-        let series = series?;
+        Ok(Input { args, series: series? })
+    }
+
+    pub(super) fn window_block(
+        &mut self,
+        window: &Window,
+        Input { args, series }: &Input,
+        grid: Grid,
+    ) -> Result<Block, QueryError> {
         if window.func.id == FunctionId::AbsentOverTime {
-            return self.absent_over_time(window, &series, grid);
+            return self.absent_over_time(window, series, grid);
         }
         let apply = window_fn(window.func.id)
             .ok_or_else(|| QueryError::BadData(format!("{} takes no range", window.func.name)))?;
-        let keeps_name = matches!(window.func.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
-        let dropped = if keeps_name { series.dropped.clone() } else { Dropped::All };
         self.budget.room_for(series.labels.len(), grid.len)?;
-        let mut block = Block::holes(Arc::clone(&series.labels), dropped, grid.len);
-        let shape = shape_of(window, &args, grid);
-        let quick = window.source.mode() == RangeMode::Plain && shape.has_kernel();
-        let mut run = WindowRun { window, apply, args: &args, grid, row: 0 };
+        let shape = shape_of(window, args, grid);
+        let mut run = WindowRun { window, apply, args, grid, row: 0 };
         let mut scratch = Scratch::default();
-        let (plain, other): (Vec<_>, Vec<_>) = series.data.bands().into_iter().partition(|band| quick && band.plain);
-        self.window_rows(&shape, &plain, &mut block)?;
+        let (plain, other): (Vec<_>, Vec<_>) =
+            series.data.bands().into_iter().partition(|band| is_quick(window, &shape, band));
+        let mut cells = Vec::new();
+        self.window_rows(&shape, &plain, series.labels.len(), Target::Cells(&mut cells))?;
+        let mut block = Block::floats(Arc::clone(&series.labels), dropped_by(window, series), grid.len, cells);
         for band in other {
             let mut reader = band.reader();
             for row in band.rows.iter() {
@@ -132,17 +146,35 @@ impl Eval<'_> {
 }
 
 /// The only name that series of the range can have, when its selector says so.
-fn only_name(source: &Source) -> Option<&str> {
+pub(super) fn only_name(source: &Source) -> Option<&str> {
     let Source::Selector { selector, .. } = source else { return None };
     let named = |matcher: &&Matcher| matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal;
     selector.matchers.iter().find(named).map(|matcher| matcher.value.as_str()).filter(|name| !name.is_empty())
 }
 
-fn is_counter_name(name: &str) -> bool {
+pub(super) fn is_counter_name(name: &str) -> bool {
     ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix))
 }
 
-fn shape_of<'a>(window: &Window, args: &'a [Vec<f64>], grid: Grid) -> Shape<'a> {
+/// Arguments and samples of a window function.
+pub(super) struct Input {
+    pub(super) args: Vec<Vec<f64>>,
+    pub(super) series: RangeSeries,
+}
+
+/// Whether the band's rows go through a kernel.
+pub(super) fn is_quick(window: &Window, shape: &Shape<'_>, band: &Band<'_>) -> bool {
+    let has_kernel = window.source.mode() == RangeMode::Plain && shape.has_kernel();
+    has_kernel && band.plain
+}
+
+/// Whose names the function drops.
+pub(super) fn dropped_by(window: &Window, series: &RangeSeries) -> Dropped {
+    let keeps_name = matches!(window.func.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
+    if keeps_name { series.dropped.clone() } else { Dropped::All }
+}
+
+pub(super) fn shape_of<'a>(window: &Window, args: &'a [Vec<f64>], grid: Grid) -> Shape<'a> {
     Shape {
         func: window.func.id,
         ends: grid.times().map(|ts| window.source.reference(ts)).collect(),

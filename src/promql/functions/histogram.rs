@@ -4,6 +4,8 @@
 
 /// Relative differences below this are rounding, not a lost monotonicity.
 const SMALL_DELTA: f64 = 1e-12;
+/// A factor that is beyond rounding.
+const CLEARLY_MORE: f64 = 1.0 + 1e-6;
 
 /// A cumulative bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -127,6 +129,11 @@ fn make_monotonic(buckets: &mut [Bucket]) -> Option<Repair> {
     let mut repair: Option<Repair> = None;
     let mut before = buckets.first()?.count;
     for bucket in buckets.iter_mut().skip(1) {
+        // Mostly there is nothing to ask: the relative difference is far above rounding.
+        if before > 0.0 && bucket.count > before * CLEARLY_MORE {
+            before = bucket.count;
+            continue;
+        }
         if bucket.count == before {
             continue;
         }

@@ -23,9 +23,9 @@ use super::parser::{FunctionId, Pos, RangeMode};
 use super::result::QueryError;
 
 pub(crate) use date::{DateParts, date_fn};
-pub(crate) use histogram::{Bucket, bucket_fraction, bucket_quantile};
+pub(crate) use histogram::{Bucket, Repair, bucket_fraction, bucket_quantile};
 pub(crate) use kahan::{KahanSum, Mean};
-pub(crate) use kernel::{Kernel, Room, Shape, is_growing};
+pub(crate) use kernel::{IsOver, Kernel, Room, Shape, is_growing};
 pub(crate) use labels::{Expansion, is_valid_label_name, join};
 pub(crate) use math::{clamp, go_max, go_min, math_fn, quantile_of, round};
 pub(crate) use sort::natural_order;

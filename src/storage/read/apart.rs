@@ -26,7 +26,7 @@ struct Gathered {
 
 /// Adds pieces for these rows (ascending). Where sources overlap in time the earlier one wins: the head, then what it has
 /// of times of their own, then segments, the newest first.
-pub(super) fn pieces(rows: &[u32], strips: &[Strip<'_>], loose: &Loose, out: &mut Vec<Piece>) {
+pub(super) fn pieces(rows: &[u32], strips: &[Arc<Strip<'_>>], loose: &Loose, out: &mut Vec<Piece>) {
     let mut gathered: FxHashMap<Shape, Gathered> = FxHashMap::default();
     let mut scratch = Scratch::default();
     let mut samples = Vec::new();

@@ -2,6 +2,7 @@
 
 mod apart;
 mod assemble;
+mod lend;
 mod newest;
 mod part;
 mod resolve;
@@ -22,17 +23,20 @@ use super::catalog::Ids;
 use super::querier::{Querier, SelectRequest, Stop};
 use super::ring::{Inner, Ring};
 use super::segment::SegmentMeta;
-use super::selection::{Piece, Selection};
+use super::selection::{Cells, Piece, Selection};
 
 use assemble::{Loose, assemble};
+use lend::Sources;
 use newest::Newest;
 use slices::Reading;
 use strip::Strip;
 
+pub use lend::{Lender, LenderRoom};
 pub(crate) use resolve::Resolutions;
 use resolve::Resolved;
 
-/// Places that are copied while the head is locked; more than a few milliseconds would hold up its ticks.
+/// Places that are copied while the head is locked; more than a few milliseconds would hold up its ticks. The rows of larger
+/// selections are put together when they are wanted.
 const LOCKED_CELLS: usize = 1 << 19;
 
 /// A segment that a query may have to read, and what its numbers mean.
@@ -129,12 +133,14 @@ impl Ring {
         cells += loose.iter().map(|(_, samples)| samples.len()).sum::<usize>();
         within(cells, request.max_samples)?;
         if segments.is_empty() && cells <= LOCKED_CELLS {
-            let pieces = assemble(&strips, &loose, rows, request.max_samples - cells);
+            let strips: Vec<_> = strips.into_iter().map(Arc::new).collect();
+            let copied = |sources: Sources<'_>| Cells::Floats(sources.cells());
+            let pieces = assemble(&strips, &loose, rows, request.max_samples - cells, copied);
             return Ok((Arc::clone(&resolved), pieces));
         }
         let mut strips: Vec<Strip<'static>> = strips.into_iter().map(Strip::into_owned).collect();
         drop(inner);
-        let reading = Reading::new(request.stop.clone());
+        let reading = Reading::new(request.stop.clone(), self.counters());
         let mut all_found = Vec::with_capacity(segments.len());
         for segment in segments.iter().rev() {
             let Some(mut found) = self.slices_of(segment, &resolved, bounds, &reading, &|_, _| true)? else { continue };
@@ -147,9 +153,10 @@ impl Ring {
         for found in &all_found {
             self.load(found)?;
         }
-        let pieces = assemble(&strips, &loose, rows, request.max_samples - cells);
-        self.finish(&reading)?;
-        Ok((resolved, pieces))
+        reading.go_on()?;
+        let strips: Vec<_> = strips.into_iter().map(Arc::new).collect();
+        let lent = |sources| Cells::Lent(Lender::new(sources));
+        Ok((resolved, assemble(&strips, &loose, rows, request.max_samples - cells, lent)))
     }
 }
 

@@ -196,7 +196,7 @@ impl Ring {
         stop: &Stop,
     ) -> Result<(), StorageError> {
         let mut times = newest.times(resolved.sids.len());
-        let reading = Reading::new(stop.clone());
+        let reading = Reading::new(stop.clone(), self.counters());
         for segment in segments.iter().rev() {
             let last = segment.0.max_ts.min(bounds.1);
             if times.iter().all(|ts| *ts >= last) {
@@ -213,7 +213,7 @@ impl Ring {
                 newest.replace(newer, &mut times);
             }
         }
-        self.finish(&reading)
+        reading.go_on()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::storage::bytes::Reader;
 use crate::storage::cache::Decoded;
 use crate::storage::catalog::Ids;
 use crate::storage::codec::{FloatScratch, decode_floats_into, decode_histograms, decode_ints};
+use crate::storage::config::RingCounters;
 use crate::storage::head::bounds;
 use crate::storage::querier::Stop;
 use crate::storage::ring::Ring;
@@ -44,18 +45,19 @@ struct Segment {
 }
 
 /// What all readers of a selection share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reading {
     /// Segments that turned out to be damaged; each counts once a query.
     damaged: Mutex<Vec<u64>>,
+    counters: Arc<RingCounters>,
     stop: Stop,
-    /// The wish has come: columns are left as holes from now on.
+    /// The wish has come: columns are left as holes from now on, and nobody may take them for an answer.
     stopped: AtomicBool,
 }
 
 impl Reading {
-    pub(super) fn new(stop: Stop) -> Arc<Self> {
-        Arc::new(Self { stop, ..Self::default() })
+    pub(super) fn new(stop: Stop, counters: Arc<RingCounters>) -> Arc<Self> {
+        Arc::new(Self { damaged: Mutex::default(), counters, stop, stopped: AtomicBool::new(false) })
     }
 
     /// # Errors
@@ -76,6 +78,7 @@ impl Reading {
         let mut segments = self.damaged.lock();
         if !segments.contains(&segment) {
             segments.push(segment);
+            self.counters.damaged.fetch_add(1, Relaxed);
         }
     }
 }
@@ -248,15 +251,6 @@ impl Ring {
             let _ = found.segment.stream.set(stream);
         }
         Ok(())
-    }
-
-    /// Counts the damage that was found.
-    ///
-    /// # Errors
-    /// As [`Reading::go_on`]: what was read may be incomplete then.
-    pub(super) fn finish(&self, reading: &Reading) -> Result<(), StorageError> {
-        self.count_damage(reading.damaged.lock().len() as u64);
-        reading.go_on()
     }
 
     pub(super) fn index(

@@ -117,10 +117,6 @@ impl<'a> Strip<'a> {
         self.parts.last().and_then(|part| part.times().last()).copied().unwrap_or(Timestamp::MIN)
     }
 
-    pub(super) fn is_sealed(&self) -> bool {
-        self.parts.iter().any(Part::is_sealed)
-    }
-
     /// Ticks that must be decoded for each row.
     pub(super) fn decoded_ticks(&self) -> usize {
         let ticks = |part: &Part<'_>| if let Part::Slice(slice) = part { slice.decoded_ticks() } else { 0 };

@@ -9,7 +9,7 @@ use crate::model::{
     Batch, GroupId, Histogram, Irregular, IrregularSample, Labels, Matcher, Timestamp, Value, is_absent,
 };
 use crate::storage::testing::{Bench, Random, labels, of};
-use crate::storage::{Cells, Querier, SelectRequest, Selection, Stop, StorageError};
+use crate::storage::{Cells, LenderRoom, Querier, SelectRequest, Selection, Stop, StorageError};
 
 fn request(start: Timestamp, end: Timestamp, last_only: bool) -> SelectRequest {
     SelectRequest {
@@ -31,10 +31,22 @@ fn samples(found: &Selection) -> BTreeMap<(String, Timestamp), (Timestamp, u64)>
         let ticks = piece.times.len();
         assert!(ticks > 0 && piece.times.is_sorted_by(|a, b| a < b) && piece.rows.is_sorted_by(|a, b| a < b));
         for (k, row) in piece.rows.iter().enumerate() {
+            let mut lent = Vec::new();
+            if let Cells::Lent(lender) = &piece.cells {
+                lender.append(k, &mut lent, &mut LenderRoom::default());
+                assert_eq!((lent.len(), lender.ticks()), (ticks, ticks));
+                assert!(
+                    lender
+                        .in_place(k)
+                        .is_none_or(|cells| cells.iter().map(|v| v.to_bits()).eq(lent.iter().map(|v| v.to_bits())))
+                );
+            }
             assert!(last.insert(*row, piece.times[ticks - 1]).is_none_or(|last| last < piece.times[0]), "row {row}");
             for (i, ts) in piece.times.iter().enumerate() {
                 let at = k * ticks + i;
                 let value = match &piece.cells {
+                    Cells::Lent(_) if is_absent(lent[i]) => continue,
+                    Cells::Lent(_) => lent[i].to_bits(),
                     Cells::Floats(cells) if is_absent(cells[at]) => continue,
                     Cells::Floats(cells) => cells[at].to_bits(),
                     Cells::Histograms(cells) => match &cells[at] {
@@ -50,6 +62,7 @@ fn samples(found: &Selection) -> BTreeMap<(String, Timestamp), (Timestamp, u64)>
         let places = piece.rows.len() * ticks;
         match &piece.cells {
             Cells::Floats(cells) => assert_eq!(cells.len(), places),
+            Cells::Lent(lender) => assert_eq!(lender.rows(), piece.rows.len()),
             Cells::Histograms(cells) => assert_eq!(cells.len(), places),
         }
     }

@@ -25,7 +25,7 @@ pub(super) struct Tracks {
 
 impl Tracks {
     /// Joins strips; `rows` is the number of rows of the selection.
-    pub(super) fn of(strips: &[Strip<'_>], rows: usize) -> Self {
+    pub(super) fn of(strips: &[Arc<Strip<'_>>], rows: usize) -> Self {
         let track = |i: usize| Track { strips: vec![i], first: strips[i].first(), last: strips[i].last() };
         if let [_] = strips {
             return Self { tracks: vec![track(0)], contested: Vec::new() };
@@ -67,7 +67,7 @@ impl Tracks {
 }
 
 /// Whether two tracks that have this row overlap in time.
-fn overlap(tracks: &[Track], strips: &[Strip<'_>], row: u32) -> bool {
+fn overlap(tracks: &[Track], strips: &[Arc<Strip<'_>>], row: u32) -> bool {
     let has = |track: &&Track| track.strips.iter().any(|i| strips[*i].rows.binary_search(&row).is_ok());
     let mut spans: Vec<(Timestamp, Timestamp)> = tracks.iter().filter(has).map(|t| (t.first, t.last)).collect();
     spans.sort_unstable();
@@ -75,7 +75,7 @@ fn overlap(tracks: &[Track], strips: &[Strip<'_>], row: u32) -> bool {
 }
 
 /// All rows of the strips, ascending.
-pub(super) fn union(strips: &[&Strip<'_>]) -> Arc<[u32]> {
+pub(super) fn union(strips: &[Arc<Strip<'_>>]) -> Arc<[u32]> {
     let Some((first, others)) = strips.split_first() else { return Arc::default() };
     if others.iter().all(|strip| Arc::ptr_eq(&strip.rows, &first.rows) || strip.rows == first.rows) {
         return Arc::clone(&first.rows);

@@ -83,7 +83,7 @@ enum Code {
 }
 
 /// Whether nobody waits for the result any more; once it is so, it stays so.
-pub(crate) type IsOver<'a> = &'a dyn Fn() -> bool;
+pub(crate) type IsOver<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// Room that rows use one after the other.
 pub(crate) struct Room<'a> {
