@@ -12,6 +12,8 @@ mod config;
 mod error;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod formats;
 mod head;
 mod querier;
 mod read;
