@@ -15,6 +15,9 @@ mod faults;
 #[cfg(test)]
 mod formats;
 mod head;
+mod merge;
+#[cfg(test)]
+mod merge_tests;
 mod querier;
 mod read;
 mod replay;

@@ -31,9 +31,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::clock::{Clock, ManualClock};
-use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef, Timestamp};
+use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef, Timestamp, is_absent};
 
-use super::{Column, Config, Querier, Ring, SelectRequest};
+use super::{Cells, Column, Config, Querier, Ring, SelectRequest};
 
 /// A series table: reference n has the labels that were named n-th.
 #[derive(Default)]
@@ -157,5 +157,32 @@ pub(crate) fn select(
             }
         }
     }
+    all
+}
+
+/// Labels, time, start timestamp, and the value's bits or text.
+pub(crate) type Answer = Vec<(Labels, Timestamp, Timestamp, String)>;
+
+/// All samples that a ring has.
+pub(crate) fn everything(ring: &Ring) -> Answer {
+    let request = SelectRequest { matchers: vec![], start: 0, end: 1 << 40, last_only: false, max_samples: 1 << 20 };
+    let found = ring.select(&request).unwrap();
+    let mut all = Answer::new();
+    for piece in &found.pieces {
+        let places = piece.rows.iter().flat_map(|row| piece.times.iter().map(move |ts| (*row, *ts)));
+        for (at, (row, ts)) in places.enumerate() {
+            let text = match &piece.cells {
+                Cells::Floats(floats) if is_absent(floats[at]) => continue,
+                Cells::Floats(floats) => format!("{:x}", floats[at].to_bits()),
+                Cells::Histograms(histograms) => match &histograms[at] {
+                    Some(histogram) => format!("{histogram:?}"),
+                    None => continue,
+                },
+            };
+            let start = piece.starts.as_ref().map_or(0, |starts| starts[at]);
+            all.push((found.labels[row as usize].clone(), ts, start, text));
+        }
+    }
+    all.sort();
     all
 }
