@@ -45,13 +45,14 @@ pub(crate) fn begin(ring: &Ring, skip: &[u64]) -> Option<Merge> {
     (!sources.is_empty()).then(|| Merge { sources, state: State::Reading(Vec::new()) })
 }
 
-/// Does one slice of work. `None`: done, or given up, and then `skip` has the segment that is damaged.
+/// Does one slice of work. `None`: done, or given up, and then `skip` has the segment that is damaged. What failed for the
+/// disk's sake goes on later.
 pub(crate) fn proceed(
     ring: &Ring,
     merge: Merge,
     skip: &mut Vec<u64>,
     now: Timestamp,
-) -> Result<Option<Merge>, (Option<Merge>, StorageError)> {
+) -> (Option<Merge>, Result<(), StorageError>) {
     let Merge { sources, state } = merge;
     let state = match state {
         State::Reading(mut read) => match sources.get(read.len()) {
@@ -61,17 +62,17 @@ pub(crate) fn proceed(
                     State::Reading(read)
                 }
                 // Retention was faster.
-                Ok(None) => return Ok(None),
+                Ok(None) => return (None, Ok(())),
                 Err(StorageError::Damaged { .. }) => {
                     ring.count_damage(1);
                     skip.push(meta.id);
-                    return Ok(None);
+                    return (None, Ok(()));
                 }
-                Err(error) => return Err((None, error)),
+                Err(error) => return (None, Err(error)),
             },
             None => match merged_slices(&read) {
                 Ok(slices) => State::Encoding(read, Box::new(SegmentWriter::new(slices))),
-                Err(_) => return Ok(give_up(ring, &sources, skip)),
+                Err(_) => return give_up(ring, &sources, skip),
             },
         },
         State::Encoding(read, mut writer) => {
@@ -82,28 +83,32 @@ pub(crate) fn proceed(
                     Ok(true) => break State::Encoding(read, writer),
                     Ok(false) => match writer.finish() {
                         Some(finished) => break State::Encoded(read, finished),
-                        None => return Ok(give_up(ring, &sources, skip)),
+                        None => return give_up(ring, &sources, skip),
                     },
-                    Err(_) => return Ok(give_up(ring, &sources, skip)),
+                    Err(_) => return give_up(ring, &sources, skip),
                 }
             }
         }
         State::Encoded(read, finished) => {
             // A failed transaction may be in the file all the same: it is tried again under the same number.
             return match write(ring, &sources, &read, &finished, now) {
-                Ok(()) => Ok(None),
-                Err(error) => Err((Some(Merge { sources, state: State::Encoded(read, finished) }), error)),
+                Ok(()) => (None, Ok(())),
+                Err(error) => (Some(Merge { sources, state: State::Encoded(read, finished) }), Err(error)),
             };
         }
     };
-    Ok(Some(Merge { sources, state }))
+    (Some(Merge { sources, state }), Ok(()))
 }
 
 /// Nobody knows which of them it was: all stay as they are.
-fn give_up(ring: &Ring, sources: &[Arc<SegmentMeta>], skip: &mut Vec<u64>) -> Option<Merge> {
+fn give_up(
+    ring: &Ring,
+    sources: &[Arc<SegmentMeta>],
+    skip: &mut Vec<u64>,
+) -> (Option<Merge>, Result<(), StorageError>) {
     ring.count_damage(1);
     skip.extend(sources.iter().map(|meta| meta.id));
-    None
+    (None, Ok(()))
 }
 
 fn source(ring: &Ring, meta: &SegmentMeta) -> Result<Option<Source>, StorageError> {

@@ -81,10 +81,10 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
             Ok(()) => (None, Ok(())),
             Err(error) => (Some(Job::Seal(plan, State::Encoded(finished))), Err(error)),
         },
-        Job::Merge(job) => match merge::proceed(ring, job, &mut sealer.unmergeable, now) {
-            Ok(job) => (job.map(Job::Merge), Ok(())),
-            Err((job, error)) => (job.map(Job::Merge), Err(error)),
-        },
+        Job::Merge(job) => {
+            let (job, result) = merge::proceed(ring, job, &mut sealer.unmergeable, now);
+            (job.map(Job::Merge), result)
+        }
     };
     sealer.job = job;
     result.inspect_err(|error| ring.degrade(now, error))?;

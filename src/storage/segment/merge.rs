@@ -226,9 +226,9 @@ impl MergedPart {
     fn read(&self, id: u32, out: &mut MergedColumn) -> Result<(), FormatError> {
         let slice = self.slice();
         let from = slice.columns.partition_point(|c| c.id < id);
-        let entries = slice.columns[from..].iter().take_while(|c| c.id == id);
+        let mut entries = slice.columns[from..].iter().take_while(|c| c.id == id);
         match &self.places {
-            Places::From(at) => entries.map(|entry| self.append(entry, *at, out)).collect(),
+            Places::From(at) => entries.try_for_each(|entry| self.append(entry, *at, out)),
             Places::Each(places) => self.scatter(entries, places, out),
         }
     }
