@@ -429,7 +429,7 @@ fn page_bench() {
     let kinds = [("requests_total", 400), ("bytes_total", 200), ("temperature", 200), ("ratio", 200), ("bucket", 1000)];
     let kind_of: Vec<&str> = kinds.iter().flat_map(|(name, n)| std::iter::repeat_n(*name, *n)).collect();
     let label = |(i, name): (usize, &&str)| {
-        let instance = format!("host-{}:9100", i / 20);
+        let instance = format!("host-{}:9100", i / 10);
         Labels::from_pairs(&[("__name__", name), ("instance", &instance), ("le", &(i % 10).to_string())])
     };
     let start: Timestamp = 1_795_300_800_000;
@@ -515,7 +515,7 @@ fn main() {
     if std::env::args().any(|arg| arg == "refresh") {
         return;
     }
-    fleet_bench(10_000);
     page_bench();
     node_bench();
+    fleet_bench(10_000);
 }
