@@ -148,6 +148,7 @@ fn run_until(writes: i64, seconds: u64) -> (Option<i64>, bool, Disk) {
             }
         }
     }
+    assert_eq!(ring.counters().merged.load(Relaxed) > 0, seconds >= 160, "segments were merged, or not");
     (acknowledged, false, disk)
 }
 
