@@ -13,7 +13,7 @@ use std::time::Duration;
 use watchfire::clock::{Clock, ManualClock, Stopwatch};
 use watchfire::model::{Batch, GroupId, Intern, Irregular, Labels, MatchOp, Matcher, SeriesRef, Timestamp};
 use watchfire::registry::SeriesTable;
-use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest, Stop};
+use watchfire::storage::{Column, Config, Progress, Querier, Ring, SelectRequest, Stop};
 
 /// A ring in a temporary directory with a clock of its own.
 struct Setup {
@@ -38,17 +38,26 @@ impl Setup {
         Self { ring, clock, config, table, _dir: dir }
     }
 
-    /// Seals everything that is due; returns the time it took and the longest slice.
-    fn maintain(&self) -> (Duration, Duration) {
-        let (mut total, mut longest) = (Duration::ZERO, Duration::ZERO);
+    /// Does everything that is due; adds up what it took.
+    fn maintain(&self) -> Work {
+        let mut work = Work::default();
+        let merged = || self.ring.counters().merged.load(Ordering::Relaxed);
+        let sealed = || self.ring.counters().sealed.load(Ordering::Relaxed);
         loop {
-            let watch = Stopwatch::start();
+            let before = (sealed(), merged());
+            let (watch, cpu) = (Stopwatch::start(), cpu_time());
             let progress = self.ring.maintain(self.clock_now()).expect("maintains");
-            let took = watch.elapsed();
-            total += took;
-            longest = longest.max(took);
+            let (took, cpu) = (watch.elapsed(), cpu_time() - cpu);
+            work.pending += cpu;
+            if before == (sealed(), merged()) {
+                work.longest = work.longest.max(cpu);
+            } else {
+                work.longest_commit = (work.longest_commit.0.max(cpu), work.longest_commit.1.max(took));
+                let kind = if merged() == before.1 { &mut work.sealing } else { &mut work.merging };
+                *kind += std::mem::take(&mut work.pending);
+            }
             if progress == Progress::Idle {
-                return (total, longest);
+                return work;
             }
         }
     }
@@ -70,6 +79,49 @@ impl Setup {
         let found = self.ring.select(&request).expect("selects");
         (found.labels.len(), found.pieces.iter().map(|p| p.rows.len() * p.times.len()).sum())
     }
+}
+
+/// What maintenance took, in CPU time of its thread: the machine may have others to run.
+#[derive(Debug, Default)]
+struct Work {
+    sealing: Duration,
+    merging: Duration,
+    /// Of the job that is under way.
+    pending: Duration,
+    /// The longest slice without a transaction.
+    longest: Duration,
+    /// The longest transaction: CPU time, and time with its fsync.
+    longest_commit: (Duration, Duration),
+}
+
+impl Work {
+    fn add(&mut self, other: &Self) {
+        self.sealing += other.sealing;
+        self.merging += other.merging;
+        self.longest = self.longest.max(other.longest);
+        let (cpu, took) = other.longest_commit;
+        self.longest_commit = (self.longest_commit.0.max(cpu), self.longest_commit.1.max(took));
+    }
+
+    fn print(&self, name: &str, samples: usize) {
+        println!(
+            "{name}: sealing {:.1} ns/sample, merging {:.1} ns/sample, longest slice {:?} of CPU; longest transaction {:?} of CPU, {:?} with fsync",
+            per(self.sealing, samples),
+            per(self.merging, samples),
+            self.longest,
+            self.longest_commit.0,
+            self.longest_commit.1
+        );
+    }
+}
+
+/// CPU time of this thread.
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a timespec that the call may write to.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0, "every Linux has this clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn per(took: Duration, things: usize) -> f64 {
@@ -105,7 +157,8 @@ fn fleet_bench(series: usize) {
     let mut batch = Batch::new(GroupId(1), start);
     batch.floats = (0..series).map(|i| (SeriesRef(i as u32), 0.0)).collect();
     let ticks = 600i64;
-    let (mut append, mut commit) = (Duration::ZERO, Duration::ZERO);
+    let (mut append, mut commit, mut commit_cpu) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let mut append_cpu = Duration::ZERO;
     let (mut slowest, mut row_bytes) = (Duration::ZERO, 0);
     let mut first = Duration::ZERO;
     for tick in 0..ticks {
@@ -114,13 +167,15 @@ fn fleet_bench(series: usize) {
         for (i, sample) in batch.floats.iter_mut().enumerate() {
             sample.1 = fleet_value(i, tick);
         }
-        let watch = Stopwatch::start();
+        let (watch, cpu) = (Stopwatch::start(), cpu_time());
         setup.ring.append(&batch).expect("appends");
         let took = watch.elapsed();
+        append_cpu += if tick == 0 { Duration::ZERO } else { cpu_time() - cpu };
         row_bytes += setup.ring.stats().pending_bytes;
-        let watch = Stopwatch::start();
+        let (watch, cpu) = (Stopwatch::start(), cpu_time());
         setup.ring.commit().expect("commits");
         commit += watch.elapsed();
+        commit_cpu += cpu_time() - cpu;
         if tick == 0 {
             first = took;
         } else {
@@ -130,12 +185,14 @@ fn fleet_bench(series: usize) {
     }
     let samples = series * (ticks - 1) as usize;
     println!(
-        "append {series} series: {:.1} ns/sample (head + row); first tick {first:?}, slowest {slowest:?}",
-        per(append, samples)
+        "append {series} series: {:.1} ns/sample (head + row), {:.1} of CPU; first tick {first:?}, slowest {slowest:?}",
+        per(append, samples),
+        per(append_cpu, samples)
     );
     println!(
-        "commit of each tick with fsync: {:.1} ns/sample, {:?} a commit, {:.2} row bytes/sample",
+        "commit of each tick with fsync: {:.1} ns/sample, {:.1} of CPU, {:?} a commit, {:.2} row bytes/sample",
         per(commit, samples),
+        per(commit_cpu, samples),
         commit / ticks as u32,
         row_bytes as f64 / samples as f64
     );
@@ -143,11 +200,11 @@ fn fleet_bench(series: usize) {
     let stats = setup.ring.stats();
     println!("head: {:.1} MB in memory, file {:.1} MB", stats.head_bytes as f64 / 1e6, stats.disk_bytes as f64 / 1e6);
     setup.clock.set(start + ticks * 1000 + 60_000);
-    let ((took, longest), wait) = longest_wait(&setup.ring, || setup.maintain());
+    let (work, wait) = longest_wait(&setup.ring, || setup.maintain());
     let stats = setup.ring.stats();
+    work.print("fleet", stats.segment_samples as usize);
     println!(
-        "seal: {:.1} ns/sample, longest slice {longest:?}, longest wait for the head meanwhile {wait:?}, {:.3} bytes/sample",
-        per(took, stats.segment_samples as usize),
+        "longest wait for the head meanwhile {wait:?}, {:.3} bytes/sample",
         stats.segment_bytes as f64 / stats.segment_samples as f64
     );
     replay_bench(setup, start, ticks);
@@ -296,8 +353,7 @@ fn node_bench() {
     let span = ticks[ticks.len() - 1].0 - first + 1000;
     let setup = Setup::new(&names, first);
     let mut batch = Batch::new(GroupId(1), 0);
-    let mut seal = Duration::ZERO;
-    let mut longest = Duration::ZERO;
+    let mut work = Work::default();
     for round in 0..20 {
         for (ts, values) in &ticks {
             batch.ts = ts + round * span;
@@ -308,25 +364,13 @@ fn node_bench() {
             setup.ring.append(&batch).expect("appends");
             if (batch.ts / 1000) % 30 == 0 {
                 setup.ring.commit().expect("commits");
-                let (took, slice) = setup.maintain();
-                seal += took;
-                longest = longest.max(slice);
+                work.add(&setup.maintain());
             }
         }
     }
     setup.clock.set(first + 20 * span + 1_200_000);
-    let (took, slice) = setup.maintain();
-    let stats = setup.ring.stats();
-    println!(
-        "node data × 20: {} samples, {:.4} bytes/sample ({:.4} with pages and series table) in {} segments, file {:.1} MB, seal {:.1} ns/sample, longest slice {:?}",
-        stats.segment_samples,
-        stats.segment_bytes as f64 / stats.segment_samples as f64,
-        stats.segment_page_bytes as f64 / stats.segment_samples as f64,
-        stats.segments,
-        stats.disk_bytes as f64 / 1e6,
-        per(seal + took, stats.segment_samples as usize),
-        longest.max(slice)
-    );
+    work.add(&setup.maintain());
+    print_bytes("node data × 20", &setup, &work);
     let everything = first + 3 * span;
     let watch = Stopwatch::start();
     let (series, samples) = setup.select(&[], everything, everything + 3_600_000, false);
@@ -336,6 +380,100 @@ fn node_bench() {
         per(took, samples),
         took / series as u32
     );
+    columns_bench(&setup, &names, (everything, everything + 3_600_000));
+}
+
+fn print_bytes(name: &str, setup: &Setup, work: &Work) {
+    let stats = setup.ring.stats();
+    let per_sample = |bytes: u64| bytes as f64 / stats.segment_samples as f64;
+    println!(
+        "{name}: {} samples, {:.4} bytes/sample ({:.4} with pages and series table) in {} segments, file {:.1} MB",
+        stats.segment_samples,
+        per_sample(stats.segment_bytes),
+        per_sample(stats.segment_page_bytes),
+        stats.segments,
+        stats.disk_bytes as f64 / 1e6
+    );
+    work.print(name, stats.segment_samples as usize);
+}
+
+/// An hour of each column that varies, one by one: reading, checking and decoding it.
+fn columns_bench(setup: &Setup, names: &[Labels], (start, end): (Timestamp, Timestamp)) {
+    let mut took: Vec<Duration> = Vec::new();
+    for labels in names {
+        let matchers: Vec<Matcher> = labels.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
+        let request =
+            SelectRequest { matchers, start, end, last_only: false, max_samples: 1 << 30, stop: Stop::never() };
+        let read = || setup.ring.select(&request).expect("selects").into_series();
+        let varies = read().iter().flat_map(|series| &series.runs).any(|run| match &run.values {
+            Column::Floats(values) => values.windows(2).any(|pair| pair[0].to_bits() != pair[1].to_bits()),
+            Column::Histograms(_) => true,
+        });
+        if varies {
+            let one = || {
+                let watch = Stopwatch::start();
+                read();
+                watch.elapsed()
+            };
+            took.extend((0..15).map(|_| one()).min());
+        }
+    }
+    took.sort_unstable();
+    if let (Some(median), Some(most)) = (took.get(took.len() / 2), took.last()) {
+        println!("an hour of one of {} varying columns: median {median:?}, most {most:?}", took.len());
+    }
+}
+
+/// What scraping a fleet brings in eight hours at 5 s: counters, gauges and the buckets of histograms.
+fn page_bench() {
+    let kinds = [("requests_total", 400), ("bytes_total", 200), ("temperature", 200), ("ratio", 200), ("bucket", 1000)];
+    let kind_of: Vec<&str> = kinds.iter().flat_map(|(name, n)| std::iter::repeat_n(*name, *n)).collect();
+    let label = |(i, name): (usize, &&str)| {
+        let instance = format!("host-{}:9100", i / 10);
+        Labels::from_pairs(&[("__name__", name), ("instance", &instance), ("le", &(i % 10).to_string())])
+    };
+    let start: Timestamp = 1_795_300_800_000;
+    let setup = Setup::new(&kind_of.iter().enumerate().map(label).collect::<Vec<_>>(), start);
+    let mut seed = 1u64;
+    let mut random = move |bound: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % bound
+    };
+    let mut values: Vec<f64> = (0..kind_of.len()).map(|_| random(100_000) as f64).collect();
+    let mut batch = Batch::new(GroupId(1), start);
+    let mut work = Work::default();
+    for tick in 0..5760 {
+        batch.ts = start + tick * 5000;
+        setup.clock.set(batch.ts);
+        let mut observed = 0.0;
+        for (i, (value, kind)) in values.iter_mut().zip(&kind_of).enumerate() {
+            match *kind {
+                "requests_total" => *value += random(1 + i as u64 % 40) as f64,
+                "bytes_total" => *value += (random(20) * 1500) as f64,
+                "temperature" => *value = (*value * 10.0 + random(3) as f64 - 1.0).round() / 10.0,
+                "ratio" => *value = random(1000) as f64 / 1000.0,
+                _ => {
+                    // Each bucket has what the one below it has; half of the hosts see little.
+                    let quiet = (i / 10) % 2 == 0 && random(8) > 0;
+                    observed = if i % 10 == 0 { 0.0 } else { observed };
+                    observed += if quiet || random(3) > 0 { 0.0 } else { random(1 + (10 - i as u64 % 10)) as f64 };
+                    *value += observed;
+                }
+            }
+        }
+        batch.floats.clear();
+        batch.floats.extend(values.iter().enumerate().map(|(i, v)| (SeriesRef(i as u32), *v)));
+        setup.ring.append(&batch).expect("appends");
+        if tick % 12 == 0 {
+            setup.ring.commit().expect("commits");
+            work.add(&setup.maintain());
+        }
+    }
+    setup.clock.set(batch.ts + 3_600_000);
+    work.add(&setup.maintain());
+    print_bytes("fleet page, 8 hours at 5 s", &setup, &work);
 }
 
 /// Label sets, and ticks of one value a series (NaN: not there).
@@ -377,6 +515,7 @@ fn main() {
     if std::env::args().any(|arg| arg == "refresh") {
         return;
     }
-    fleet_bench(10_000);
+    page_bench();
     node_bench();
+    fleet_bench(10_000);
 }

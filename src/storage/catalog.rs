@@ -34,7 +34,7 @@ pub(crate) struct Epoch {
 /// The directory in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
-    /// Ascending by number.
+    /// Ascending by window: where two have a sample of the same time, the later one's counts.
     segments: Vec<Arc<SegmentMeta>>,
     epochs: BTreeMap<u32, Epoch>,
     next_segment: u64,
@@ -45,9 +45,10 @@ impl Catalog {
         let mut catalog = Self { next_segment: 1, ..Self::default() };
         for meta in metas {
             catalog.epochs.entry(meta.epoch).or_default().segments += 1;
-            catalog.next_segment = meta.id + 1;
+            catalog.next_segment = catalog.next_segment.max(meta.id + 1);
             catalog.segments.push(Arc::new(meta));
         }
+        catalog.segments.sort_by_key(|s| (s.window, s.id));
         catalog
     }
 
@@ -150,8 +151,52 @@ impl Catalog {
         epoch.segments += 1;
         epoch.persisted += new_ids;
         epoch.ids.get_or_insert_default();
+        self.insert(meta);
+    }
+
+    fn insert(&mut self, meta: SegmentMeta) {
         self.next_segment = meta.id + 1;
-        self.segments.push(Arc::new(meta));
+        let at = self.segments.partition_point(|s| (s.window, s.id) < (meta.window, meta.id));
+        self.segments.insert(at, Arc::new(meta));
+    }
+
+    /// The oldest small segments that may become one: neighbours with one series table, in one span of the grid that memory
+    /// does not have any more, with at most `bytes` of streams together.
+    pub(crate) fn mergeable(&self, span: i64, floor: Timestamp, bytes: u64, skip: &[u64]) -> Vec<Arc<SegmentMeta>> {
+        let place = |s: &SegmentMeta| {
+            let span_of = s.window.div_euclid(span);
+            let inside = s.window_end <= (span_of + 1).saturating_mul(span).min(floor) && !skip.contains(&s.id);
+            inside.then_some((span_of, s.epoch))
+        };
+        let complete = |s: &SegmentMeta| (s.window.div_euclid(span) + 1).saturating_mul(span) <= floor;
+        let mut found: Vec<Arc<SegmentMeta>> = Vec::new();
+        let mut sum = 0;
+        for segment in self.segments.iter().filter(|s| complete(s)) {
+            let joins = place(segment).is_some()
+                && sum + segment.stream_len <= bytes
+                && found.last().is_none_or(|last| place(last) == place(segment));
+            if !joins {
+                if found.len() > 1 {
+                    return found;
+                }
+                found.clear();
+                sum = 0;
+            }
+            if place(segment).is_some() && segment.stream_len <= bytes {
+                sum += segment.stream_len;
+                found.push(Arc::clone(segment));
+            }
+        }
+        if found.len() > 1 { found } else { Vec::new() }
+    }
+
+    /// Puts a segment in the place of those that were merged into it; all have the same series table.
+    pub(crate) fn merge(&mut self, sources: &[Arc<SegmentMeta>], meta: SegmentMeta) {
+        self.segments.retain(|s| sources.iter().all(|source| source.id != s.id));
+        if let Some(epoch) = self.epochs.get_mut(&meta.epoch) {
+            epoch.segments = (epoch.segments + 1).saturating_sub(sources.len() as u32);
+        }
+        self.insert(meta);
     }
 
     /// What must go so that `coming` bytes more fit: oldest first, by size, and everything that is past its time.

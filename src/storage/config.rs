@@ -32,6 +32,9 @@ pub struct Config {
     pub relaxed_interval: Duration,
     /// Length of a window: what becomes one segment. At least a second.
     pub window: Duration,
+    /// Segments of windows within such a span are merged into one when memory does not have them any more. Spans shorter
+    /// than two windows, and longer than an eighth of the retention time, merge nothing.
+    pub merged_span: Duration,
     /// How long a window stays open after its end, for samples that come late.
     pub seal_delay: Duration,
     /// How much recent time queries find uncompressed in memory.
@@ -51,6 +54,7 @@ impl Default for Config {
             durability: Durability::Immediate,
             relaxed_interval: Duration::from_secs(10),
             window: Duration::from_secs(600),
+            merged_span: Duration::from_secs(3600),
             seal_delay: Duration::from_secs(15),
             head_span: Duration::from_secs(900),
             // As far as Prometheus lets a scraped timestamp run ahead.
@@ -101,6 +105,8 @@ pub struct RingCounters {
     pub rows_lost: AtomicU64,
     /// Segments written.
     pub sealed: AtomicU64,
+    /// Segments that were merged into larger ones.
+    pub merged: AtomicU64,
     /// Segments that retention took.
     pub retired: AtomicU64,
     /// Damaged records that were skipped, each time one is met.

@@ -79,11 +79,17 @@ impl redb::StorageBackend for Disk {
 }
 
 fn open(disk: &Disk, clock: &ManualClock) -> (Ring, Arc<SeriesTable>) {
+    open_for(disk, clock, 60)
+}
+
+/// A ring that keeps so many seconds, and merges two windows where that is an eighth of it.
+fn open_for(disk: &Disk, clock: &ManualClock, seconds: u64) -> (Ring, Arc<SeriesTable>) {
     let config = Config {
         window: Duration::from_secs(10),
+        merged_span: Duration::from_secs(20),
         seal_delay: Duration::from_secs(1),
         head_span: Duration::from_secs(10),
-        retention_time: Duration::from_secs(60),
+        retention_time: Duration::from_secs(seconds),
         ..Config::default()
     };
     let names: Arc<SeriesTable> = Arc::default();
@@ -121,10 +127,10 @@ fn ticks(ring: &Ring, from: Timestamp) -> Vec<i64> {
 }
 
 /// Runs until the disk stops; returns the last tick that was acknowledged and the disk as it was then.
-fn run_until(writes: i64) -> (Option<i64>, bool, Disk) {
+fn run_until(writes: i64, seconds: u64) -> (Option<i64>, bool, Disk) {
     let disk = Disk::new();
     let clock = ManualClock::new(0);
-    let (ring, names) = open(&disk, &clock);
+    let (ring, names) = open_for(&disk, &clock, seconds);
     disk.left.store(writes, Relaxed);
     let mut acknowledged = None;
     for n in 0..60 {
@@ -142,18 +148,29 @@ fn run_until(writes: i64) -> (Option<i64>, bool, Disk) {
             }
         }
     }
+    assert_eq!(ring.counters().merged.load(Relaxed) > 0, seconds >= 160, "segments were merged, or not");
     (acknowledged, false, disk)
 }
 
 #[test]
 fn a_crash_at_any_write_keeps_what_was_acknowledged() {
+    crash_at_any_write(60);
+}
+
+#[test]
+fn a_crash_while_segments_are_merged_keeps_what_was_acknowledged() {
+    crash_at_any_write(160);
+}
+
+fn crash_at_any_write(seconds: u64) {
+    let keep = seconds as i64 * 1000;
     let mut writes = 0;
     loop {
-        let (acknowledged, crashed, disk) = run_until(writes);
+        let (acknowledged, crashed, disk) = run_until(writes, seconds);
         disk.left.store(i64::MAX, Relaxed);
         // The crash image: nothing of the old handle may touch it any more.
         let image = Disk { bytes: Arc::new(Mutex::new(disk.bytes.lock().clone())), ..Disk::new() };
-        let (ring, _) = open(&image, &ManualClock::new(120_000));
+        let (ring, _) = open_for(&image, &ManualClock::new(120_000), seconds);
         let found = ticks(&ring, Timestamp::MIN);
         let last = found.last().copied();
         assert!(last >= acknowledged, "{writes} writes: {acknowledged:?} was acknowledged, {last:?} is there");
@@ -161,8 +178,8 @@ fn a_crash_at_any_write_keeps_what_was_acknowledged() {
         if let (Some(first), Some(last)) = (found.first(), last) {
             let whole: Vec<i64> = (*first..=last).collect();
             assert_eq!(found, whole, "{writes} writes: no tick between is missing");
-            // Retention keeps a minute, and what shares a segment with it.
-            assert!(*first * 2000 <= (last * 2000 - 60_000).max(0) + 10_000, "{writes} writes: {found:?}");
+            // Retention keeps so much, and what shares a segment with it.
+            assert!(*first * 2000 <= (last * 2000 - keep).max(0) + 10_000, "{writes} writes: {found:?}");
         }
         assert_eq!(ring.counters().damaged.load(Relaxed), 0, "{writes} writes");
         if !crashed {

@@ -12,7 +12,12 @@ mod config;
 mod error;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod formats;
 mod head;
+mod merge;
+#[cfg(test)]
+mod merge_tests;
 mod querier;
 mod read;
 mod replay;

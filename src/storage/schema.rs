@@ -1,4 +1,5 @@
-//! The formats on disk, byte by byte. Format version 1.
+//! The formats on disk, byte by byte. Format version 2; a file of version 1 is read as it is, and says 2 from then on.
+//! Version 1 had no packed integers, and no merged segments.
 //!
 //! The ring is one redb file, `ring.redb`, with six tables. Numbers are little-endian; `varint` is LEB128 of a u64;
 //! `svarint` is a varint of the zigzag form; `xor` is a control byte (leading zero bytes × 16 + trailing zero bytes;
@@ -30,6 +31,10 @@
 //! one before; the first − window), svarint start timestamp, u8 0 and xor of the value or u8 1 and a histogram.
 //!
 //! # Directory record
+//! Windows of one span may be merged into one segment. It has a number of its own, the series table of those that it was
+//! made of (which all have the same), the first window's start and the last one's end. Segments count in the order of
+//! their windows, then of their numbers: of two samples of one series at one time the later segment's is right.
+//!
 //! u8 version 1, i64 window start, i64 window end, i64 first sample, i64 last sample, u32 epoch, u32 series, u64 samples,
 //! u64 stream length, u64 offset of the index, crc.
 //!
@@ -41,7 +46,11 @@
 //! for exemplars. Columns lie in the stream in this order, a slice's time column first.
 //!
 //! *Integers* (times, start timestamps): u8 0, svarint first, svarint step; or u8 1, svarint first, `ints` of the
-//! differences to it. `ints`: u8 0, u8 order 0 to 2, svarint differences of that order; or u8 1 and pco's chunk and page of i64.
+//! differences to it. `ints`: u8 0, u8 order 0 to 2, svarint differences of that order; or u8 1 and pco's chunk and page of i64;
+//! or u8 2, u8 order 0 to 2, and the differences of that order in *packed* blocks of 128, the last one with what is left:
+//! u8 width w (0 to 56), u8 outliers, svarint base, the lowest w bits of each (difference − base) from the least significant
+//! bit on, the last byte filled with zeros, and for each outlier u8 its place in the block and svarint h: h × 2^w is added
+//! to what stands there. The first values of differences stand for themselves.
 //!
 //! *Floats*: u8 tag; if tag has 0x40 (holes) presence; then by tag & 0x3f: 0 constant: xor of the bits; 1 runs: varint
 //! length and xor with the run before, until the column is full; 2 scaled: if tag has 0x80 varint exceptions and (varint index −
@@ -56,12 +65,12 @@
 //! In rows each histogram stands alone: its layout is always written.
 //!
 //! # Series table
-//! Each epoch ((segment − 1) ÷ 144) has a table of its own, so that it goes with its last segment. A block: u8 version 1, varint
+//! Each epoch (the first 144 numbers of segments, the next 144, …) has a table of its own, so that it goes with its last segment. A block: u8 version 1, varint
 //! count, for each label set varint bytes shared with the one before and bytes of the rest, where a label set is its names and
 //! values, each followed by 0xff; crc.
 
 /// Format of the file as a whole; a file with a larger one is refused.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Version of a record of rows.
 pub(crate) const RECORD_VERSION: u8 = 1;
 /// The ring's file in its directory.

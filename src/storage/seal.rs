@@ -10,6 +10,7 @@ use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
 use super::catalog::{cost, millis};
+use super::merge::{self, Merge};
 use super::replay::{Scope, replay};
 use super::ring::{Contents, Ring};
 use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
@@ -17,22 +18,24 @@ use super::store::SealChange;
 use super::{Progress, StorageError};
 
 /// How long one slice of sealing may take.
-const SLICE: Duration = Duration::from_millis(18);
+pub(crate) const SLICE: Duration = Duration::from_millis(18);
 /// How long the ring waits before it tries a failed file again.
 const RETRY_MS: i64 = 10_000;
 
 /// What no query asked for during one to two of these is forgotten.
 const AGE_MS: i64 = 300_000;
 
-/// The window that is being sealed, if there is one.
+/// What is under way: one thing at a time.
 #[derive(Default)]
 pub(crate) struct Sealer {
     job: Option<Job>,
+    /// Segments that cannot be merged, for they are damaged.
+    unmergeable: Vec<u64>,
 }
 
-struct Job {
-    plan: Plan,
-    state: State,
+enum Job {
+    Seal(Plan, State),
+    Merge(Merge),
 }
 
 /// Which window becomes which segment.
@@ -64,28 +67,35 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
     let mut sealer = ring.sealer.lock();
     let Some(job) = sealer.job.take() else {
         evict(ring, now);
-        sealer.job = begin(ring, now)?;
+        ring.store.forget_replaced();
+        sealer.job = match begin(ring, now)? {
+            None => merge::begin(ring, &sealer.unmergeable).map(Job::Merge),
+            job => job,
+        };
         return if sealer.job.is_some() { Ok(Progress::More) } else { retire_by_time(ring, now) };
     };
-    let Job { plan, state } = job;
-    match state {
+    let (job, result) = match job {
         // An empty window makes no segment; its rows go with the next one that does.
-        State::Encoding(writer) => sealer.job = encode(*writer).map(|state| Job { plan, state }),
-        State::Encoded(finished) => {
-            if let Err(error) = write(ring, plan, &finished, now) {
-                ring.degrade(now, &error);
-                sealer.job = Some(Job { plan, state: State::Encoded(finished) });
-                return Err(error);
-            }
+        Job::Seal(plan, State::Encoding(writer)) => (encode(*writer).map(|state| Job::Seal(plan, state)), Ok(())),
+        Job::Seal(plan, State::Encoded(finished)) => match write(ring, plan, &finished, now) {
+            Ok(()) => (None, Ok(())),
+            Err(error) => (Some(Job::Seal(plan, State::Encoded(finished))), Err(error)),
+        },
+        Job::Merge(job) => {
+            let (job, result) = merge::proceed(ring, job, &mut sealer.unmergeable, now);
+            (job.map(Job::Merge), result)
         }
-    }
+    };
+    sealer.job = job;
+    result.inspect_err(|error| ring.degrade(now, error))?;
     Ok(Progress::More)
 }
 
 /// Encodes columns for the length of a slice; `None` when the window turned out to be empty.
 fn encode(mut writer: SegmentWriter) -> Option<State> {
     let watch = Stopwatch::start();
-    while writer.step() {
+    // A window in memory has no damage: only columns of other segments do.
+    while writer.step().unwrap_or(false) {
         if watch.elapsed() >= SLICE {
             return Some(State::Encoding(Box::new(writer)));
         }
@@ -117,7 +127,7 @@ fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
     let series = ids.len() as u32;
     let slices = SliceInput::of_window(data, |sid| ids.get(&sid).copied());
     let plan = Plan { window, window_end, epoch, series };
-    Ok(Some(Job { plan, state: State::Encoding(Box::new(SegmentWriter::new(slices))) }))
+    Ok(Some(Job::Seal(plan, State::Encoding(Box::new(SegmentWriter::new(slices))))))
 }
 
 /// Writes the segment with everything that goes with it.
@@ -237,10 +247,13 @@ fn take_up(ring: &Ring, now: Timestamp) -> Result<(), StorageError> {
         inner.catalog.replace(catalog, &mut inner.head.series);
         ring.cache.clear();
         // It was to go into another file.
-        sealer.job = None;
+        *sealer = Sealer::default();
         ring.detached.store(false, Relaxed);
     }
-    let job_end = sealer.job.as_ref().map_or(Timestamp::MIN, |job| job.plan.window_end);
+    let job_end = match &sealer.job {
+        Some(Job::Seal(plan, _)) => plan.window_end,
+        _ => Timestamp::MIN,
+    };
     let sealed = inner.catalog.sealed_until().max(job_end);
     if !detached && inner.head.sealing <= sealed {
         return Ok(());

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock};
-use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Timestamp};
+use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Timestamp, is_absent};
 pub(crate) use crate::registry::SeriesTable;
 
 use super::{Column, Config, Querier, Ring, SelectRequest, Stop};
@@ -137,5 +137,40 @@ pub(crate) fn select(
             }
         }
     }
+    all
+}
+
+/// Labels, time, start timestamp, and the value's bits or text.
+pub(crate) type Answer = Vec<(Labels, Timestamp, Timestamp, String)>;
+
+/// All samples that a ring has.
+pub(crate) fn everything(ring: &Ring) -> Answer {
+    let request = SelectRequest {
+        matchers: vec![],
+        start: 0,
+        end: 1 << 40,
+        last_only: false,
+        max_samples: 1 << 20,
+        stop: Stop::never(),
+    };
+    let found = ring.select(&request).unwrap();
+    let mut all = Answer::new();
+    for series in found.into_series() {
+        for run in series.runs {
+            for at in run.from..run.to {
+                let text = match &run.values {
+                    Column::Floats(floats) if is_absent(floats[at]) => continue,
+                    Column::Floats(floats) => format!("{:x}", floats[at].to_bits()),
+                    Column::Histograms(histograms) => match &histograms[at] {
+                        Some(histogram) => format!("{histogram:?}"),
+                        None => continue,
+                    },
+                };
+                let start = run.start_times.as_ref().map_or(0, |starts| starts[at]);
+                all.push((series.labels.clone(), run.times[at], start, text));
+            }
+        }
+    }
+    all.sort();
     all
 }

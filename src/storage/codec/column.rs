@@ -254,8 +254,16 @@ impl Scaled {
         let FloatScratch { ints, pco } = scratch;
         ints.resize(out.len(), 0);
         codec.ints(reader, ints, pco)?;
-        // A division by one would cost as much as any other.
-        if power == 1.0 {
+        // A division by one would cost as much as any other, a multiplication too.
+        if gcd == 1 && power == 1.0 {
+            for (value, step) in out.iter_mut().zip(ints.iter()) {
+                *value = first.wrapping_add(*step) as f64;
+            }
+        } else if gcd == 1 {
+            for (value, step) in out.iter_mut().zip(ints.iter()) {
+                *value = first.wrapping_add(*step) as f64 / power;
+            }
+        } else if power == 1.0 {
             for (value, step) in out.iter_mut().zip(ints.iter()) {
                 *value = first.wrapping_add(step.wrapping_mul(gcd)) as f64;
             }

@@ -1,9 +1,11 @@
-//! Integers through pco: bit-packed bins of values, of differences, or of differences of differences.
+//! Integers: values, differences, or differences of differences, as varints, in packed blocks, or through pco.
 
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DecompressorScratch, DeltaSpec, ModeSpec, PagingSpec};
 
 use crate::storage::bytes::{FormatError, Reader, put_signed, unzigzag, zigzag};
+
+use super::packed::{put_packed, read_packed};
 
 /// Below this many values pco's tables cost more than they save.
 const PCO_MIN: usize = 24;
@@ -12,6 +14,10 @@ const LEVEL: usize = 8;
 
 const VARINT: u8 = 0;
 const PCO: u8 = 1;
+const PACKED: u8 = 2;
+/// Packed blocks are taken up to this many hundredths of pco's size, and a quarter of a bit each: they are read three
+/// times as fast.
+const PACKED_PERCENT: usize = 110;
 
 /// pco without its file header: that is written once, by whoever owns the columns.
 pub(crate) struct PcoCodec {
@@ -46,13 +52,21 @@ impl PcoCodec {
         compressor.write_header(Vec::new()).expect("a Vec takes every byte")
     }
 
-    /// Writes integers in the smaller of two forms.
+    /// Writes integers in the smallest of three forms; packed blocks may be a little larger than pco's.
     pub(crate) fn put_ints(&self, values: &[i64], out: &mut Vec<u8>) {
         let (order, varint_len) = best_order(values);
         if values.len() >= PCO_MIN && varint_len > values.len() / 8 {
             let start = out.len();
             out.push(PCO);
-            if self.put(values, order, out).is_ok() && out.len() - start <= varint_len + 2 {
+            let fits = self.put(values, order, out).is_ok() && out.len() - start <= varint_len + 2;
+            let slack = values.len() / 32;
+            let most = if fits { (out.len() - start) * PACKED_PERCENT / 100 + slack } else { varint_len };
+            if let Some(packed) = packed(values, order, most) {
+                out.truncate(start);
+                out.extend_from_slice(&packed);
+                return;
+            }
+            if fits {
                 return;
             }
             out.truncate(start);
@@ -106,13 +120,19 @@ impl PcoCodec {
                 for value in out.iter_mut() {
                     *value = unzigzag(reader.varint()?);
                 }
-                // The first values stand for themselves.
-                for skipped in (0..usize::from(order)).rev() {
-                    sum_up(out.get_mut(skipped..).unwrap_or_default());
-                }
+                sum_differences(order, out);
                 Ok(())
             }
             PCO => self.chunk(reader, out, scratch),
+            PACKED => {
+                let order = reader.u8()?;
+                if order > 2 {
+                    return Err(FormatError("unknown order of differences"));
+                }
+                read_packed(reader, out)?;
+                sum_differences(order, out);
+                Ok(())
+            }
             _ => Err(FormatError("unknown integer encoding")),
         }
     }
@@ -139,6 +159,22 @@ impl PcoCodec {
         page.read(out).map_err(bad)?;
         *reader = Reader::new(page.into_src());
         Ok(())
+    }
+}
+
+/// Packed blocks of differences, when they take at most so many bytes.
+fn packed(values: &[i64], order: u8, most: usize) -> Option<Vec<u8>> {
+    let mut different = Vec::with_capacity(values.len());
+    differences(values, order, |d| different.push(d));
+    let mut out = vec![PACKED, order];
+    put_packed(&different, most.saturating_sub(out.len()), &mut out).then_some(out)
+}
+
+/// Makes values of differences of this order.
+fn sum_differences(order: u8, values: &mut [i64]) {
+    // The first values stand for themselves.
+    for skipped in (0..usize::from(order)).rev() {
+        sum_up(values.get_mut(skipped..).unwrap_or_default());
     }
 }
 

@@ -3,6 +3,7 @@
 mod column;
 mod histogram;
 mod ints;
+mod packed;
 mod presence;
 mod times;
 

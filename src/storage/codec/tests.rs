@@ -143,3 +143,111 @@ fn histogram_columns_come_back() {
         assert!(decode_histograms(&out[..cut], column.len()).is_err(), "cut at {cut}");
     }
 }
+
+/// Columns that make the codec choose every one of its encodings.
+fn columns_of_every_kind() -> Vec<Vec<f64>> {
+    let mut random = Random::new(23);
+    let mut wild = || random.next();
+    vec![
+        vec![7.0; 300],
+        (0..300).map(|i| (i / 100) as f64).collect(),
+        (0..300).map(|i| (i * 3) as f64).collect(),
+        (0..300).map(|i| (wild() % 512 + i) as f64 / 100.0).collect(),
+        (0..300).map(|i| if i % 41 == 0 { 1e12 } else { (wild() % 97) as f64 }).collect(),
+        (0..300).map(|_| [0.0, 1.0, 2.0, 64.0, 65.0, 1e6][(wild() % 13).min(5) as usize]).collect(),
+        (0..300).map(|i| if i % 30 == 0 { f64::NAN } else { i as f64 }).collect(),
+        (0..300).map(|i| (f64::from(i) / 60.0).sin()).collect(),
+        (0..300).map(|_| f64::from_bits(wild())).collect(),
+        (0..300).map(|i| if wild() % 4 == 0 { absent() } else { f64::from(i) }).collect(),
+        (0..10).map(|i| f64::from(i * i)).collect(),
+        (1..10).map(|i| f64::from(i).sqrt()).collect(),
+    ]
+}
+
+/// What begins an integer column: how its integers are kept.
+fn kinds_of(values: &[i64]) -> u8 {
+    let mut out = Vec::new();
+    PcoCodec::default().put_ints(values, &mut out);
+    out[0]
+}
+
+#[test]
+fn every_encoding_is_chosen_somewhere() {
+    let codec = PcoCodec::default();
+    let mut tags = std::collections::BTreeSet::new();
+    for column in columns_of_every_kind() {
+        let mut out = Vec::new();
+        encode_floats(&codec, &column, &mut out);
+        tags.insert(out[0] & 0x3f);
+        check("every kind", &column, 20 + column.len() * 10);
+    }
+    assert_eq!(tags.into_iter().collect::<Vec<u8>>(), [0, 1, 2, 3, 4]);
+    let mut random = Random::new(5);
+    let few: Vec<i64> = (0..2000).map(|_| 1i64 << (random.below(90).min(60))).collect();
+    let even: Vec<i64> = (0..600).map(|_| random.below(1024) as i64).collect();
+    assert_eq!([kinds_of(&[1, 5, 9]), kinds_of(&few), kinds_of(&even)], [0, 1, 2]);
+}
+
+#[test]
+fn packed_integers_come_back() {
+    let mut random = Random::new(19);
+    for case in 0..300 {
+        let n = 24 + random.below(600) as usize;
+        let width = random.below(56);
+        let rare = 1 + random.below(60);
+        let values: Vec<i64> = (0..n as i64)
+            .map(|i| {
+                let low = (random.next() & ((1 << width) - 1)) as i64;
+                match random.below(rare) {
+                    0 if rare > 8 => low - random.below(1 << 40) as i64,
+                    1 if rare > 8 => i64::MAX / 300 - low,
+                    _ => low * (case % 3 - 1) + i * (case % 5),
+                }
+            })
+            .collect();
+        let codec = PcoCodec::default();
+        let mut out = Vec::new();
+        codec.put_ints(&values, &mut out);
+        let mut back = vec![0; n];
+        let mut reader = Reader::new(&out);
+        codec.ints(&mut reader, &mut back, &mut pco::DecompressorScratch::default()).unwrap();
+        assert_eq!(back, values, "case {case}, kind {}", out[0]);
+        assert!(out[0] == 1 || reader.is_empty(), "case {case}: all of it is read");
+    }
+}
+
+#[test]
+fn garbage_is_an_error_and_never_a_panic() {
+    let codec = PcoCodec::default();
+    let mut random = Random::new(31);
+    let mut scratch = FloatScratch::default();
+    let mut try_all = |bytes: &[u8], n: usize| {
+        let mut out = vec![0.0; n];
+        let floats = decode_floats_into(&codec, bytes, &mut out, &mut scratch).is_err();
+        let ints = decode_ints(&codec, &mut Reader::new(bytes), n).is_err();
+        (floats, ints, decode_histograms(bytes, n).is_err())
+    };
+    assert_eq!(try_all(&[], 5), (true, true, true));
+    let mut errors = 0;
+    for case in 0..4000u64 {
+        let len = 1 + random.below(80) as usize;
+        let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        bytes[0] = [case as u8 & 7, random.next() as u8][(case >> 3) as usize & 1];
+        let n = 1 + random.below(4096) as usize;
+        errors += usize::from(try_all(&bytes, n).0);
+    }
+    assert!(errors > 2000, "{errors} errors");
+    for column in columns_of_every_kind() {
+        let mut whole = Vec::new();
+        encode_floats(&PcoCodec::default(), &column, &mut whole);
+        for _ in 0..400 {
+            let mut bytes = whole.clone();
+            for _ in 0..=random.below(4) {
+                let at = random.below(bytes.len() as u64) as usize;
+                bytes[at] ^= 1 << random.below(8);
+            }
+            bytes.truncate(1 + random.below(2 * bytes.len() as u64).min(bytes.len() as u64) as usize);
+            try_all(&bytes, column.len());
+        }
+    }
+}

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::model::{Histogram, IrregularSample, Timestamp, Value, absent, is_absent};
+use crate::storage::bytes::FormatError;
 use crate::storage::codec::{PcoCodec, encode_floats, encode_histograms, encode_ints};
 use crate::storage::head::{BLOCK, Block, Sid, WindowData};
 
 use super::index::MAX_TICKS;
+use super::merge::{MergedColumn, MergedPart};
 use super::{ColumnEntry, ColumnKind, SegmentIndex, Slice};
 
 /// Columns that share timestamps and wait to be written.
@@ -17,6 +19,7 @@ pub(crate) struct SliceInput {
     /// Id and place, ascending by id.
     columns: Vec<(u32, ColumnInput)>,
     blocks: Vec<Arc<Block>>,
+    parts: Vec<MergedPart>,
 }
 
 /// One series of a slice.
@@ -24,6 +27,8 @@ enum ColumnInput {
     /// A column of blocks.
     Dense(u32),
     Irregular(Vec<IrregularSample>),
+    /// A column of parts of other segments.
+    Merged,
 }
 
 /// Builds the stream.
@@ -34,6 +39,7 @@ pub(crate) struct SegmentWriter {
     current: Option<(SliceInput, usize)>,
     samples: u64,
     floats: Vec<f64>,
+    merged: MergedColumn,
 }
 
 /// A finished stream with what the directory wants to know.
@@ -60,7 +66,7 @@ impl SliceInput {
             for blocks in blocks.chunks(MAX_TICKS / BLOCK) {
                 let times = blocks.iter().flat_map(|b| b.times.iter().copied()).collect();
                 let columns = ids.iter().map(|(id, col)| (*id, ColumnInput::Dense(*col))).collect();
-                slices.push(Self { times, columns, blocks: blocks.to_vec() });
+                slices.push(Self { times, columns, blocks: blocks.to_vec(), parts: Vec::new() });
             }
         }
         // Pushes of one sender share their timestamps as a rule: they become columns of one slice.
@@ -76,12 +82,18 @@ impl SliceInput {
             .into_iter()
             .map(|(times, mut columns)| {
                 columns.sort_by_key(|(id, _)| *id);
-                Self { times, columns, blocks: Vec::new() }
+                Self { times, columns, blocks: Vec::new(), parts: Vec::new() }
             })
             .collect();
         irregular.sort_by(|a, b| a.times.cmp(&b.times));
         slices.extend(irregular);
         slices
+    }
+
+    /// Ticks of other segments; `ids` ascend.
+    pub(super) fn merged(times: Vec<Timestamp>, ids: Vec<u32>, parts: Vec<MergedPart>) -> Self {
+        let columns = ids.into_iter().map(|id| (id, ColumnInput::Merged)).collect();
+        Self { times, columns, blocks: Vec::new(), parts }
     }
 }
 
@@ -94,11 +106,15 @@ impl SegmentWriter {
             current: None,
             samples: 0,
             floats: Vec::new(),
+            merged: MergedColumn::default(),
         }
     }
 
     /// Writes the next column. Says whether there was one.
-    pub(crate) fn step(&mut self) -> bool {
+    ///
+    /// # Errors
+    /// When a column of another segment is damaged.
+    pub(crate) fn step(&mut self) -> Result<bool, FormatError> {
         let (slice, next) = match self.current.take() {
             Some(current) => current,
             None => match self.pending.next() {
@@ -106,14 +122,14 @@ impl SegmentWriter {
                     self.begin(&slice.times);
                     (slice, 0)
                 }
-                None => return false,
+                None => return Ok(false),
             },
         };
         if let Some((id, column)) = slice.columns.get(next) {
-            self.column(&slice, *id, column);
+            self.column(&slice, *id, column)?;
             self.current = Some((slice, next + 1));
         }
-        true
+        Ok(true)
     }
 
     /// Writes the index; `None` when there is nothing in the segment.
@@ -139,11 +155,23 @@ impl SegmentWriter {
         });
     }
 
-    fn column(&mut self, slice: &SliceInput, id: u32, column: &ColumnInput) {
+    fn column(&mut self, slice: &SliceInput, id: u32, column: &ColumnInput) -> Result<(), FormatError> {
         match column {
             ColumnInput::Dense(col) => self.dense(slice, id, *col),
             ColumnInput::Irregular(samples) => self.irregular(id, samples),
+            ColumnInput::Merged => {
+                let mut merged = std::mem::take(&mut self.merged);
+                let read = merged.read(&slice.parts, slice.times.len(), id);
+                if read.is_ok() {
+                    self.put_floats(id, &merged.floats);
+                    self.put_histograms(id, &merged.histograms);
+                    self.put_starts(id, &merged.starts);
+                }
+                self.merged = merged;
+                read?;
+            }
         }
+        Ok(())
     }
 
     fn dense(&mut self, slice: &SliceInput, id: u32, col: u32) {

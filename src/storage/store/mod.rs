@@ -16,7 +16,7 @@ use super::StorageError;
 use super::schema::{FILE_NAME, FORMAT};
 
 pub(crate) use rows::{StateChange, StateKey, StoredRecord};
-pub(crate) use segments::{Retire, SealChange, SegmentReader, Stream, damaged};
+pub(crate) use segments::{MergeChange, Replaced, Retire, SealChange, SegmentReader, Stream, damaged};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ROWS: TableDefinition<'_, (i64, u64), &[u8]> = TableDefinition::new("rows");
@@ -40,6 +40,8 @@ pub(crate) struct Store {
     identity: Mutex<Option<(u64, u64)>>,
     /// Serialises writers and numbers the rows.
     writer: Mutex<Writer>,
+    /// Segments that were merged into others while queries may be reading them.
+    replaced: Mutex<Vec<Replaced>>,
 }
 
 /// An open database. After damaged pages made redb panic, it may panic again when it is dropped.
@@ -110,7 +112,7 @@ impl Store {
     /// A store on whatever `opener` opens, at the first [`Store::reopen`].
     pub(crate) fn with_opener(file: Option<PathBuf>, opener: Opener) -> Self {
         let (db, writer) = (RwLock::new(None), Mutex::new(Writer::default()));
-        Self { file, opener, db, identity: Mutex::new(None), writer }
+        Self { file, opener, db, identity: Mutex::new(None), writer, replaced: Mutex::default() }
     }
 
     /// Whether the file has been taken away or replaced behind our back.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
 
@@ -23,6 +24,22 @@ pub(crate) struct SealChange<'a> {
     pub(crate) retire: &'a Retire,
 }
 
+/// What a merge changes, all in one transaction.
+pub(crate) struct MergeChange<'a> {
+    pub(crate) meta: &'a SegmentMeta,
+    pub(crate) stream: &'a [u8],
+    /// The segments that it replaces, and their streams.
+    pub(crate) sources: &'a [Replaced],
+    pub(crate) retire: &'a Retire,
+}
+
+/// A segment that was merged into another. Queries that found it before go on to read it here.
+#[derive(Debug, Clone)]
+pub(crate) struct Replaced {
+    pub(crate) meta: Arc<SegmentMeta>,
+    pub(crate) stream: Arc<Vec<u8>>,
+}
+
 /// What retention takes.
 #[derive(Debug, Default)]
 pub(crate) struct Retire {
@@ -35,14 +52,7 @@ impl Store {
     pub(crate) fn seal(&self, change: &SealChange<'_>) -> Result<()> {
         self.write("sealing a window", Durability::Immediate, |txn| {
             let meta = change.meta;
-            let mut segments = txn.open_table(SEGMENTS)?;
-            for (number, range) in piece_ranges(change.stream.len()).into_iter().enumerate() {
-                let mut value = change.stream.get(range).unwrap_or_default().to_vec();
-                seal_crc(&mut value);
-                segments.insert((meta.id, number as u32), value.as_slice())?;
-            }
-            drop(segments);
-            txn.open_table(DIRECTORY)?.insert(meta.id, meta.encode().as_slice())?;
+            put_segment(txn, meta, change.stream)?;
             let (first, labels) = change.series;
             let mut series = txn.open_table(SERIES)?;
             for (at, block) in encode_series(labels) {
@@ -51,6 +61,42 @@ impl Store {
             drop(series);
             txn.open_table(ROWS)?.retain_in(..(change.rows_before, 0), |_, _| false)?;
             retire(txn, change.retire)
+        })
+    }
+
+    /// Puts a segment in the place of those that were merged into it. Their bytes stay readable in memory until
+    /// [`Store::forget_replaced`] finds that no query holds them.
+    pub(crate) fn merge(&self, change: &MergeChange<'_>) -> Result<()> {
+        // Before the file loses them: a query may look at any moment.
+        let mut replaced = self.replaced.lock();
+        replaced.retain(|known| change.sources.iter().all(|source| source.meta.id != known.meta.id));
+        replaced.extend_from_slice(change.sources);
+        drop(replaced);
+        self.write("merging segments", Durability::Immediate, |txn| {
+            let segments = change.sources.iter().map(|source| source.meta.id).collect();
+            retire(txn, &Retire { segments, epochs: Vec::new() })?;
+            put_segment(txn, change.meta, change.stream)?;
+            retire(txn, change.retire)
+        })
+    }
+
+    /// Gives up the bytes of merged segments that nothing refers to any more.
+    pub(crate) fn forget_replaced(&self) {
+        self.replaced.lock().retain(|replaced| Arc::strong_count(&replaced.meta) > 1);
+    }
+
+    /// A whole stream with [`SLACK`] bytes behind it; `None` when retention has taken the segment.
+    ///
+    /// # Errors
+    /// When a piece is damaged or the database failed.
+    pub(crate) fn stream(&self, meta: &SegmentMeta) -> Result<Option<Vec<u8>>> {
+        let len = meta.stream_len as usize;
+        self.with_segment(meta, |reader| {
+            let mut stream = reader.part(0..len)?;
+            if let Some(stream) = &mut stream {
+                stream.resize(len + SLACK, 0);
+            }
+            Ok(stream)
         })
     }
 
@@ -124,9 +170,21 @@ impl Store {
         self.guard(doing, || {
             let txn = db.begin_read().map_err(|e| self.broken(doing, e))?;
             let table = txn.open_table(SEGMENTS).map_err(|e| self.broken(doing, e))?;
-            look(SegmentReader { meta, table, ranges: piece_ranges(meta.stream_len as usize) })
+            look(SegmentReader { store: self, meta, table, ranges: piece_ranges(meta.stream_len as usize) })
         })
     }
+}
+
+fn put_segment(txn: &WriteTransaction, meta: &SegmentMeta, stream: &[u8]) -> std::result::Result<(), redb::Error> {
+    let mut segments = txn.open_table(SEGMENTS)?;
+    for (number, range) in piece_ranges(stream.len()).into_iter().enumerate() {
+        let mut value = stream.get(range).unwrap_or_default().to_vec();
+        seal_crc(&mut value);
+        segments.insert((meta.id, number as u32), value.as_slice())?;
+    }
+    drop(segments);
+    txn.open_table(DIRECTORY)?.insert(meta.id, meta.encode().as_slice())?;
+    Ok(())
 }
 
 fn retire(txn: &WriteTransaction, change: &Retire) -> std::result::Result<(), redb::Error> {
@@ -153,6 +211,7 @@ const SLACK: usize = 4632;
 
 /// Reads parts of one segment's stream.
 pub(crate) struct SegmentReader<'a> {
+    store: &'a Store,
     meta: &'a SegmentMeta,
     table: redb::ReadOnlyTable<(u64, u32), &'static [u8]>,
     ranges: Vec<Range<usize>>,
@@ -258,7 +317,7 @@ impl SegmentReader<'_> {
             redb::StorageError::Corrupted(reason) => damaged(id, &reason),
             other => failed("reading a segment", other),
         })?;
-        let Some(value) = found else { return Ok(None) };
+        let Some(value) = found else { return Ok(self.replaced(number)) };
         let body = check_crc(value.value()).map_err(|e| damaged(id, e.0))?;
         if self.ranges.get(number).is_none_or(|range| range.len() != body.len()) {
             return Err(damaged(id, "a piece is not as long as it should be"));
@@ -266,6 +325,16 @@ impl SegmentReader<'_> {
         let mut piece = Vec::with_capacity(body.len() + SLACK);
         piece.extend_from_slice(body);
         Ok(Some(piece))
+    }
+
+    /// A piece of a segment that was merged into another meanwhile.
+    fn replaced(&self, number: usize) -> Option<Vec<u8>> {
+        let replaced = self.store.replaced.lock();
+        let found = replaced.iter().find(|replaced| replaced.meta.id == self.meta.id)?;
+        let body = found.stream.get(self.ranges.get(number)?.clone())?;
+        let mut piece = Vec::with_capacity(body.len() + SLACK);
+        piece.extend_from_slice(body);
+        Some(piece)
     }
 }
 
