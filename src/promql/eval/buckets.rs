@@ -45,12 +45,14 @@ struct Marked(SharedLabels);
 /// One column of results: its value for a group's buckets at a step, and what had to be repaired.
 type Ask<'a> = dyn Fn(&mut Vec<Bucket>, usize) -> (f64, Option<Repair>) + Sync + 'a;
 
+/// Group, step and what was repaired there.
+type Repaired = (usize, usize, Repair);
+
 /// What a thread keeps from group to group.
 #[derive(Default)]
 struct Worker {
     buckets: Vec<Bucket>,
-    /// Group, step and what was repaired there.
-    repaired: Vec<(usize, usize, Repair)>,
+    repaired: Vec<Repaired>,
 }
 
 impl Eval<'_> {
@@ -164,7 +166,7 @@ impl Eval<'_> {
         layout: &Layout,
         labels: &SharedLabels,
         ask: &Ask<'_>,
-    ) -> Result<(Block, Vec<(usize, usize, Repair)>), QueryError> {
+    ) -> Result<(Block, Vec<Repaired>), QueryError> {
         let steps = block.steps;
         let budget = &self.budget;
         let fill = |worker: &mut Worker, groups: Range<usize>, cells: &mut [f64]| {

@@ -75,10 +75,10 @@ impl Eval<'_> {
         let mut fold = Fold::new(aggregate.op, &groups, grid.len);
         self.window_rows(&shape, &bands, series.labels.len(), Target::Fold(&mut fold))?;
         let Some(cells) = fold.finish() else { return Ok(None) };
-        if let Some(name) = name.filter(|name| remarks && !is_counter_name(name)) {
-            if cells.iter().any(|cell| !is_absent(*cell)) {
-                self.notes.info(window.source.pos(), annotate::maybe_no_counter(name));
-            }
+        if let Some(name) = name.filter(|name| remarks && !is_counter_name(name))
+            && cells.iter().any(|cell| !is_absent(*cell))
+        {
+            self.notes.info(window.source.pos(), annotate::maybe_no_counter(name));
         }
         Ok(Some(Block::floats(Arc::clone(&groups.labels), dropped, grid.len, cells)))
     }
