@@ -13,6 +13,7 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod head;
+mod inspect;
 mod querier;
 mod read;
 mod replay;
@@ -22,6 +23,7 @@ mod schema;
 mod seal;
 mod segment;
 mod selection;
+mod snapshot;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -30,6 +32,8 @@ mod tests;
 
 pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTable};
 pub use error::StorageError;
+pub use inspect::{Finding, LabelCount, MetricSize, SegmentInfo, Survey, TierSize, Verified, verify};
 pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries};
 pub use ring::{Ring, StatePair};
 pub use selection::{Cells, Piece, Selection};
+pub use snapshot::SnapshotInfo;
