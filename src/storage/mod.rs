@@ -13,6 +13,7 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod head;
+mod history;
 mod inspect;
 mod querier;
 mod read;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTable};
 pub use error::StorageError;
+pub use history::Inserted;
 pub use inspect::{Finding, LabelCount, MetricSize, SegmentInfo, Survey, TierSize, Verified, verify};
 pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries};
 pub use ring::{Ring, StatePair};
