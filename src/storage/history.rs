@@ -21,11 +21,6 @@ pub struct Inserted {
 }
 
 impl Ring {
-    /// The start of the window that a time belongs to.
-    pub fn window_of(&self, ts: Timestamp) -> Timestamp {
-        self.inner.read().head.window_of(ts)
-    }
-
     /// Bytes of pages that all segments take: what `retention.size` is compared with.
     pub fn segment_page_bytes(&self) -> u64 {
         self.inner.read().catalog.segments().iter().map(|s| cost(s)).sum()
