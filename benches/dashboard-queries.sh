@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/load/common.sh
-need
+need prometheus victoria-metrics
 interval=${1:-1}
 rounds=${2:-30}
 

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire::clock::{Clock, ManualClock, Stopwatch};
-use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef, Timestamp};
+use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Timestamp};
 use watchfire::promql::{Engine, QueryOptions, QueryValue};
-use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest};
+use watchfire::registry::SeriesTable;
+use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest, Stop};
 
 /// As the daemon has it: another allocator gives large columns back after each query and pays for them again.
 #[global_allocator]
@@ -41,19 +42,6 @@ const QUERIES: [&str; 10] = [
     "1 - avg by (job) (memory_used_bytes / on (instance, part) memory_total_bytes)",
     "max_over_time(memory_used_bytes[5m]) > 0.5e9",
 ];
-
-/// Reference n is the n-th label set.
-struct Names(Vec<Labels>);
-
-impl Intern for Names {
-    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
-        None
-    }
-    fn release(&self, _: &[SeriesRef]) {}
-    fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.0.get(series.0 as usize).cloned()
-    }
-}
 
 fn names() -> Vec<Labels> {
     let of_target = |target: usize| {
@@ -97,16 +85,17 @@ fn value(i: usize, tick: i64) -> f64 {
 
 fn fill() -> (Ring, Timestamp) {
     let clock = ManualClock::new(START);
-    let ring =
-        Ring::in_memory(Config::default(), Clock::Manual(clock.clone()), Arc::new(Names(names()))).expect("opens");
+    let table = Arc::<SeriesTable>::default();
+    let all: Vec<SeriesRef> = names().iter().map(|labels| table.intern_labels(labels).expect("has room")).collect();
+    let ring = Ring::in_memory(Config::default(), Clock::Manual(clock.clone()), table).expect("opens");
     let ticks = SPAN_MS / SCRAPE_MS;
     for tick in 0..ticks {
         let ts = START + tick * SCRAPE_MS;
         clock.set(ts);
-        for target in 0..TARGETS {
+        for (target, series) in all.chunks(OF_A_TARGET).enumerate() {
             let mut batch = Batch::new(GroupId(target as u32), ts);
-            let series = target * OF_A_TARGET..(target + 1) * OF_A_TARGET;
-            batch.floats = series.map(|i| (SeriesRef(i as u32), value(i, tick))).collect();
+            let value = |(i, series): (usize, &SeriesRef)| (*series, value(target * OF_A_TARGET + i, tick));
+            batch.floats = series.iter().enumerate().map(value).collect();
             ring.append(&batch).expect("appends");
         }
         ring.commit().expect("commits");
@@ -130,7 +119,14 @@ fn series_under(ring: &Ring, query: &str, end: Timestamp) -> usize {
         if query.contains("job=\"job-3\"") {
             matchers.push(Matcher::equal("job", "job-3"));
         }
-        let request = SelectRequest { matchers, start: end - 60_000, end, last_only: true, max_samples: 1 << 20 };
+        let request = SelectRequest {
+            matchers,
+            start: end - 60_000,
+            end,
+            last_only: true,
+            max_samples: 1 << 20,
+            stop: Stop::never(),
+        };
         ring.select(&request).expect("selects").labels.len()
     });
     found.sum()

@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/load/common.sh
-need
+need prometheus victoria-metrics vmalert
 seconds=${1:-50}
 mixes=${2:-shared distinct}
 fill=${FILL:-330}

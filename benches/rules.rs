@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
 use watchfire::clock::{Clock, ManualClock};
-use watchfire::model::{Batch, GroupId, Intern, Labels, METRIC_NAME, SeriesKey, SeriesRef, Timestamp, Value};
+use watchfire::model::{Batch, GroupId, Intern, Labels, METRIC_NAME, SeriesRef, Timestamp, Value};
 use watchfire::promql::parser::Expr;
 use watchfire::promql::{Annotations, Engine, QueryError, QueryResult, QueryStats, QueryValue, Sample};
+use watchfire::registry::SeriesTable;
 use watchfire::rules::{
     Earlier, EngineQueries, NoNotifications, RuleDeps, RuleFile, RuleQueries, RuleRunner, RuleSink, RulesConfig,
     TickQueries,
@@ -33,38 +33,10 @@ const JOBS: usize = 5;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Reference n is the n-th label set.
-#[derive(Default)]
-struct Table(Mutex<(Vec<Labels>, FxHashMap<Labels, SeriesRef>)>);
-
-impl Table {
-    fn add(&self, labels: Labels) -> SeriesRef {
-        let (list, known) = &mut *self.0.lock();
-        *known.entry(labels.clone()).or_insert_with(|| {
-            list.push(labels);
-            SeriesRef(list.len() as u32 - 1)
-        })
-    }
-}
-
-impl Intern for Table {
-    fn intern(&self, key: SeriesKey<'_>) -> Option<SeriesRef> {
-        let mut pairs = key.labels.to_vec();
-        pairs.push((METRIC_NAME, key.name));
-        Some(self.add(Labels::from_pairs(&pairs)))
-    }
-
-    fn release(&self, _: &[SeriesRef]) {}
-
-    fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.0.lock().0.get(series.0 as usize).cloned()
-    }
-}
-
 /// Targets that are scraped, the ring, and its clock.
 struct World {
     ring: Arc<Ring>,
-    table: Arc<Table>,
+    table: Arc<SeriesTable>,
     clock: ManualClock,
     targets: Vec<Vec<SeriesRef>>,
 }
@@ -72,7 +44,7 @@ struct World {
 impl World {
     /// `series` in all: two fifths counters, two fifths buckets, a tenth used and a tenth total bytes.
     fn new(series: usize) -> Self {
-        let table = Arc::<Table>::default();
+        let table = Arc::<SeriesTable>::default();
         let of_a_target = series.min(500);
         let target = |target: usize| {
             let (job, instance) = (format!("job-{}", target % JOBS), format!("host-{target}:9100"));
@@ -88,13 +60,13 @@ impl World {
                 };
                 let mut pairs = vec![(METRIC_NAME, name), ("job", &*job), ("instance", &*instance)];
                 pairs.extend(more);
-                table.add(Labels::from_pairs(&pairs))
+                table.intern_labels(&Labels::from_pairs(&pairs)).expect("has room")
             });
             series.collect::<Vec<_>>()
         };
         let targets: Vec<_> = (0..series / of_a_target).map(target).collect();
         let clock = ManualClock::new(START);
-        let ring = Ring::in_memory(Config::default(), Clock::Manual(clock.clone()), Arc::<Table>::clone(&table));
+        let ring = Ring::in_memory(Config::default(), Clock::Manual(clock.clone()), Arc::<SeriesTable>::clone(&table));
         Self { ring: Arc::new(ring.expect("opens")), table, clock, targets }
     }
 
@@ -170,7 +142,7 @@ fn tick_time(world: &World, rules: &[String], queries: Option<Canned>) -> Durati
     let mut runner = RuleRunner::new(RuleDeps {
         queries,
         querier: Arc::<Ring>::clone(&world.ring),
-        intern: Arc::<Table>::clone(&world.table),
+        intern: Arc::<SeriesTable>::clone(&world.table),
         sink: Arc::new(Sink { ring: Arc::clone(&world.ring), groups: Mutex::new(world.targets.len() as u32) }),
         notify: Arc::new(NoNotifications),
         clock: Clock::System,

@@ -3,21 +3,15 @@
 # beside Prometheus scraping the same page in the same run. The exporter is this script's own, on loopback; it ends by itself.
 #
 #   cargo build --release && bash benches/scraped.sh [SECONDS, default 180] [SERIES, default 10000]
+#
+# WARMUP gives the seconds before (default 30), WATCHFIRE another binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. benches/load/common.sh
+need prometheus
 seconds=${1:-180}
 series=${2:-10000}
-warmup=30
-binary=${WATCHFIRE:-./target/release/watchfire}
-dir=$(mktemp -d)
-pids=()
-cleanup() { kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"; }
-trap cleanup EXIT
-
-# Nanoseconds on a core since the start, of all threads that live.
-cpu() { awk '{s += $1} END {printf "%.0f", s}' /proc/"$1"/task/*/schedstat; }
-rss() { awk '/^VmRSS/ {printf "%.1f", $2 / 1024}' "/proc/$1/status"; }
-port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+warmup=${WARMUP:-30}
 
 # A third stands still, a third counts, a third wanders; 60 pages that come round.
 cat > "$dir/exporter.py" <<'PY'
@@ -53,7 +47,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 PY
 page=$(port)
 python3 "$dir/exporter.py" "$page" "$series" & pids+=($!)
-until curl -s -o /dev/null "http://127.0.0.1:$page/metrics"; do sleep 0.5; done
+up "http://127.0.0.1:$page/metrics"
 
 wf_port=$(port); pr_port=$(port)
 cat > "$dir/watchfire.yml" <<YAML
@@ -69,6 +63,7 @@ YAML
 prometheus --config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/prometheus" \
   --web.listen-address="127.0.0.1:$pr_port" > "$dir/prometheus.log" 2>&1 & pr=$!
 pids+=("$wf" "$pr")
+up "http://127.0.0.1:$wf_port/-/ready"; up "http://127.0.0.1:$pr_port/-/ready"
 
 sleep "$warmup"
 wf_before=$(cpu "$wf"); pr_before=$(cpu "$pr"); memory="$(rss "$wf") → "; pr_memory="$(rss "$pr") → "

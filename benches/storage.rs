@@ -11,39 +11,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use watchfire::clock::{Clock, ManualClock, Stopwatch};
-use watchfire::model::{Batch, GroupId, Intern, Irregular, Labels, MatchOp, Matcher, SeriesKey, SeriesRef, Timestamp};
-use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest};
-
-/// Reference n is the n-th label set.
-struct Names(Vec<Labels>);
-
-impl Intern for Names {
-    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
-        None
-    }
-    fn release(&self, _: &[SeriesRef]) {}
-    fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.0.get(series.0 as usize).cloned()
-    }
-}
+use watchfire::model::{Batch, GroupId, Intern, Irregular, Labels, MatchOp, Matcher, SeriesRef, Timestamp};
+use watchfire::registry::SeriesTable;
+use watchfire::storage::{Config, Progress, Querier, Ring, SelectRequest, Stop};
 
 /// A ring in a temporary directory with a clock of its own.
 struct Setup {
     ring: Ring,
     clock: ManualClock,
     config: Config,
-    names: Arc<Names>,
+    /// Reference n is the n-th label set.
+    table: Arc<SeriesTable>,
     _dir: tempfile::TempDir,
 }
 
 impl Setup {
-    fn new(names: Vec<Labels>, now: Timestamp) -> Self {
+    fn new(names: &[Labels], now: Timestamp) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = Config { path: dir.path().to_path_buf(), ..Config::default() };
         let clock = ManualClock::new(now);
-        let names = Arc::new(Names(names));
-        let ring = Ring::open(config.clone(), Clock::Manual(clock.clone()), names.clone()).expect("opens");
-        Self { ring, clock, config, names, _dir: dir }
+        let table = Arc::<SeriesTable>::default();
+        for (n, labels) in names.iter().enumerate() {
+            assert_eq!(table.intern_labels(labels), Some(SeriesRef(n as u32)), "{labels}");
+        }
+        let ring = Ring::open(config.clone(), Clock::Manual(clock.clone()), table.clone()).expect("opens");
+        Self { ring, clock, config, table, _dir: dir }
     }
 
     /// Seals everything that is due; returns the time it took and the longest slice.
@@ -67,7 +59,14 @@ impl Setup {
 
     /// Series and places of a selection.
     fn select(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp, last_only: bool) -> (usize, usize) {
-        let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
+        let request = SelectRequest {
+            matchers: matchers.to_vec(),
+            start,
+            end,
+            last_only,
+            max_samples: 1 << 30,
+            stop: Stop::never(),
+        };
         let found = self.ring.select(&request).expect("selects");
         (found.labels.len(), found.pieces.iter().map(|p| p.rows.len() * p.times.len()).sum())
     }
@@ -102,7 +101,7 @@ fn fleet_value(i: usize, tick: i64) -> f64 {
 
 fn fleet_bench(series: usize) {
     let start: Timestamp = 1_795_300_800_000;
-    let setup = Setup::new(fleet(series), start);
+    let setup = Setup::new(&fleet(series), start);
     let mut batch = Batch::new(GroupId(1), start);
     batch.floats = (0..series).map(|i| (SeriesRef(i as u32), 0.0)).collect();
     let ticks = 600i64;
@@ -212,7 +211,7 @@ fn refresh_bench(series: usize) {
             ("path", &format!("/api/{}", i % 100)),
         ])
     };
-    let setup = Setup::new((0..series).map(label).collect(), start);
+    let setup = Setup::new(&(0..series).map(label).collect::<Vec<_>>(), start);
     let mut batch = Batch::new(GroupId(1), start);
     let ticks = 780i64;
     for tick in 0..ticks {
@@ -262,12 +261,12 @@ fn regex(name: &str, pattern: &str) -> Matcher {
 
 /// Opens the ring anew after one more tick, twice: with only a segment, and with rows of a window.
 fn replay_bench(setup: Setup, start: Timestamp, ticks: i64) {
-    let Setup { ring, clock, config, names, _dir } = setup;
+    let Setup { ring, clock, config, table, _dir } = setup;
     let mut batch = Batch::new(GroupId(1), 0);
     for tick in ticks..2 * ticks {
         batch.ts = start + tick * 1000;
         clock.set(batch.ts);
-        batch.floats = (0..names.0.len()).map(|i| (SeriesRef(i as u32), fleet_value(i, tick))).collect();
+        batch.floats = (0..table.len()).map(|i| (SeriesRef(i as u32), fleet_value(i, tick))).collect();
         ring.append(&batch).expect("appends");
         if tick % 10 == 0 {
             ring.commit().expect("commits");
@@ -276,7 +275,7 @@ fn replay_bench(setup: Setup, start: Timestamp, ticks: i64) {
     ring.commit().expect("commits");
     drop(ring);
     let watch = Stopwatch::start();
-    let ring = Ring::open(config, Clock::Manual(clock), names).expect("opens");
+    let ring = Ring::open(config, Clock::Manual(clock), table).expect("opens");
     let rows = ring.stats().replayed_rows as usize;
     let took = watch.elapsed();
     println!("open with {rows} rows to replay: {took:?} ({:.1} ns/sample)", per(took, rows * batch.floats.len()));
@@ -295,7 +294,7 @@ fn node_bench() {
     let (names, ticks) = parse(&text);
     let first = ticks[0].0;
     let span = ticks[ticks.len() - 1].0 - first + 1000;
-    let setup = Setup::new(names, first);
+    let setup = Setup::new(&names, first);
     let mut batch = Batch::new(GroupId(1), 0);
     let mut seal = Duration::ZERO;
     let mut longest = Duration::ZERO;

@@ -4,21 +4,15 @@
 #
 #   cargo build --release && bash benches/whole-daemon.sh [SECONDS, default 120]
 #
-# WATCHFIRE names another binary.
+# WARMUP gives the seconds before (default 30), WATCHFIRE another binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. benches/load/common.sh
+need prometheus prometheus-node-exporter prometheus-alertmanager
 seconds=${1:-120}
-warmup=30
-binary=${WATCHFIRE:-./target/release/watchfire}
-dir=$(mktemp -d)
-pids=()
-cleanup() { kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"; }
-trap cleanup EXIT
+warmup=${WARMUP:-30}
 
-# Nanoseconds on a core since the start, of all threads that live.
-cpu() { local p; for p in "$@"; do cat /proc/"$p"/task/*/schedstat; done | awk '{s += $1} END {printf "%.0f", s}'; }
-rss() { local p; for p in "$@"; do cat "/proc/$p/status"; done | awk '/^VmRSS/ {s += $2} END {printf "%.1f", s / 1024}'; }
-port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# The share of a core that CPU times before and after make.
 share() { awk -v d=$(($2 - $1)) -v s="$seconds" 'BEGIN {printf "%.2f", d / s / 1e7}'; }
 
 # 300 processes are present or more, 30 of them matched as a worker group.

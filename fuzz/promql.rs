@@ -12,6 +12,8 @@
 
 #[path = "../src/clock.rs"]
 pub mod clock;
+#[path = "../src/generations.rs"]
+mod generations;
 #[path = "../src/limits.rs"]
 pub mod limits;
 #[path = "../src/model/mod.rs"]
@@ -21,7 +23,7 @@ pub mod promql;
 #[path = "../src/storage/mod.rs"]
 pub mod storage;
 
-#[path = "../src/promql/tests/generate.rs"]
+#[path = "../src/promql/tests/generate/mod.rs"]
 mod generate;
 
 use std::sync::OnceLock;

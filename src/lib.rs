@@ -9,6 +9,7 @@ pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod exposition;
+mod generations;
 pub mod http;
 pub mod ingest;
 pub mod limits;

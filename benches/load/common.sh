@@ -8,16 +8,18 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 fail() { echo "$*" >&2; exit 1; }
+# need PROGRAM…: ours and these peers must be there.
 need() {
   [ -x "$binary" ] || fail "no $binary: cargo build --release"
-  for peer in prometheus promtool victoria-metrics vmalert; do
-    command -v "$peer" > /dev/null || fail "no $peer: apt-get install --no-install-recommends prometheus victoria-metrics"
+  local peers="prometheus prometheus-node-exporter prometheus-alertmanager victoria-metrics"
+  for peer in "$@"; do
+    command -v "$peer" > /dev/null || fail "no $peer: apt-get install --no-install-recommends $peers"
   done
 }
 port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 # Nanoseconds on a core since their start, of all threads that the processes have or had.
 cpu() { python3 -c 'import sys, time; print(sum(time.clock_gettime_ns((~int(p) << 3) | 2) for p in sys.argv[1:]))' "$@"; }
-rss() { local p; for p in "$@"; do cat "/proc/$p/status"; done | awk '/^VmRSS/ {s += $2} END {printf "%.0f", s / 1024}'; }
+rss() { local p; for p in "$@"; do cat "/proc/$p/status"; done | awk '/^VmRSS/ {s += $2} END {printf "%.1f", s / 1024}'; }
 get() { curl -s --retry 10 --retry-connrefused --retry-delay 1 --max-time 60 "$1" || fail "nobody answers at $1"; }
 up() {
   for _ in $(seq 150); do curl -s -o /dev/null "$1" && return; sleep 0.2; done

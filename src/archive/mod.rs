@@ -18,4 +18,4 @@ pub use format::ExportFormat;
 pub use import::{ImportError, ImportProgress, ImportReport, ImportRequest, import};
 pub use manifest::{LeftOut, Manifest, ManifestFile, Redactions};
 pub use privacy::{MIN_GROUP, Privacy};
-pub use scan::{Sample, for_each_series};
+pub use scan::{Each, Sample, for_each_series};

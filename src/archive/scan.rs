@@ -1,7 +1,7 @@
 //! All samples of a ring, series by series, in pieces of bounded size.
 
 use crate::model::{Labels, Matcher, Timestamp, Value, is_absent};
-use crate::storage::{Column, Querier, Ring, SelectRequest, SelectedSeries, StorageError};
+use crate::storage::{Column, Querier, Ring, SelectRequest, SelectedSeries, Stop, StorageError};
 
 /// Samples that are read at once: some 100 MB.
 const BUDGET: u64 = 2_000_000;
@@ -18,6 +18,9 @@ pub struct Sample {
     /// Its value.
     pub value: Value,
 }
+
+/// Takes samples of a series.
+pub type Each<'a, E> = dyn FnMut(&Labels, &[Sample]) -> Result<(), E> + 'a;
 
 /// One series as it is written: the labels it gets, and the series of the ring that it is made of.
 #[derive(Debug, Clone)]
@@ -56,7 +59,7 @@ pub fn for_each_series<E: From<StorageError>>(
     ring: &Ring,
     selectors: &[Vec<Matcher>],
     (from, to): (Timestamp, Timestamp),
-    each: &mut dyn FnMut(&Labels, &[Sample]) -> Result<(), E>,
+    each: &mut Each<'_, E>,
 ) -> Result<(), E> {
     let range = Range { selectors, from, to };
     let units: Vec<Unit> =
@@ -69,7 +72,7 @@ pub(super) fn walk<E: From<StorageError>>(
     ring: &Ring,
     range: &Range<'_>,
     units: &[Unit],
-    each: &mut dyn FnMut(&Labels, &[Sample]) -> Result<(), E>,
+    each: &mut Each<'_, E>,
 ) -> Result<(), E> {
     let chunks = chunks(ring, range);
     let per_series: u64 = chunks.iter().map(|chunk| chunk.samples).sum::<u64>().max(1);
@@ -123,7 +126,7 @@ fn small_metric<E: From<StorageError>>(
     ring: &Ring,
     range: &Range<'_>,
     metric: &[Unit],
-    each: &mut dyn FnMut(&Labels, &[Sample]) -> Result<(), E>,
+    each: &mut Each<'_, E>,
 ) -> Result<(), E> {
     let name = metric.first().map_or("", |unit| unit.labels.metric_name());
     let found = select(ring, vec![Matcher::equal(crate::model::METRIC_NAME, name)], (range.from, range.to))?;
@@ -156,7 +159,8 @@ fn select(
     matchers: Vec<Matcher>,
     (start, end): (Timestamp, Timestamp),
 ) -> Result<Vec<SelectedSeries>, StorageError> {
-    let request = SelectRequest { matchers, start, end, last_only: false, max_samples: usize::MAX };
+    let stop = Stop::never();
+    let request = SelectRequest { matchers, start, end, last_only: false, max_samples: usize::MAX, stop };
     Ok(ring.select(&request)?.into_series())
 }
 

@@ -131,7 +131,7 @@ fn what_is_exported_comes_back_bit_by_bit() {
         assert_eq!((manifest.series, manifest.samples), (6, expected_samples), "{format:?}");
         assert_eq!(manifest.left_out, Default::default(), "{format:?}");
         let target = ring(&place.join("ring"));
-        let report = read(&target, &[out.clone()], &place).unwrap();
+        let report = read(&target, std::slice::from_ref(&out), &place).unwrap();
         assert_eq!((report.samples, report.series, report.duplicates), (expected_samples, 6, 0), "{format:?}");
         for (found, expected) in all(&target).iter().zip(&expected) {
             assert_eq!(found, expected, "{format:?}");

@@ -8,8 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{CollectError, Collector, Reading};
 use crate::model::{
-    Batch, Family, GroupId, Intern, Irregular, Labels, LabelsBuilder, METRIC_NAME, Output, SeriesKey, SeriesRef,
-    SourceId, Timestamp,
+    Batch, Family, GroupId, Intern, Irregular, Labels, Output, SeriesKey, SeriesRef, SourceId, Timestamp,
 };
 
 /// An interner without limits, or one that refuses everything.
@@ -45,10 +44,8 @@ impl Interner {
 
 impl Intern for Interner {
     fn intern(&self, key: SeriesKey<'_>) -> Option<SeriesRef> {
-        let mut labels = LabelsBuilder::new().set(METRIC_NAME, key.name);
-        key.labels.iter().for_each(|(name, value)| labels.put(name, value));
         let mut inner = self.inner.lock();
-        inner.series.push((labels.build(), key.family.clone()));
+        inner.series.push((key.to_labels(), key.family.clone()));
         (!self.refuses).then(|| SeriesRef(inner.series.len() as u32 - 1))
     }
 

@@ -2,8 +2,8 @@
 
 use crate::model::push_plain;
 
-/// Appends a sample value: whole numbers without point (as Go prints them below 1e21), others with the shortest digits that read
-/// back, `NaN`, `+Inf`, `-Inf`.
+/// Appends a sample value: whole numbers below 1e15 without point, others with the shortest digits that read back, `NaN`,
+/// `+Inf`, `-Inf`.
 pub fn push_value(out: &mut Vec<u8>, value: f64) {
     if push_plain(out, value) {
         return;
@@ -77,8 +77,8 @@ mod tests {
             (0.1, "0.1"),
             (1.5e-7, "1.5e-7"),
             (1e15, "1000000000000000"),
-            (1e16, "1e16"),
-            (1e300, "1e300"),
+            (1e16, "1e+16"),
+            (1e300, "1e+300"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
             (f64::NAN, "NaN"),

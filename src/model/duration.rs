@@ -23,6 +23,14 @@ pub enum DurationError {
         "bad duration {0:?}: expected numbers with the units y, w, d, h, m, s, ms from large to small, for example 1h30m"
     )]
     Syntax(String),
+    /// A unit is none of Prometheus'.
+    #[error("unknown unit {unit:?} in duration {text:?}: expected y, w, d, h, m, s or ms")]
+    Unit {
+        /// What stands for the unit.
+        unit: String,
+        /// The whole duration.
+        text: String,
+    },
     /// It does not fit into 292 years.
     #[error("duration {0:?} is out of range")]
     Range(String),
@@ -47,10 +55,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         if digits == 0 {
             return Err(syntax());
         }
-        let number: u64 = rest[..digits].parse().map_err(|_| range())?;
+        let number: u64 = rest[..digits].parse().map_err(|_| syntax())?;
         let letters = &rest[digits..];
         let end = letters.find(|c: char| c.is_ascii_digit()).unwrap_or(letters.len());
-        let found = UNITS.iter().position(|(unit, _)| *unit == &letters[..end]).ok_or_else(syntax)?;
+        let unit = &letters[..end];
+        let unknown = || DurationError::Unit { unit: unit.to_owned(), text: text.to_owned() };
+        let found = UNITS.iter().position(|(known, _)| *known == unit).ok_or_else(unknown)?;
         if found < next_unit {
             return Err(syntax());
         }

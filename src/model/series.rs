@@ -1,6 +1,6 @@
 //! How a room turns a series into a number once, and speaks of the number ever after.
 
-use super::{Family, Labels};
+use super::{Family, Labels, METRIC_NAME};
 
 /// A series inside this process. Never reused; disk has ids of its own in each segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,16 @@ pub struct SeriesKey<'a> {
     pub origin: Origin<'a>,
 }
 
+impl SeriesKey<'_> {
+    /// The labels as they were given, and the name.
+    pub fn to_labels(&self) -> Labels {
+        let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(self.labels.len() + 1);
+        pairs.extend_from_slice(self.labels);
+        pairs.push((METRIC_NAME, self.name));
+        Labels::from_pairs(&pairs)
+    }
+}
+
 /// The door through which collectors, scrapes and rules get their [`SeriesRef`]s.
 pub trait Intern: Send + Sync {
     /// The reference of this series; a new one the first time. `None` when a cardinality limit refuses it:
@@ -42,4 +52,12 @@ pub trait Intern: Send + Sync {
 
     /// The labels under which the ring knows the series (name, `job` and `instance` included).
     fn labels(&self, series: SeriesRef) -> Option<Labels>;
+
+    /// As [`Intern::intern`] for a foreign series, of which the labels are all there is to know.
+    fn intern_labels(&self, labels: &Labels) -> Option<SeriesRef> {
+        let name = labels.metric_name();
+        let family = Family { name: name.to_owned().into(), ..Family::default() };
+        let pairs: Vec<(&str, &str)> = labels.iter().filter(|(label, _)| *label != METRIC_NAME).collect();
+        self.intern(SeriesKey { family: &family, name, labels: &pairs, origin: Origin::Foreign })
+    }
 }

@@ -11,7 +11,7 @@ use crate::storage::Querier;
 
 use super::cache::{TickCache, WrittenNames};
 use super::counters::{Counted, QueryCounters, Refusal};
-use super::eval::{self, Budget, Memo, Patience, Settings, Surroundings};
+use super::eval::{self, Budget, Grid, Memo, Patience, Settings, Surroundings};
 use super::gate::{Gate, Place, queue_full};
 use super::parser::{self, Expr};
 use super::plan::{Meanings, Plan, QueryTimes};
@@ -87,6 +87,8 @@ pub struct QueryOptions {
     pub cancel: Option<CancelToken>,
     /// When somebody began to wait for the answer, if that was before the engine was asked: counts against the timeout.
     pub since: Option<Stopwatch>,
+    /// Whether [`QueryStats::samples_per_step`](super::QueryStats::samples_per_step) is wanted.
+    pub per_step: bool,
     /// The query as it was written: gives annotations their line. Without it everything stands in line 1.
     pub text: Option<Arc<str>>,
     /// Names that earlier rules of the same group have written: [`Engine::instant_cached`] reads selectors that may
@@ -189,8 +191,8 @@ impl Engine {
     }
 
     /// As [`Engine::instant`], but takes and leaves results of subexpressions in `cache`: the rules of one tick
-    /// share selectors, rates and aggregations. The key is the printed subexpression and the evaluation time, so
-    /// rules with another `query_offset` do not meet.
+    /// share selectors, rates and aggregations. They meet by what a subexpression computes and the evaluation time, so
+    /// rules with another `query_offset` do not.
     ///
     /// # Errors
     /// As [`Engine::instant`].
@@ -305,7 +307,10 @@ impl Engine {
             lookback: millis(options.lookback.unwrap_or(self.config.lookback)),
             max_samples: self.config.max_samples,
         };
-        let budget = Budget::new(watch, patience, options.cancel.clone(), self.config.max_samples);
+        let mut budget = Budget::new(watch, patience, options.cancel.clone(), self.config.max_samples);
+        if options.per_step {
+            budget.count_steps(Grid::of(times).len);
+        }
         let surroundings = Surroundings { memo: &self.memo, cache, written: options.written.as_deref(), text };
         let mut result = eval::run(querier, plan, times, settings, budget, surroundings);
         match &mut result {

@@ -50,10 +50,12 @@ pub struct Annotations {
 }
 
 /// What a query cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueryStats {
     /// Samples read, counted once a step as Prometheus does (`totalQueryableSamples`).
     pub total_samples: u64,
+    /// The same for each step of the query; empty unless [`QueryOptions::per_step`](super::QueryOptions::per_step) asks.
+    pub samples_per_step: Vec<u64>,
     /// Most samples held at once; holes of a result count as samples.
     pub peak_samples: u64,
     /// Time spent waiting for a place.

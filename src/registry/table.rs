@@ -95,6 +95,12 @@ pub struct SeriesTable {
     counters: Arc<RegistryCounters>,
 }
 
+impl Default for SeriesTable {
+    fn default() -> Self {
+        Self::new(RegistryConfig::default())
+    }
+}
+
 impl SeriesTable {
     /// An empty table.
     pub fn new(config: RegistryConfig) -> Self {
@@ -172,10 +178,10 @@ impl SeriesTable {
     }
 
     fn ring_labels(&self, key: &SeriesKey<'_>) -> Labels {
+        let Origin::Own { job } = key.origin else { return key.to_labels() };
         let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(key.labels.len() + 3);
         pairs.extend_from_slice(key.labels);
         pairs.push((METRIC_NAME, key.name));
-        let Origin::Own { job } = key.origin else { return Labels::from_pairs(&pairs) };
         let job = self.config.jobs.iter().find(|(from, _)| from == job).map_or(job, |(_, to)| to.as_str());
         if !key.labels.iter().any(|(name, _)| matches!(*name, "job" | "instance")) {
             pairs.push(("job", job));

@@ -38,16 +38,20 @@ struct EngineTick<'a> {
     plain: QueryOptions,
 }
 
+impl EngineTick<'_> {
+    /// Runs a query over the store, and over what the rule's group wrote in this tick if the rule may read it.
+    fn seeing<R>(&self, earlier: Option<Earlier<'_>>, query: impl FnOnce(&dyn Querier, &QueryOptions) -> R) -> R {
+        let store = &*self.queries.querier;
+        let Some(earlier) = earlier else { return query(store, &self.plain) };
+        let options = QueryOptions { written: Some(Arc::clone(earlier.names)), ..QueryOptions::default() };
+        query(&Overlay::new(store, earlier.samples), &options)
+    }
+}
+
 impl TickQueries for EngineTick<'_> {
     fn eval(&self, expr: &Expr, ts: Timestamp, earlier: Option<Earlier<'_>>) -> Result<QueryResult, QueryError> {
-        let EngineQueries { engine, querier } = self.queries;
-        match earlier {
-            None => engine.instant_cached(&**querier, expr, ts, &self.plain, &self.cache),
-            Some(earlier) => {
-                let overlay = Overlay::new(&**querier, earlier.samples);
-                engine.instant_cached(&overlay, expr, ts, &reading(earlier), &self.cache)
-            }
-        }
+        let engine = &self.queries.engine;
+        self.seeing(earlier, |querier, options| engine.instant_cached(querier, expr, ts, options, &self.cache))
     }
 
     fn eval_rule(
@@ -57,19 +61,8 @@ impl TickQueries for EngineTick<'_> {
         ts: Timestamp,
         earlier: Option<Earlier<'_>>,
     ) -> Result<QueryResult, QueryError> {
-        let EngineQueries { engine, querier } = self.queries;
+        let engine = &self.queries.engine;
         let prepared = plan.get_or_prepare(|| engine.prepare(&rule.expr, &rule.query))?;
-        match earlier {
-            None => engine.instant_prepared(&**querier, prepared, ts, &self.plain, &self.cache),
-            Some(earlier) => {
-                let overlay = Overlay::new(&**querier, earlier.samples);
-                engine.instant_prepared(&overlay, prepared, ts, &reading(earlier), &self.cache)
-            }
-        }
+        self.seeing(earlier, |querier, options| engine.instant_prepared(querier, prepared, ts, options, &self.cache))
     }
-}
-
-/// Options of a rule that may read what its group wrote in this tick.
-fn reading(earlier: Earlier<'_>) -> QueryOptions {
-    QueryOptions { written: Some(Arc::clone(earlier.names)), ..QueryOptions::default() }
 }

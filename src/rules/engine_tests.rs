@@ -6,18 +6,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::test_table::TestTable;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::model::*;
 use crate::promql::Engine;
 use crate::promql::testlang::MemoryStore;
-use crate::storage::{Querier, SelectRequest, Selection, StorageError};
+use crate::registry::SeriesTable;
+use crate::storage::{Querier, SelectRequest, Selection, Stop, StorageError};
 
 /// A store that rules write to as to the ring.
 struct Store {
     memory: Mutex<MemoryStore>,
-    table: Arc<TestTable>,
+    table: Arc<SeriesTable>,
     notices: mpsc::Sender<Notice>,
 }
 
@@ -55,7 +55,7 @@ impl NotifySink for Store {
 
 fn world(clock: Clock) -> (Arc<Store>, RuleDeps, mpsc::Receiver<Notice>) {
     let (notices, inbox) = mpsc::channel(64);
-    let table = Arc::<TestTable>::default();
+    let table = Arc::<SeriesTable>::default();
     let store = Arc::new(Store { memory: Mutex::default(), table: table.clone(), notices });
     let deps = RuleDeps {
         queries: Arc::new(EngineQueries::new(Arc::new(Engine::default()), store.clone())),
@@ -79,7 +79,8 @@ fn a_chain_of_rules_is_up_to_date_within_one_tick() {
     runner.load(config, &[file], 1);
     let value = |labels: &str, ts: Timestamp| {
         let matchers = crate::promql::parser::parse_selector(labels).expect("a selector");
-        let request = SelectRequest { matchers, start: ts, end: ts, last_only: false, max_samples: 10 };
+        let request =
+            SelectRequest { matchers, start: ts, end: ts, last_only: false, max_samples: 10, stop: Stop::never() };
         let series = store.select(&request).expect("in memory").into_series();
         let (mut times, mut values) = (Vec::new(), Vec::new());
         series.iter().flat_map(|series| &series.runs).for_each(|run| run.floats_into(&mut times, &mut values));

@@ -45,8 +45,12 @@ fn name_regex(pattern: &str) -> Option<regex::Regex> {
         match c {
             '*' if !class => out.push_str(".*"),
             '?' if !class => out.push('.'),
-            '[' | ']' => {
-                class = c == '[';
+            '[' if !class => {
+                class = true;
+                out.push(c);
+            }
+            ']' if class => {
+                class = false;
                 out.push(c);
             }
             '^' | '-' if class => out.push(c),
@@ -74,6 +78,7 @@ mod tests {
         };
         check("*.yml", &["a.yml", "b.yml"]);
         check("[ab].y?l", &["a.yml", "b.yml"]);
+        check("[[a&&].*", &["a.yml"]);
         check("*", &["a.yml", "b.yml", "c.yaml", "sub"]);
         check("missing.yml", &["missing.yml"]);
         check("missing*", &[]);

@@ -8,12 +8,12 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::runner::SharedGroups;
-use super::test_table::TestTable;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::model::*;
 use crate::promql::parser::{Expr, parse_metric};
 use crate::promql::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample};
+use crate::registry::SeriesTable;
 use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, Selection, StorageError};
 
 /// A whole little world: queries by table, series by counter, samples as text.
@@ -21,7 +21,7 @@ use crate::storage::{Column, Querier, Run, SelectRequest, SelectedSeries, Select
 pub(super) struct World {
     /// Query text → results as `name{labels} value`, or an error.
     answers: Mutex<HashMap<String, Result<Vec<String>, String>>>,
-    table: Arc<TestTable>,
+    table: Arc<SeriesTable>,
     /// Everything that was written, oldest first.
     written: Mutex<Vec<(Timestamp, Labels, f64)>>,
     sent: Mutex<Vec<String>>,

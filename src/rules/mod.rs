@@ -49,8 +49,6 @@ mod group_tests;
 mod read_tests;
 #[cfg(test)]
 mod shipped_tests;
-#[cfg(test)]
-mod test_table;
 
 pub use alerting::{ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, AlertStates, AlertTiming, Found, StepError};
 pub use annotations::{Annotations, LateAnnotations};

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::model::{Labels, METRIC_NAME, Matcher, Timestamp, is_stale};
-use crate::storage::{Querier, SelectRequest, StorageError};
+use crate::storage::{Querier, SelectRequest, Stop, StorageError};
 
 use super::alerting::{ALERT_NAME, ALERTS_FOR_STATE};
 
@@ -54,6 +54,7 @@ pub(super) fn last_samples(
         end: now,
         last_only: true,
         max_samples: MAX_SAMPLES,
+        stop: Stop::never(),
     };
     let mut last = FxHashMap::default();
     for series in querier.select(&request)?.into_series() {

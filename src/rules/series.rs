@@ -5,10 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::model::{
-    Batch, Family, GroupId, Intern, Labels, METRIC_NAME, Origin, SeriesKey, SeriesRef, Timestamp, Value, is_stale,
-    stale_marker,
-};
+use crate::model::{Batch, GroupId, Intern, Labels, SeriesRef, Timestamp, Value, is_stale, stale_marker};
 
 use super::doors::Written;
 
@@ -25,11 +22,7 @@ impl SeriesPool {
 
     /// The reference of a series, with one more writer; `None` when a cardinality limit refuses it.
     fn acquire(&self, labels: &Labels) -> Option<SeriesRef> {
-        let name = labels.metric_name();
-        let family = Family { name: name.to_owned().into(), ..Family::default() };
-        let pairs: Vec<(&str, &str)> = labels.iter().filter(|(label, _)| *label != METRIC_NAME).collect();
-        let key = SeriesKey { family: &family, name, labels: &pairs, origin: Origin::Foreign };
-        let series = self.intern.intern(key)?;
+        let series = self.intern.intern_labels(labels)?;
         *self.writers.lock().entry(series).or_insert(0) += 1;
         Some(series)
     }

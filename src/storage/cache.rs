@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
 
+use crate::generations::Generations;
 use crate::model::Timestamp;
 
 use super::segment::SegmentIndex;
@@ -22,50 +22,29 @@ pub(crate) enum Decoded {
     Index(Arc<SegmentIndex>),
 }
 
-/// Two generations: what is used in the young one stays, the old one goes as a whole.
-#[derive(Default)]
-pub(crate) struct IndexCache {
-    generations: Mutex<Generations>,
-}
+/// What was decoded lately.
+pub(crate) struct IndexCache(Mutex<Generations<SliceKey, Decoded>>);
 
-#[derive(Default)]
-struct Generations {
-    young: FxHashMap<SliceKey, (Decoded, usize)>,
-    old: FxHashMap<SliceKey, (Decoded, usize)>,
-    young_bytes: usize,
+impl Default for IndexCache {
+    fn default() -> Self {
+        Self(Mutex::new(Generations::new(MAX_BYTES)))
+    }
 }
 
 impl IndexCache {
     pub(crate) fn get(&self, key: SliceKey) -> Option<Decoded> {
-        let mut generations = self.generations.lock();
-        if let Some((decoded, _)) = generations.young.get(&key) {
-            return Some(decoded.clone());
+        self.0.lock().get(&key, Decoded::clone).0
+    }
+
+    /// Keeps it, unless it would push out too much.
+    pub(crate) fn put(&self, key: SliceKey, decoded: Decoded, bytes: usize) {
+        if bytes <= MAX_BYTES / 8 {
+            self.0.lock().put(key, decoded, bytes);
         }
-        let (decoded, bytes) = generations.old.remove(&key)?;
-        generations.put(key, decoded.clone(), bytes);
-        Some(decoded)
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        *self.generations.lock() = Generations::default();
-    }
-
-    pub(crate) fn put(&self, key: SliceKey, decoded: Decoded, bytes: usize) {
-        self.generations.lock().put(key, decoded, bytes);
-    }
-}
-
-impl Generations {
-    fn put(&mut self, key: SliceKey, decoded: Decoded, bytes: usize) {
-        if bytes > MAX_BYTES / 8 {
-            return;
-        }
-        if self.young_bytes + bytes > MAX_BYTES / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-        }
-        self.young_bytes += bytes;
-        self.young.insert(key, (decoded, bytes));
+        *self.0.lock() = Generations::new(MAX_BYTES);
     }
 }

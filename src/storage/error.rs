@@ -70,4 +70,7 @@ pub enum StorageError {
     /// A selection would exceed the query's sample limit.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// Whoever asked for a selection does not want it any more.
+    #[error("the selection was stopped")]
+    Stopped,
 }

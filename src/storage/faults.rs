@@ -8,10 +8,11 @@ use std::{fmt, io};
 use parking_lot::Mutex;
 
 use super::store::Store;
-use super::testing::{Names, labels, select};
-use super::{Config, Progress, Querier, Ring, SelectRequest, StorageError};
+use super::testing::{labels, of, select};
+use super::{Config, Progress, Querier, Ring, SelectRequest, Stop, StorageError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{Batch, GroupId, Timestamp};
+use crate::registry::SeriesTable;
 
 /// A file in memory that outlives its database, and a count of the writes that it still takes.
 #[derive(Clone)]
@@ -78,7 +79,7 @@ impl redb::StorageBackend for Disk {
     }
 }
 
-fn open(disk: &Disk, clock: &ManualClock) -> (Ring, Arc<Names>) {
+fn open(disk: &Disk, clock: &ManualClock) -> (Ring, Arc<SeriesTable>) {
     let config = Config {
         window: Duration::from_secs(10),
         seal_delay: Duration::from_secs(1),
@@ -86,17 +87,17 @@ fn open(disk: &Disk, clock: &ManualClock) -> (Ring, Arc<Names>) {
         retention_time: Duration::from_secs(60),
         ..Config::default()
     };
-    let names: Arc<Names> = Arc::default();
+    let names: Arc<SeriesTable> = Arc::default();
     let ring = Ring::with_store(config, Clock::Manual(clock.clone()), names.clone(), disk.store()).unwrap();
     (ring, names)
 }
 
 /// Ticks of three series, two seconds apart; a series more with every window.
-fn tick(ring: &Ring, names: &Names, n: i64) -> usize {
+fn tick(ring: &Ring, names: &SeriesTable, n: i64) -> usize {
     let ts = n * 2000;
     let mut batch = Batch::new(GroupId(1), ts);
     let series = 3 + ts / 10_000;
-    batch.floats = (0..series).map(|i| (names.of(&labels(i as u64)), (n * i) as f64)).collect();
+    batch.floats = (0..series).map(|i| (of(names, &labels(i as u64)), (n * i) as f64)).collect();
     ring.append(&batch).unwrap();
     series as usize
 }
@@ -214,7 +215,7 @@ fn a_full_disk_degrades_to_memory_and_recovers() {
 }
 
 /// Runs ticks from..to on a ring that is open, one commit and all maintenance each.
-fn run_ticks(ring: &Ring, names: &Names, clock: &ManualClock, numbers: std::ops::Range<i64>) {
+fn run_ticks(ring: &Ring, names: &SeriesTable, clock: &ManualClock, numbers: std::ops::Range<i64>) {
     for n in numbers {
         clock.set(n * 2000);
         tick(ring, names, n);
@@ -305,7 +306,7 @@ fn damaged_pages_never_panic() {
             }
         }
         let image = Disk { bytes: Arc::new(Mutex::new(bytes)), ..Disk::new() };
-        let names: Arc<Names> = Arc::default();
+        let names: Arc<SeriesTable> = Arc::default();
         let config = Config { window: Duration::from_secs(10), ..Config::default() };
         match Ring::with_store(config, Clock::Manual(clock.clone()), names.clone(), image.store()) {
             Err(error) => {
@@ -320,6 +321,7 @@ fn damaged_pages_never_panic() {
                     end: 1 << 40,
                     last_only: false,
                     max_samples: 1 << 30,
+                    stop: Stop::never(),
                 };
                 let _ = ring.select(&request);
                 for n in 30..50 {

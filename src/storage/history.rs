@@ -9,7 +9,7 @@ use super::head::WindowData;
 use super::ring::Ring;
 use super::segment::{SegmentMeta, SegmentWriter, SliceInput};
 use super::store::{Retire, SealChange};
-use super::{Column, Querier, SelectRequest, StorageError};
+use super::{Column, Querier, SelectRequest, Stop, StorageError};
 
 /// What became of samples that were brought in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,7 +110,8 @@ impl Ring {
     fn drop_known(&self, series: &mut [(Labels, Vec<IrregularSample>)]) -> Result<u64, StorageError> {
         let all = || series.iter().flat_map(|(_, samples)| samples.iter().map(|s| s.ts));
         let (Some(start), Some(end)) = (all().min(), all().max()) else { return Ok(0) };
-        let request = SelectRequest { matchers: Vec::new(), start, end, last_only: false, max_samples: usize::MAX };
+        let (matchers, stop) = (Vec::new(), Stop::never());
+        let request = SelectRequest { matchers, start, end, last_only: false, max_samples: usize::MAX, stop };
         let mut known: FxHashMap<Labels, FxHashSet<Timestamp>> = FxHashMap::default();
         for found in self.select(&request)?.into_series() {
             let times = known.entry(found.labels).or_default();

@@ -35,7 +35,7 @@ pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTab
 pub use error::StorageError;
 pub use history::Inserted;
 pub use inspect::{Finding, LabelCount, MetricSize, SegmentInfo, Survey, TierSize, Verified, verify};
-pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries};
+pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries, Stop};
 pub use ring::{Ring, StatePair};
 pub use selection::{Cells, Piece, Selection};
 pub use snapshot::SnapshotInfo;

@@ -1,5 +1,6 @@
 //! The door through which queries read: selectors in, columns out.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{Exemplar, Histogram, Labels, Matcher, Timestamp, is_absent};
@@ -8,7 +9,7 @@ use super::StorageError;
 use super::selection::Selection;
 
 /// Which samples a query needs. Bounds are inclusive; the caller applies left-open windows itself.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct SelectRequest {
     /// All must match. A selector without any matcher selects everything.
     pub matchers: Vec<Matcher>,
@@ -21,6 +22,35 @@ pub struct SelectRequest {
     pub last_only: bool,
     /// The most samples that may come back in all; more is [`StorageError::TooManySamples`].
     pub max_samples: usize,
+    /// When the selection is to be given up ([`StorageError::Stopped`]).
+    pub stop: Stop,
+}
+
+/// The wish to stop reading: storage asks for it before each segment and now and then between columns. Clones share it.
+#[derive(Clone, Default)]
+pub struct Stop(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl Stop {
+    /// Nobody will wish to stop.
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// Stops as soon as `wished` says so; several threads ask it, some thousand times a second.
+    pub fn when(wished: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(wished)))
+    }
+
+    /// Whether somebody wishes to stop now.
+    pub fn is_wished(&self) -> bool {
+        self.0.as_ref().is_some_and(|wished| wished())
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Stop(when asked)" } else { "Stop(never)" })
+    }
 }
 
 /// One series with its runs in ascending time, never overlapping: for stores that keep each series apart, and for tests.
@@ -83,7 +113,7 @@ pub trait Querier: Send + Sync {
     /// Series that match, with their samples.
     ///
     /// # Errors
-    /// When the store failed or a limit is exceeded.
+    /// When the store failed, a limit is exceeded or somebody wished to stop.
     fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError>;
 
     /// Labels of the series that match and have a sample in the bounds (inclusive), sorted.

@@ -32,7 +32,7 @@ pub type StatePair = (Vec<u8>, Vec<u8>);
 /// use std::sync::Arc;
 /// use watchfire::clock::{Clock, ManualClock};
 /// use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef};
-/// use watchfire::storage::{Config, Querier, Ring, SelectRequest};
+/// use watchfire::storage::{Config, Querier, Ring, SelectRequest, Stop};
 ///
 /// struct One;
 /// impl Intern for One {
@@ -48,6 +48,7 @@ pub type StatePair = (Vec<u8>, Vec<u8>);
 /// ring.append(&tick)?;
 /// let request = SelectRequest {
 ///     matchers: vec![Matcher::equal("__name__", "up")], start: 0, end: 10_000, last_only: true, max_samples: 100,
+///     stop: Stop::never(),
 /// };
 /// assert_eq!(ring.select(&request)?.labels[0].to_string(), "up");
 /// # Ok::<(), watchfire::storage::StorageError>(())

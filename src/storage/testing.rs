@@ -24,39 +24,18 @@ impl Random {
     }
 }
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::clock::{Clock, ManualClock};
-use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef, Timestamp};
+use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Timestamp};
+use crate::registry::SeriesTable;
 
-use super::{Column, Config, Querier, Ring, SelectRequest};
+use super::{Column, Config, Querier, Ring, SelectRequest, Stop};
 
-/// A series table: reference n has the labels that were named n-th.
-#[derive(Default)]
-pub(crate) struct Names(Mutex<(Vec<Labels>, HashMap<Labels, SeriesRef>)>);
-
-impl Names {
-    pub(crate) fn of(&self, labels: &Labels) -> SeriesRef {
-        let (all, known) = &mut *self.0.lock();
-        *known.entry(labels.clone()).or_insert_with(|| {
-            all.push(labels.clone());
-            SeriesRef(all.len() as u32 - 1)
-        })
-    }
-}
-
-impl Intern for Names {
-    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
-        None
-    }
-    fn release(&self, _: &[SeriesRef]) {}
-    fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.0.lock().0.get(series.0 as usize).cloned()
-    }
+/// The reference of a series that a test names.
+pub(crate) fn of(table: &SeriesTable, labels: &Labels) -> SeriesRef {
+    table.intern_labels(labels).expect("tests have few series")
 }
 
 /// `m{i="N"}`.
@@ -67,7 +46,7 @@ pub(crate) fn labels(i: u64) -> Labels {
 /// A ring in a directory of its own that can be closed, killed and opened again.
 pub(crate) struct Bench {
     pub(crate) clock: ManualClock,
-    pub(crate) names: Arc<Names>,
+    pub(crate) names: Arc<SeriesTable>,
     pub(crate) config: Config,
     pub(crate) ring: Option<Ring>,
     _dir: tempfile::TempDir,
@@ -110,7 +89,7 @@ impl Bench {
     /// One tick of group 1.
     pub(crate) fn tick(&self, ts: Timestamp, samples: &[(u64, f64)]) {
         let mut batch = Batch::new(GroupId(1), ts);
-        batch.floats = samples.iter().map(|(i, v)| (self.names.of(&labels(*i)), *v)).collect();
+        batch.floats = samples.iter().map(|(i, v)| (of(&self.names, &labels(*i)), *v)).collect();
         self.ring().append(&batch).unwrap();
     }
 
@@ -139,7 +118,8 @@ pub(crate) fn select(
     end: Timestamp,
     last_only: bool,
 ) -> Vec<(Labels, Timestamp, f64)> {
-    let request = SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30 };
+    let request =
+        SelectRequest { matchers: matchers.to_vec(), start, end, last_only, max_samples: 1 << 30, stop: Stop::never() };
     let found = ring.select(&request).unwrap().into_series();
     assert!(found.is_sorted_by(|a, b| a.labels < b.labels), "sorted by labels, each once");
     let mut all = Vec::new();

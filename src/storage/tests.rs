@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::testing::{Bench, Random, labels, select};
-use super::{Column, Config, Durability, Progress, Querier, Ring, SelectRequest, StateTable, StorageError};
+use super::testing::{Bench, Random, labels, of, select};
+use super::{Column, Config, Durability, Progress, Querier, Ring, SelectRequest, StateTable, Stop, StorageError};
 use crate::clock::Clock;
 use crate::model::{
     Batch, Exemplar, GroupId, Histogram, Irregular, IrregularSample, Labels, Matcher, Span, Timestamp, Value,
@@ -104,7 +104,10 @@ fn times_outside_the_bounds_are_refused() {
     let counters = bench.ring().counters();
     assert_eq!((counters.too_old.load(Relaxed), counters.too_far_ahead.load(Relaxed)), (1, 1));
     let sample = IrregularSample { ts: 5, start_ts: 0, value: 1.0.into() };
-    bench.ring().append_irregular(&[Irregular { series: bench.names.of(&labels(9)), samples: vec![sample] }]).unwrap();
+    bench
+        .ring()
+        .append_irregular(&[Irregular { series: of(&bench.names, &labels(9)), samples: vec![sample] }])
+        .unwrap();
     assert_eq!(bench.ring().stats().head_series, 1, "a refused series leaves no trace");
 }
 
@@ -131,7 +134,14 @@ fn too_many_samples() {
     for ts in 0..20 {
         bench.tick(ts * 100, &[(1, 1.0), (2, 2.0)]);
     }
-    let request = |max_samples| SelectRequest { matchers: vec![], start: 0, end: 9000, last_only: false, max_samples };
+    let request = |max_samples| SelectRequest {
+        matchers: vec![],
+        start: 0,
+        end: 9000,
+        last_only: false,
+        max_samples,
+        stop: Stop::never(),
+    };
     for at in [5000, 60_000] {
         bench.maintain(at);
         assert!(matches!(bench.ring().select(&request(39)), Err(StorageError::TooManySamples)));
@@ -153,7 +163,7 @@ fn histogram(count: f64) -> Arc<Histogram> {
 #[test]
 fn histograms_and_start_timestamps() {
     let mut bench = Bench::new();
-    let (h, c) = (bench.names.of(&labels(1)), bench.names.of(&labels(2)));
+    let (h, c) = (of(&bench.names, &labels(1)), of(&bench.names, &labels(2)));
     for (ts, count) in [(1000, 3.0), (2000, 5.0)] {
         let mut batch = Batch::new(GroupId(7), ts);
         batch.histograms.push((h, histogram(count)));
@@ -170,7 +180,8 @@ fn histograms_and_start_timestamps() {
         .append_irregular(&[push(h, 1500, Value::Histogram(histogram(4.0))), push(c, 1500, 4.0.into())])
         .unwrap();
     bench.ring().commit().unwrap();
-    let request = SelectRequest { matchers: vec![], start: 0, end: 9000, last_only: false, max_samples: 99 };
+    let request =
+        SelectRequest { matchers: vec![], start: 0, end: 9000, last_only: false, max_samples: 99, stop: Stop::never() };
     for step in ["head", "replayed", "segment", "reopened"] {
         let found = bench.ring().select(&request).unwrap().into_series();
         let mut seen = Vec::new();
@@ -442,7 +453,7 @@ fn model_case(seed: u64) {
                         continue;
                     }
                     let value = value(&mut random);
-                    batch.floats.push((bench.names.of(&labels(i)), f64::from_bits(value)));
+                    batch.floats.push((of(&bench.names, &labels(i)), f64::from_bits(value)));
                     model.entry((i, now - late)).or_insert(value);
                 }
                 bench.ring().append(&batch).unwrap();
@@ -458,7 +469,7 @@ fn model_case(seed: u64) {
                         IrregularSample { ts, start_ts: 0, value: f64::from_bits(value).into() }
                     })
                     .collect();
-                bench.ring().append_irregular(&[Irregular { series: bench.names.of(&labels(i)), samples }]).unwrap();
+                bench.ring().append_irregular(&[Irregular { series: of(&bench.names, &labels(i)), samples }]).unwrap();
             }
             12 | 13 => {
                 bench.ring().commit().unwrap();

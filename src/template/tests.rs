@@ -153,6 +153,10 @@ fn prometheus_functions() {
         ("{{ (query \"metric\" | first).Labels.instance }}", "b"),
         ("{{ match \"a+\" \"baa\" }} {{ match \"^a+$\" \"baa\" }}", "true false"),
         ("{{ reReplaceAll \"(a)(b)\" \"$2${1}x\" \"abcab\" }}", "baxcbax"),
+        (
+            "{{ match \"^\\\\d$\" \"٣\" }} {{ match \"[[a]\" \"[\" }} {{ reReplaceAll \"\\\\Q.\\\\E\" \"$ü$\" \"a.b\" }}",
+            "false true a$b",
+        ),
         ("{{ title \"aa bB cc\" }} {{ toUpper \"aBc\" }} {{ toLower \"aBc\" }}", "Aa BB Cc ABC abc"),
         (
             "{{ graphLink \"a b\" }} {{ tableLink \"up{x=\\\"1\\\"}\" }}",

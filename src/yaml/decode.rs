@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::model::parse_duration;
+use crate::model::{go_regex, parse_duration};
 
 use super::errors::YamlErrors;
 use super::nearest::nearest;
@@ -105,23 +105,12 @@ impl<'d> Node<'d> {
         size
     }
 
-    /// A regular expression, anchored on both sides as everywhere in Prometheus' configuration.
-    pub fn anchored_regex(&self, errors: &mut YamlErrors) -> Option<Regex> {
-        self.compile("^(?s:", ")$", errors)
-    }
-
-    /// A regular expression that may match anywhere.
+    /// A regular expression in Go's syntax, as in all rule files and configurations of this field; it may match anywhere.
     pub fn regex(&self, errors: &mut YamlErrors) -> Option<Regex> {
-        self.compile("", "", errors)
-    }
-
-    fn compile(&self, before: &str, after: &str, errors: &mut YamlErrors) -> Option<Regex> {
         let text = self.scalar("a regular expression", errors)?;
-        match Regex::new(&format!("{before}{text}{after}")) {
+        match go_regex(text) {
             Ok(regex) => Some(regex),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Err(reason) => {
                 errors.push(self.error(format!("bad regular expression {text:?}: {reason}")));
                 None
             }

@@ -11,7 +11,7 @@ use crate::support::shared;
 use generate::{Generator, Signature, Style, Type};
 
 #[allow(dead_code, reason = "the unit tests use more of it")]
-#[path = "../../src/promql/tests/generate.rs"]
+#[path = "../../src/promql/tests/generate/mod.rs"]
 mod generate;
 
 const GENERATED: u64 = 10_000;

@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::model::{
-    Batch, GroupId, Intern, Irregular, IrregularSample, Labels, METRIC_NAME, Output, SeriesKey, SeriesRef, SourceId,
-    Timestamp, Value,
+    Batch, GroupId, Intern, Irregular, IrregularSample, Labels, Output, SeriesKey, SeriesRef, SourceId, Timestamp,
+    Value,
 };
 
 /// Status, Content-Type and body by path; whoever holds it may change the answers.
@@ -105,9 +105,7 @@ impl Recorder {
 impl Intern for Recorder {
     fn intern(&self, key: SeriesKey<'_>) -> Option<SeriesRef> {
         self.interned.fetch_add(1, Ordering::Relaxed);
-        let mut pairs = key.labels.to_vec();
-        pairs.push((METRIC_NAME, key.name));
-        let labels = Labels::from_pairs(&pairs);
+        let labels = key.to_labels();
         let mut series = self.series.lock();
         if let Some(at) = series.iter().position(|known| known.as_ref() == Some(&labels)) {
             return Some(SeriesRef(at as u32));

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -14,11 +13,12 @@ use super::histogram::write_histogram;
 use super::packed::{Packed, Packer};
 use super::places::{Place, parts};
 use super::stamps::Stamps;
+use super::stats::{Stats, write_stats};
 use crate::exposition::accepts_gzip;
 use crate::http::envelope::{Notes, close_envelope, json_response};
 use crate::http::json::Json;
 use crate::model::Value;
-use crate::promql::{QueryStats, QueryValue, Sample, Series};
+use crate::promql::{QueryValue, Sample, Series};
 
 /// What a point takes, roughly; a part that turns out larger grows.
 const POINT_BYTES: usize = 32;
@@ -30,7 +30,7 @@ const PARTS_AHEAD: usize = 3;
 pub(super) struct Answer {
     pub(super) value: QueryValue,
     pub(super) notes: Notes,
-    pub(super) stats: Option<QueryStats>,
+    pub(super) stats: Option<Stats>,
 }
 
 /// The answer as a response: in one piece if it is small, else as a stream of parts, which are compressed where they are written.
@@ -87,7 +87,7 @@ impl Answer {
             QueryValue::Matrix(series) => matrix(&mut json, series, part),
         }
         if last {
-            if let Some(stats) = self.stats {
+            if let Some(stats) = &self.stats {
                 write_stats(&mut json, stats);
             }
             json.raw("}");
@@ -171,34 +171,17 @@ fn points(json: &mut Json, series: &Series, part: Range<usize>, stamps: &mut Sta
     part.end >= all
 }
 
-/// Prometheus' statistics. Results are sorted where they are made, so that sorting has no time of its own.
-fn write_stats(json: &mut Json, stats: QueryStats) {
-    let eval = stats.elapsed.saturating_sub(stats.queued);
-    for (name, time) in [
-        (",\"stats\":{\"timings\":{\"evalTotalTime\":", eval),
-        (",\"resultSortTime\":", Duration::ZERO),
-        (",\"queryPreparationTime\":", stats.prepared),
-        (",\"innerEvalTime\":", eval),
-        (",\"execQueueTime\":", stats.queued),
-        (",\"execTotalTime\":", stats.elapsed),
-    ] {
-        json.raw(name).float(time.as_secs_f64());
-    }
-    json.raw("},\"samples\":{\"totalQueryableSamples\":").number(stats.total_samples);
-    json.raw(",\"peakSamples\":").number(stats.peak_samples).raw("}}");
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
 
-    use super::{Answer, HeaderMap, HeaderValue, header, respond};
+    use super::{Answer, HeaderMap, HeaderValue, Stats, header, respond};
     use crate::http::envelope::Notes;
     use crate::model::{Labels, Value};
     use crate::promql::{QueryStats, QueryValue, Sample, Series};
 
     /// The body, plain or packed.
-    fn body(value: QueryValue, stats: Option<QueryStats>, accept: &'static str) -> Vec<u8> {
+    fn body(value: QueryValue, stats: Option<Stats>, accept: &'static str) -> Vec<u8> {
         let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let body = runtime.block_on(async {
@@ -248,14 +231,14 @@ mod tests {
             |i, points: usize| Series { labels: labels(i), floats: floats[..points].to_vec(), histograms: Vec::new() };
         let lengths = [30_000, 1, 16_384, 16_383, 1, 30_000, 2];
         let value = QueryValue::Matrix((0..).zip(lengths).map(|(i, points)| series(i, points)).collect());
-        let plain = body(value.clone(), Some(QueryStats::default()), "identity");
+        let plain = body(value.clone(), Some(Stats { cost: QueryStats::default(), start: 0, step: 1 }), "identity");
         let json: serde_json::Value = serde_json::from_slice(&plain).expect("valid JSON");
         let result = json["data"]["result"].as_array().expect("an array");
         let found: Vec<usize> = result.iter().map(|one| one["values"].as_array().map_or(0, Vec::len)).collect();
         assert_eq!(found, lengths);
         assert_eq!(json["data"]["stats"]["samples"]["peakSamples"], 0);
         let mut unpacked = Vec::new();
-        let packed = body(value, Some(QueryStats::default()), "gzip");
+        let packed = body(value, Some(Stats { cost: QueryStats::default(), start: 0, step: 1 }), "gzip");
         flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).expect("gzip");
         assert!(packed.len() * 2 < plain.len() && unpacked == plain, "{} of {}", packed.len(), plain.len());
     }

@@ -12,6 +12,7 @@ mod query;
 mod rules;
 mod series;
 mod stamps;
+mod stats;
 mod status;
 mod targets;
 

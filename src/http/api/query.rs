@@ -8,11 +8,13 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::encode::{Answer, respond};
+use super::stats::{Stats, Wanted};
 use crate::http::edge::Edge;
 use crate::http::envelope::{Asker, Notes, run};
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::params::Params;
 use crate::limits;
+use crate::model::Timestamp;
 use crate::promql::parser::{Expr, parse};
 use crate::promql::{QueryError, QueryOptions, QueryResult, QueryValue, Refusal};
 
@@ -23,7 +25,7 @@ struct Common {
     timeout: Option<Duration>,
     lookback: Option<Duration>,
     limit: Option<usize>,
-    stats: bool,
+    stats: Wanted,
 }
 
 impl Common {
@@ -45,7 +47,7 @@ impl Common {
             timeout,
             lookback: params.duration("lookback_delta")?.filter(|lookback| !lookback.is_zero()),
             limit: params.limit()?,
-            stats: params.get("stats").is_some(),
+            stats: Wanted::of(params.get("stats")),
         })
     }
 
@@ -59,17 +61,19 @@ impl Common {
             timeout: self.timeout,
             cancel: Some(asker.cancel.clone()),
             since: Some(asker.since),
+            per_step: self.stats == Wanted::All,
             text: Some(Arc::clone(&self.text)),
             ..QueryOptions::default()
         }
     }
 
-    fn answer(limit: Option<usize>, stats: bool, mut result: QueryResult) -> Answer {
+    fn answer(limit: Option<usize>, stats: Wanted, (start, step): (Timestamp, i64), mut result: QueryResult) -> Answer {
         let cut = limit.is_some_and(|limit| truncate(&mut result.value, limit));
         let mut notes = Notes::truncated(cut);
         notes.warnings.splice(0..0, shortened(result.annotations.warnings, "warning"));
         notes.infos = shortened(result.annotations.infos, "info");
-        Answer { value: result.value, notes, stats: stats.then_some(result.stats) }
+        let stats = (stats != Wanted::Nothing).then_some(Stats { cost: result.stats, start, step });
+        Answer { value: result.value, notes, stats }
     }
 }
 
@@ -107,7 +111,7 @@ pub(in crate::http) async fn query(
         Ok(edge.engine.instant(&*edge.querier, &common.expr, ts, &common.options(asker))?)
     })
     .await?;
-    Ok(respond(Common::answer(limit, stats, result), &headers))
+    Ok(respond(Common::answer(limit, stats, (ts, 1), result), &headers))
 }
 
 /// A range query.
@@ -138,7 +142,7 @@ pub(in crate::http) async fn query_range(
         Ok(edge.engine.range(&*edge.querier, &common.expr, start, end, step, &common.options(asker))?)
     })
     .await?;
-    Ok(respond(Common::answer(limit, stats, result), &headers))
+    Ok(respond(Common::answer(limit, stats, (start, step_ms), result), &headers))
 }
 
 /// At least a millisecond, because that is how finely time is counted.

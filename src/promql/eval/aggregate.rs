@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{absent, is_absent};
 use crate::promql::annotate;
-use crate::promql::functions::quantile_of;
+use crate::promql::functions::{go_max, go_min, quantile_of};
 use crate::promql::parser::AggregateOp;
 use crate::promql::plan::Aggregate;
 use crate::promql::result::QueryError;
@@ -43,7 +43,8 @@ impl Eval<'_> {
             if q.iter().any(|q| q.is_nan()) {
                 self.notes.warn(pos, annotate::invalid_quantile(f64::NAN));
             }
-            let (least, most) = q.iter().fold((0.0_f64, 1.0_f64), |(least, most), q| (least.min(*q), most.max(*q)));
+            // Go's: among others NaN is neither too small nor too large, unless an infinity is there.
+            let (least, most) = q.iter().fold((0.0, 1.0), |(least, most), q| (go_min(least, *q), go_max(most, *q)));
             if most > 1.0 {
                 self.notes.warn(pos, annotate::invalid_quantile(most));
             }

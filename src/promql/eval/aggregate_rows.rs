@@ -107,16 +107,15 @@ fn check_param(op: AggregateOp, param: &[f64]) -> Result<(), QueryError> {
     if op == AggregateOp::LimitRatio {
         return if param.iter().any(|ratio| ratio.is_nan()) { fail("Ratio value is NaN".to_owned()) } else { Ok(()) };
     }
-    for k in param {
-        if k.is_nan() {
-            return fail("Parameter value is NaN".to_owned());
-        }
-        if *k <= i64::MIN as f64 {
-            return fail(format!("Scalar value {} underflows int64", annotate::go_float(*k)));
-        }
-        if *k >= i64::MAX as f64 {
-            return fail(format!("Scalar value {} overflows int64", annotate::go_float(*k)));
-        }
+    if param.iter().any(|k| k.is_nan()) {
+        return fail("Parameter value is NaN".to_owned());
+    }
+    let (least, most) = param.iter().fold((f64::MAX, f64::MIN), |(least, most), k| (least.min(*k), most.max(*k)));
+    if least <= i64::MIN as f64 {
+        return fail(format!("Scalar value {} underflows int64", annotate::go_float(least)));
+    }
+    if most >= i64::MAX as f64 {
+        return fail(format!("Scalar value {} overflows int64", annotate::go_float(most)));
     }
     Ok(())
 }

@@ -91,6 +91,7 @@ impl Eval<'_> {
                 let marked = self.memo.recall(recipe, &[&layout.labels], || {
                     Marked(Arc::new(layout.labels.iter().map(|labels| labels.with(&label, &text)).collect()))
                 });
+                self.budget.room_for(all.rows() + marked.0.len(), grid.len)?;
                 let asked: Vec<f64> = vec![value; grid.len];
                 let mut part = self.quantiles_of(&block, &layout, &marked.0, &asked, pos, grid)?;
                 for step in (0..grid.len).filter(|step| q[*step].to_bits() != value.to_bits()) {

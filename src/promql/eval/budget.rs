@@ -10,6 +10,9 @@ use crate::clock::Stopwatch;
 use crate::model::format_duration;
 use crate::promql::engine::CancelToken;
 use crate::promql::result::{QueryError, QueryStats};
+use crate::storage::Stop;
+
+use super::Block;
 
 /// Work units between two looks at the clock.
 const CHECK_EVERY: u32 = 4096;
@@ -54,13 +57,37 @@ pub(crate) struct Budget {
     max_samples: usize,
     held: usize,
     peak: usize,
-    total: u64,
+    tally: Tally,
     until_check: u32,
+}
+
+/// Samples read.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    total: u64,
+    /// The same by step of the query, where somebody asks for it.
+    steps: Option<Vec<u64>>,
 }
 
 impl Budget {
     pub(crate) fn new(watch: Stopwatch, patience: Patience, cancel: Option<CancelToken>, max_samples: usize) -> Self {
-        Self { watch, patience, cancel, max_samples, held: 0, peak: 0, total: 0, until_check: 0 }
+        Self { watch, patience, cancel, max_samples, held: 0, peak: 0, tally: Tally::default(), until_check: 0 }
+    }
+
+    /// From now on samples are counted for each of so many steps.
+    pub(crate) fn count_steps(&mut self, steps: usize) {
+        self.tally.steps = Some(vec![0; steps]);
+    }
+
+    /// What asks storage to stop: the time is over or the client has gone.
+    pub(crate) fn stop(&self) -> Stop {
+        let (watch, allowed, cancel) = (self.watch, self.patience.allowed, self.cancel.clone());
+        Stop::when(move || cancel.as_ref().is_some_and(CancelToken::is_cancelled) || watch.elapsed() > allowed)
+    }
+
+    /// Why storage stopped.
+    pub(crate) fn stopped(&self) -> QueryError {
+        self.check().err().unwrap_or_else(|| QueryError::Canceled("expression evaluation".to_owned()))
     }
 
     /// Counts work; looks at the clock and the client now and then.
@@ -97,10 +124,19 @@ impl Budget {
     /// # Errors
     /// As [`Budget::hold`].
     #[inline]
-    pub(crate) fn touch(&mut self, samples: usize) -> Result<(), QueryError> {
+    pub(crate) fn touch(&mut self, step: usize, samples: usize) -> Result<(), QueryError> {
+        self.read(step, samples as u64);
+        self.peak(samples)
+    }
+
+    /// As [`Budget::touch`] of samples that are counted elsewhere.
+    ///
+    /// # Errors
+    /// As [`Budget::hold`].
+    #[inline]
+    pub(crate) fn peak(&mut self, samples: usize) -> Result<(), QueryError> {
         let now = self.held.saturating_add(samples);
         self.peak = self.peak.max(now);
-        self.total += samples as u64;
         if now > self.max_samples { Err(self.too_many(now)) } else { Ok(()) }
     }
 
@@ -141,15 +177,51 @@ impl Budget {
         if fits { Ok(()) } else { Err(self.too_many(self.held.saturating_add(cells))) }
     }
 
-    /// Lets samples go before the node is done.
-    #[allow(dead_code, reason = "for operators that free much long before they are done")]
-    pub(crate) fn release(&mut self, samples: usize) {
-        self.held = self.held.saturating_sub(samples);
+    /// Counts samples that were read for a step.
+    #[inline]
+    pub(crate) fn read(&mut self, step: usize, samples: u64) {
+        self.tally.total += samples;
+        if let Some(at_step) = self.tally.steps.as_mut().and_then(|steps| steps.get_mut(step)) {
+            *at_step += samples;
+        }
     }
 
-    /// Counts samples that were read.
-    pub(crate) fn read(&mut self, samples: u64) {
-        self.total += samples;
+    /// Counts samples that were read, and those of each step where that is known.
+    pub(crate) fn read_steps(&mut self, samples: u64, by_step: Option<&[u64]>) {
+        self.tally.total += samples;
+        if let (Some(steps), Some(by_step)) = (&mut self.tally.steps, by_step) {
+            steps.iter_mut().zip(by_step).for_each(|(at_step, samples)| *at_step += samples);
+        }
+    }
+
+    /// Counts the samples of a selector's block.
+    pub(crate) fn read_block(&mut self, block: &Block) {
+        if !self.counts_steps() {
+            return self.read_steps(block.samples() as u64, None);
+        }
+        for row in 0..block.rows() {
+            (0..block.steps).filter(|step| block.has(row, *step)).for_each(|step| self.read(step, 1));
+        }
+    }
+
+    /// Counts, for each of so many steps, what was read once for all.
+    pub(crate) fn read_every_step(&mut self, steps: usize, samples: u64) {
+        self.tally.total += samples * steps as u64;
+        self.tally.steps.iter_mut().flatten().for_each(|at_step| *at_step += samples);
+    }
+
+    pub(crate) fn counts_steps(&self) -> bool {
+        self.tally.steps.is_some()
+    }
+
+    /// Starts to count from 0, for a part of the query that has steps of its own.
+    pub(crate) fn count_apart(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// Goes on counting as before the part, and says what the part read.
+    pub(crate) fn count_on(&mut self, outer: Tally) -> u64 {
+        std::mem::replace(&mut self.tally, outer).total
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -158,7 +230,8 @@ impl Budget {
 
     pub(crate) fn stats(&self) -> QueryStats {
         QueryStats {
-            total_samples: self.total,
+            total_samples: self.tally.total,
+            samples_per_step: self.tally.steps.clone().unwrap_or_default(),
             peak_samples: self.peak as u64,
             elapsed: self.watch.elapsed(),
             ..QueryStats::default()

@@ -35,7 +35,7 @@ impl Eval<'_> {
         }
         let groups = Grouping { names: &names, without: aggregate.without }.recall(self.memo, &block.labels);
         let mut index: FxHashMap<(u32, u64), usize> = FxHashMap::default();
-        let mut out: Vec<(Labels, bool, Vec<f64>)> = Vec::new();
+        let mut out: Vec<(Labels, Vec<f64>)> = Vec::new();
         for (row, group) in groups.of_row.iter().enumerate() {
             for (step, cell) in block.row(row).iter().enumerate().filter(|(_, cell)| !is_absent(**cell)) {
                 // All NaNs look the same.
@@ -43,21 +43,21 @@ impl Eval<'_> {
                 let target = *index.entry((*group, bits)).or_insert_with(|| {
                     let of_group = &groups.labels[*group as usize];
                     let labels = if shown { of_group.with(&label, &plain_float(*cell)) } else { of_group.clone() };
-                    out.push((labels, false, vec![0.0; grid.len]));
+                    out.push((labels, vec![0.0; grid.len]));
                     out.len() - 1
                 });
                 // Every value of every sample may become a row of all steps.
                 self.budget.room_for(out.len(), grid.len)?;
-                out[target].1 |= block.dropped.get(row);
-                out[target].2[step] += 1.0;
+                out[target].1[step] += 1.0;
             }
         }
         let mut result = Block::holes(
             Arc::new(out.iter().map(|(labels, ..)| labels.clone()).collect()),
-            Dropped::from_rows(out.iter().map(|(_, dropped, _)| *dropped).collect()),
+            // Prometheus forgets that names were to be dropped.
+            Dropped::None,
             grid.len,
         );
-        let counted = out.iter().flat_map(|(.., counts)| counts);
+        let counted = out.iter().flat_map(|(_, counts)| counts);
         result.cells.iter_mut().zip(counted).filter(|(_, n)| **n > 0.0).for_each(|(cell, n)| *cell = *n);
         Ok(result)
     }

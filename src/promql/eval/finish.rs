@@ -72,10 +72,14 @@ impl Eval<'_> {
 
     /// `x[5m]` as a result: the samples as they are.
     fn raw_matrix(&mut self, source: &Source, grid: Grid) -> Result<Vec<Series>, QueryError> {
+        let outer = self.budget.count_apart();
         let ranges = self.range_series(source, grid)?;
+        let read = self.budget.count_on(outer);
+        self.budget.read(0, read);
         let (back, ahead) = reach(source.mode(), self.settings.lookback);
         let end = source.reference(grid.start);
         let start = end.saturating_sub(source.range());
+        let (from, to) = (start.saturating_sub(back), end.saturating_add(ahead));
         let mut scratch = Scratch::default();
         let mut all = Vec::new();
         for band in ranges.data.bands() {
@@ -84,10 +88,12 @@ impl Eval<'_> {
                 reader.seek(*row);
                 let row = *row as usize;
                 let samples = reader.samples(&mut scratch);
-                let floats = within(samples.times, start - back, end + ahead);
-                let histograms = within(samples.histogram_times, start - back, end + ahead);
+                let floats = within(samples.times, from, to);
+                let histograms = within(samples.histogram_times, from, to);
                 self.budget.hold(floats.len() + histograms.len())?;
-                self.budget.read((floats.len() + histograms.len()) as u64);
+                if let Source::Selector { .. } = source {
+                    self.budget.read(0, (floats.len() + histograms.len()) as u64);
+                }
                 let floats = match source.mode() {
                     RangeMode::Plain => pairs(&samples, floats),
                     _ if !samples.histograms.is_empty() => return Err(unsupported("extended range selectors")),

@@ -56,6 +56,7 @@ impl Eval<'_> {
                 all.push(Speakers { identity, at: vec![None; grid.len] });
                 all.len() - 1
             });
+            self.budget.room_for(all.len(), grid.len)?;
             self.budget.work(samples.len() + grid.len)?;
             for step in 0..grid.len {
                 let reference = selector.reference(grid.at(step));

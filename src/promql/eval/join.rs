@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::model::{Labels, absent, is_absent};
-use crate::promql::annotate;
+use crate::promql::annotate::{self, Notes};
 use crate::promql::functions::same_histogram;
 use crate::promql::parser::{BinaryOp, Cardinality, Pos};
 use crate::promql::plan::Binary;
@@ -19,10 +19,11 @@ use super::arithmetic::{apply_bool, makes_new_metric};
 use super::block::{Dropped, braced};
 use super::matching::Signature;
 use super::pairs::{NONE, Pair, Pairs, Rule};
-use super::{Block, Eval, unsupported};
+use super::{Block, Budget, Eval, unsupported};
 
 /// A join in progress. `many` and `one` are the written sides, or swapped for `group_right`.
 struct Join<'a> {
+    budget: &'a mut Budget,
     binary: &'a Binary,
     many: &'a Block,
     one: &'a Block,
@@ -34,7 +35,6 @@ struct Join<'a> {
     /// Output rows by their labels.
     index: FxHashMap<Labels, usize>,
     labels: Vec<Labels>,
-    dropped: Vec<bool>,
     cells: Vec<f64>,
     /// Output row of each pair (many row, one row).
     pairs: FxHashMap<(u32, u32), usize>,
@@ -51,6 +51,7 @@ impl Eval<'_> {
         // As Prometheus does it, `fill_left` stands for the many side, also with `group_right`.
         let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         let mut join = Join {
+            budget: &mut self.budget,
             binary,
             many,
             one,
@@ -61,25 +62,26 @@ impl Eval<'_> {
             fill_one,
             index: FxHashMap::default(),
             labels: Vec::new(),
-            dropped: Vec::new(),
             cells: Vec::new(),
             pairs: FxHashMap::default(),
         };
         if lhs.histograms.is_some() || rhs.histograms.is_some() {
-            return self.join_with_histograms(join, pos);
+            return join.with_histograms(&mut self.notes, pos);
         }
-        if let Some(block) = join.pair_by_pair() {
+        if let Some(block) = join.pair_by_pair()? {
             return Ok(block);
         }
         join.step_by_step(|_, _, _| Ok(None))?;
         Ok(join.finish())
     }
+}
 
-    /// As above when histograms are about: equal types compare, the rest is an info or for later.
-    fn join_with_histograms(&mut self, mut join: Join<'_>, pos: Pos) -> Result<Block, QueryError> {
-        let (many, one, swapped, binary) = (join.many, join.one, join.swapped, join.binary);
+impl Join<'_> {
+    /// The full rules when histograms are about: equal types compare, the rest is an info or for later.
+    fn with_histograms(mut self, notes: &mut Notes, pos: Pos) -> Result<Block, QueryError> {
+        let (many, one, swapped, binary) = (self.many, self.one, self.swapped, self.binary);
         let mut kept = Vec::new();
-        join.step_by_step(|step, many_row, one_row| {
+        self.step_by_step(|step, many_row, one_row| {
             let many_histogram = many_row.and_then(|row| many.histogram(row, step));
             let one_histogram = one_row.and_then(|row| one.histogram(row, step));
             let (left, right) = if swapped { (one_histogram, many_histogram) } else { (many_histogram, one_histogram) };
@@ -106,51 +108,45 @@ impl Eval<'_> {
                     let word = |histogram: bool| if histogram { "histogram" } else { "float" };
                     let text =
                         annotate::incompatible_types(word(left.is_some()), binary.op.as_str(), word(right.is_some()));
-                    self.notes.info(pos, text);
+                    notes.info(pos, text);
                     Ok(Some((absent(), false)))
                 }
             }
         })?;
-        let placed: Vec<_> = kept
-            .into_iter()
-            .map(|(step, many, one, histogram)| (join.output_row(many, one), step, histogram))
-            .collect();
-        let mut block = join.finish_all();
+        let mut placed = Vec::with_capacity(kept.len());
+        for (step, many, one, histogram) in kept {
+            placed.push((self.output_row(many, one)?, step, histogram));
+        }
+        let mut block = self.finish_all();
         placed.into_iter().for_each(|(row, step, histogram)| block.set_histogram(row, step, histogram));
         Ok(block.without_empty_rows())
     }
-}
 
-impl Join<'_> {
     /// The fast way: each pair of rows through all steps, when at most one row of a side is there for a match group and
     /// nothing is filled in.
-    fn pair_by_pair(&self) -> Option<Block> {
+    fn pair_by_pair(&self) -> Result<Option<Block>, QueryError> {
         if self.fill_many.is_some() || self.fill_one.is_some() {
-            return None;
+            return Ok(None);
         }
         let disputed;
         let pairs = match self.plan.contested {
-            false => self.plan.all.as_ref()?,
+            false => self.plan.all.as_ref(),
             true => {
-                disputed = self.plan.undisputed(self.rule, self.many, self.one)?;
-                &disputed
+                disputed = self.plan.undisputed(self.rule, self.many, self.one);
+                disputed.as_ref()
             }
         };
-        let mut block = Block::holes(Arc::clone(&self.plan.labels), self.pairs_dropped(pairs), self.many.steps);
+        let Some(pairs) = pairs else { return Ok(None) };
+        self.budget.room_for(self.plan.labels.len(), self.many.steps)?;
+        let mut block = Block::holes(Arc::clone(&self.plan.labels), self.dropped(), self.many.steps);
         combine(self.binary, self.swapped, [self.many, self.one], pairs, &mut block.cells);
-        Some(block)
+        Ok(Some(block))
     }
 
-    fn pairs_dropped(&self, pairs: &[Pair]) -> Dropped {
-        match &self.many.dropped {
-            _ if self.binary.return_bool => Dropped::All,
-            Dropped::Some(rows) => {
-                let mut dropped = vec![false; self.plan.labels.len()];
-                pairs.iter().for_each(|pair| dropped[pair.out as usize] |= rows[pair.many as usize]);
-                Dropped::from_rows(dropped)
-            }
-            uniform => uniform.clone(),
-        }
+    /// Prometheus forgets that the name of an operand was to be dropped: a comparison that filters brings it back, and
+    /// arithmetic has taken it away by itself.
+    fn dropped(&self) -> Dropped {
+        if self.binary.return_bool { Dropped::All } else { Dropped::None }
     }
 
     /// The full rules, at each step. `special` answers for pairs that are not both floats.
@@ -172,6 +168,7 @@ impl Join<'_> {
             {
                 continue;
             }
+            self.budget.work(many_rows.len() + one_rows.len())?;
             one_of.fill(NONE);
             matched.fill(false);
             given.iter_mut().for_each(Vec::clear);
@@ -234,7 +231,7 @@ impl Join<'_> {
         if one_to_one && was_matched {
             return fail("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
         }
-        let out = self.output_row(many, one);
+        let out = self.output_row(many, one)?;
         if !one_to_one {
             if given[group as usize].contains(&out) {
                 return fail("multiple matches for labels: grouping labels must ensure unique matches");
@@ -252,27 +249,26 @@ impl Join<'_> {
     }
 
     /// The output row of a pair; `None` stands for a filled-in side.
-    fn output_row(&mut self, many: Option<usize>, one: Option<usize>) -> usize {
+    fn output_row(&mut self, many: Option<usize>, one: Option<usize>) -> Result<usize, QueryError> {
         let key = (many.map_or(NONE, |row| row as u32), one.map_or(NONE, |row| row as u32));
         if let Some(row) = self.pairs.get(&key) {
-            return *row;
+            return Ok(*row);
         }
         let labels =
             self.rule.filled_labels(many.map(|row| &self.many.labels[row]), one.map(|row| &self.one.labels[row]));
-        let dropped = self.binary.return_bool || many.is_some_and(|row| self.many.dropped.get(row));
         let steps = self.many.steps;
         let row = match self.index.entry(labels) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
+                // Who meets whom may change from step to step: there can be far more of them than rows.
+                self.budget.room_for(self.labels.len() + 1, steps)?;
                 self.labels.push(entry.key().clone());
-                self.dropped.push(false);
                 self.cells.extend(std::iter::repeat_n(absent(), steps));
                 *entry.insert(self.labels.len() - 1)
             }
         };
-        self.dropped[row] |= dropped;
         self.pairs.insert(key, row);
-        row
+        Ok(row)
     }
 
     fn duplicate(&self, row: usize, earlier: usize) -> QueryError {
@@ -291,7 +287,7 @@ impl Join<'_> {
     }
 
     fn finish_all(self) -> Block {
-        let dropped = Dropped::from_rows(self.dropped);
+        let dropped = self.dropped();
         Block::floats(Arc::new(self.labels), dropped, self.many.steps, self.cells)
     }
 }

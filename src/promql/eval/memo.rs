@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::generations::Generations;
 use crate::model::Labels;
 
 /// Label sets of a block's rows.
@@ -86,12 +87,9 @@ pub(crate) struct Memo {
     misses: AtomicU64,
 }
 
-/// Two generations: what is used moves to the young one; when that is full, the old one goes as a whole.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    young: FxHashMap<Key, Entry>,
-    old: FxHashMap<Key, Entry>,
-    young_bytes: usize,
+    entries: Generations<Key, Entry>,
     since_sweep: usize,
 }
 
@@ -106,13 +104,13 @@ struct Key {
 struct Entry {
     inputs: SmallVec<[SharedLabels; 2]>,
     learned: Arc<dyn Any + Send + Sync>,
-    bytes: usize,
 }
 
 impl Memo {
     /// `max_bytes` bounds both generations together; 0 remembers nothing.
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { state: Mutex::default(), max_bytes, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        let state = State { entries: Generations::new(max_bytes), since_sweep: 0 };
+        Self { state: Mutex::new(state), max_bytes, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     /// What `recipe` makes of `inputs` (one or two), remembered or made now.
@@ -139,7 +137,7 @@ impl Memo {
         }
         let address = |at: usize| inputs.get(at).map_or(0, |labels| Arc::as_ptr(labels) as usize);
         let key = Key { recipe, inputs: [address(0), address(1)] };
-        let (found, outgrown) = self.state.lock().get(&key, self.max_bytes / 2);
+        let (found, outgrown) = self.state.lock().entries.get(&key, |entry| Arc::clone(&entry.learned));
         drop(outgrown);
         if let Some(found) = found.and_then(|found| found.downcast::<T>().ok()) {
             self.hits.fetch_add(1, Ordering::Relaxed);
@@ -150,18 +148,18 @@ impl Memo {
         let bytes = ENTRY_BYTES + made.bytes() + inputs.iter().map(|labels| labels.len() * 8).sum::<usize>();
         let inputs = inputs.iter().map(|labels| Arc::clone(labels)).collect();
         let learned = Arc::clone(&made) as Arc<dyn Any + Send + Sync>;
-        self.keep(key, Entry { inputs, learned, bytes });
+        if bytes <= self.max_bytes / 8 {
+            self.keep(key, Entry { inputs, learned }, bytes);
+        }
         Ok(made)
     }
 
-    fn keep(&self, key: Key, entry: Entry) {
-        if entry.bytes > self.max_bytes / 8 {
-            return;
-        }
+    fn keep(&self, key: Key, entry: Entry, bytes: usize) {
         let mut state = self.state.lock();
-        let outgrown = state.put(key, entry, self.max_bytes / 2);
+        // There may be many labels to free: not under the lock.
+        let outgrown = state.entries.put(key, entry, bytes);
         state.since_sweep += 1;
-        let sweep = state.since_sweep >= SWEEP_EVERY.max((state.young.len() + state.old.len()) / 2);
+        let sweep = state.since_sweep >= SWEEP_EVERY.max(state.entries.len() / 2);
         if sweep {
             state.since_sweep = 0;
         }
@@ -175,7 +173,7 @@ impl Memo {
     /// Forgets what was made of labels that nobody holds any more, then what was made of its outputs, and so on.
     fn sweep(&self) {
         loop {
-            let stale = self.state.lock().take_stale();
+            let stale = take_stale(&mut self.state.lock().entries);
             if stale.is_empty() {
                 return;
             }
@@ -190,56 +188,21 @@ impl Memo {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        let state = self.state.lock();
-        state.young.len() + state.old.len()
+        self.state.lock().entries.len()
     }
 }
 
-/// Entries that left; dropped outside of the lock, because there may be many labels to free.
-type Outgrown = Vec<Entry>;
-
-impl State {
-    fn get(&mut self, key: &Key, half: usize) -> (Option<Arc<dyn Any + Send + Sync>>, Outgrown) {
-        if let Some(entry) = self.young.get(key) {
-            return (Some(Arc::clone(&entry.learned)), Vec::new());
-        }
-        let Some((key, entry)) = self.old.remove_entry(key) else { return (None, Vec::new()) };
-        let learned = Arc::clone(&entry.learned);
-        (Some(learned), self.put(key, entry, half))
+/// Takes out the entries of which an input is held by inputs of entries only.
+fn take_stale(entries: &mut Generations<Key, Entry>) -> Vec<Entry> {
+    let mut held: FxHashMap<usize, usize> = FxHashMap::default();
+    for labels in entries.values().flat_map(|entry| &entry.inputs) {
+        *held.entry(Arc::as_ptr(labels) as usize).or_default() += 1;
     }
-
-    fn put(&mut self, key: Key, entry: Entry, half: usize) -> Outgrown {
-        let mut outgrown = Vec::new();
-        if self.young_bytes + entry.bytes > half {
-            self.young_bytes = 0;
-            let old = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
-            outgrown.extend(old.into_values());
-        }
-        self.young_bytes += entry.bytes;
-        if let Some(replaced) = self.young.insert(key, entry) {
-            // Two queries made it at once.
-            self.young_bytes -= replaced.bytes;
-            outgrown.push(replaced);
-        }
-        outgrown
-    }
-
-    /// Takes out the entries of which an input is held by inputs of entries only.
-    fn take_stale(&mut self) -> Vec<Entry> {
-        let mut held: FxHashMap<usize, usize> = FxHashMap::default();
-        for labels in self.young.values().chain(self.old.values()).flat_map(|entry| &entry.inputs) {
-            *held.entry(Arc::as_ptr(labels) as usize).or_default() += 1;
-        }
-        let is_stale = |entry: &Entry| {
-            entry.inputs.iter().any(|labels| {
-                held.get(&(Arc::as_ptr(labels) as usize)).is_some_and(|here| *here >= Arc::strong_count(labels))
-            })
-        };
-        let mut stale: Vec<Entry> = self.young.extract_if(|_, entry| is_stale(entry)).map(|(_, entry)| entry).collect();
-        self.young_bytes -= stale.iter().map(|entry| entry.bytes).sum::<usize>();
-        stale.extend(self.old.extract_if(|_, entry| is_stale(entry)).map(|(_, entry)| entry));
-        stale
-    }
+    entries.take(|entry| {
+        entry.inputs.iter().any(|labels| {
+            held.get(&(Arc::as_ptr(labels) as usize)).is_some_and(|here| *here >= Arc::strong_count(labels))
+        })
+    })
 }
 
 #[cfg(test)]

@@ -142,7 +142,11 @@ impl Eval<'_> {
 
     fn eval_once_or_shared(&mut self, node: &Node, grid: Grid) -> Result<Out, QueryError> {
         if node.invariant && grid.len > 1 && !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
-            let once = self.eval(node, Grid::single(grid.start))?;
+            let outer = self.budget.count_apart();
+            let once = self.eval(node, Grid::single(grid.start));
+            let read = self.budget.count_on(outer);
+            self.budget.read_every_step(grid.len, read);
+            let once = once?;
             self.budget.room_for(once.cells(), grid.len)?;
             return Ok(repeat(once, grid.len));
         }

@@ -93,9 +93,11 @@ impl Eval<'_> {
                 true => usize::MAX,
                 false => self.settings.max_samples.saturating_sub(self.budget.held()),
             },
+            stop: self.budget.stop(),
         };
         let selection = self.querier.select(&request).map_err(|error| match error {
             StorageError::TooManySamples => too_many_samples(),
+            StorageError::Stopped => self.budget.stopped(),
             other => QueryError::Storage(other.to_string()),
         })?;
         if !last_only {
@@ -179,7 +181,7 @@ impl Eval<'_> {
 
     fn finish_selector(&mut self, block: Block) -> Result<Block, QueryError> {
         let block = compacted(block);
-        self.budget.read(block.samples() as u64);
+        self.budget.read_block(&block);
         Ok(block)
     }
 
@@ -213,9 +215,10 @@ impl Eval<'_> {
         self.budget.work(samples.len() + grid.len)?;
         for step in 0..grid.len {
             let reference = selector.reference(grid.at(step));
-            let from = samples.partition_point(|sample| sample.ts <= reference - lookback);
-            let to = samples.partition_point(|sample| sample.ts <= reference + lookback);
+            let from = samples.partition_point(|sample| sample.ts <= reference.saturating_sub(lookback));
+            let to = samples.partition_point(|sample| sample.ts <= reference.saturating_add(lookback));
             let window = &samples[from..to];
+            self.budget.work(window.len())?;
             if window.is_empty() {
                 continue;
             }

@@ -19,7 +19,11 @@ impl Eval<'_> {
     pub(super) fn window(&mut self, window: &Window, grid: Grid) -> Result<Block, QueryError> {
         let args: Vec<Vec<f64>> =
             window.args.iter().map(|arg| self.eval_scalar(arg, grid)).collect::<Result<_, _>>()?;
-        let series = self.range_series(&window.source, grid)?;
+        // Prometheus counts what windows take out of a subquery, not what the subquery read.
+        let outer = self.budget.count_apart();
+        let series = self.range_series(&window.source, grid);
+        self.budget.count_on(outer);
+        let series = series?;
         if window.func.id == FunctionId::AbsentOverTime {
             return self.absent_over_time(window, &series, grid);
         }
@@ -33,11 +37,7 @@ impl Eval<'_> {
         let quick = window.source.mode() == RangeMode::Plain && shape.has_kernel();
         let mut run = WindowRun { window, apply, args: &args, grid, row: 0 };
         let mut scratch = Scratch::default();
-        let (plain, other): (Vec<_>, Vec<_>) = series
-            .data
-            .bands()
-            .into_iter()
-            .partition(|band| quick && band.plain && !shape.is_endless(band.times.len()));
+        let (plain, other): (Vec<_>, Vec<_>) = series.data.bands().into_iter().partition(|band| quick && band.plain);
         self.window_rows(&shape, &plain, &mut block)?;
         for band in other {
             let mut reader = band.reader();
@@ -81,14 +81,15 @@ impl Eval<'_> {
             input.ts = run.grid.at(step);
             input.end = source.reference(input.ts);
             input.start = input.end.saturating_sub(range);
-            let (lo, hi) = floats.advance(samples.times, input.start - back, input.end + ahead);
-            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, input.start - back, input.end + ahead);
+            let (from, to) = (input.start.saturating_sub(back), input.end.saturating_add(ahead));
+            let (lo, hi) = floats.advance(samples.times, from, to);
+            let (h_lo, h_hi) = histograms.advance(samples.histogram_times, from, to);
             let size = (hi - lo) + (h_hi - h_lo);
             if size == 0 {
                 continue;
             }
             self.budget.work(size)?;
-            self.budget.touch(size)?;
+            self.budget.touch(step, size)?;
             input.args = [arg(run.args, 0, step), arg(run.args, 1, step)];
             input.samples.times = &samples.times[lo..hi];
             input.samples.values = &samples.values[lo..hi];

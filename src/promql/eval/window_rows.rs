@@ -15,10 +15,12 @@ use super::{Block, Budget, Eval};
 pub(super) const CHECK_EVERY: usize = 50_000;
 
 /// What windows held.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Touched {
     samples: u64,
     largest: usize,
+    /// Samples of each step, where somebody asks for them.
+    steps: Option<Vec<u64>>,
 }
 
 impl Eval<'_> {
@@ -34,21 +36,22 @@ impl Eval<'_> {
         let work: usize = bands.iter().map(|band| band.rows.len() * (band.times.len() + steps)).sum();
         let budget = &self.budget;
         let parts = split(rows, steps, work, &mut block.cells, |rows, cells| part(shape, bands, rows, cells, budget))?;
-        let mut touched = Touched::default();
-        parts.into_iter().for_each(|part| touched.add(part));
-        self.budget.read(touched.samples.saturating_sub(touched.largest as u64));
-        self.budget.touch(touched.largest)
+        let mut largest = 0;
+        for part in parts {
+            largest = largest.max(part.largest);
+            self.budget.read_steps(part.samples, part.steps.as_deref());
+        }
+        self.budget.peak(largest)
     }
 }
 
 impl Touched {
-    fn add(&mut self, other: Self) {
-        self.samples += other.samples;
-        self.largest = self.largest.max(other.largest);
-    }
-
     fn windows_of(&mut self, kernel: &Kernel) {
-        self.add(Self { samples: kernel.bounds.touched as u64, largest: kernel.bounds.largest });
+        self.samples += kernel.bounds.touched as u64;
+        self.largest = self.largest.max(kernel.bounds.largest);
+        if let Some(steps) = &mut self.steps {
+            kernel.bounds.windows().for_each(|(step, lo, hi)| steps[step] += (hi - lo) as u64);
+        }
     }
 }
 
@@ -61,7 +64,9 @@ fn part(
     budget: &Budget,
 ) -> Result<Touched, QueryError> {
     let steps = shape.ends.len();
-    let (mut room, mut scratch, mut touched) = (Room::default(), Scratch::default(), Touched::default());
+    let is_over = || budget.check().is_err();
+    let (mut room, mut scratch) = (Room::new(&is_over), Scratch::default());
+    let mut touched = Touched { steps: budget.counts_steps().then(|| vec![0; steps]), ..Touched::default() };
     let mut unchecked = 0;
     // Series with columns of their own often have the same times: then the kernel stays.
     let mut latest: Option<(&[i64], Kernel)> = None;
@@ -71,12 +76,12 @@ fn part(
             continue;
         }
         if latest.as_ref().is_none_or(|(times, _)| **times != *band.times) {
-            latest = shape.kernel(&band.times).map(|kernel| (&*band.times, kernel));
+            latest = shape.kernel(&band.times, &is_over).map(|kernel| (&*band.times, kernel));
         }
         let Some((times, kernel)) = &latest else { continue };
         let mut reader = band.reader();
         for row in band_rows {
-            unchecked += times.len() + steps;
+            unchecked += kernel.row_cost() + steps;
             if unchecked > CHECK_EVERY {
                 unchecked = 0;
                 budget.check()?;
@@ -90,7 +95,7 @@ fn part(
                 scratch.times.clear();
                 scratch.values.clear();
                 compact(times, cells, &mut scratch.times, &mut scratch.values);
-                let Some(own) = shape.kernel(&scratch.times) else { continue };
+                let Some(own) = shape.kernel(&scratch.times, &is_over) else { continue };
                 own.row(&scratch.values, &mut room, out);
                 touched.windows_of(&own);
                 continue;
@@ -100,5 +105,6 @@ fn part(
             touched.windows_of(kernel);
         }
     }
-    Ok(touched)
+    // Nobody has to wait for all of a long row: it may have ended early.
+    budget.check().map(|()| touched)
 }

@@ -38,7 +38,7 @@ pub(crate) fn bucket_quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option
     let last = buckets.len() - 1;
     let observations = buckets[last].count;
     if last == 0 || observations == 0.0 {
-        return (f64::NAN, repair);
+        return (f64::NAN, None);
     }
     let rank = q * observations;
     let found = buckets[..last].partition_point(|bucket| !at_least(bucket.count, rank));
@@ -85,7 +85,7 @@ fn rank_of(bound: f64, buckets: &[Bucket], total: f64) -> f64 {
     let mut from = if buckets[0].upper <= 0.0 { f64::NEG_INFINITY } else { 0.0 };
     for bucket in buckets {
         if from >= bound {
-            return below.min(total);
+            return at_most(below, total);
         }
         if bucket.upper > bound {
             let rank = if from == f64::NEG_INFINITY {
@@ -93,12 +93,17 @@ fn rank_of(bound: f64, buckets: &[Bucket], total: f64) -> f64 {
             } else {
                 below + (bucket.count - below) * (bound - from) / (bucket.upper - from)
             };
-            return rank.min(total);
+            return at_most(rank, total);
         }
         below = bucket.count;
         from = bucket.upper;
     }
     total
+}
+
+/// As Go compares: NaN is not above anything and stays.
+fn at_most(rank: f64, total: f64) -> f64 {
+    if rank > total { total } else { rank }
 }
 
 /// Sorts by bound and adds up buckets with the same bound. Says whether the last one is `+Inf`.
@@ -178,6 +183,8 @@ mod tests {
             assert!((found - expected).abs() < 1e-9, "{q} of {pairs:?}: {found}");
         }
         assert!(bucket_quantile(0.5, &mut buckets(&[(1.0, 1.0)])).0.is_nan());
+        // Nothing was observed: what had to be lifted is not told.
+        assert!(bucket_quantile(0.5, &mut buckets(&[(1.0, 0.0), (2.0, -1.0), (inf, 0.0)])).1.is_none());
     }
 
     #[test]
@@ -187,5 +194,7 @@ mod tests {
             let found = bucket_fraction(lower, upper, &mut buckets(&pairs));
             assert!((found - expected).abs() < 1e-12, "{lower}..{upper}: {found}");
         }
+        let unknown = [(0.1, f64::NAN), (1.0, 3.0), (f64::INFINITY, 4.0)];
+        assert!(bucket_fraction(0.0, 0.5, &mut buckets(&unknown)).is_nan());
     }
 }

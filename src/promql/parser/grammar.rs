@@ -262,6 +262,9 @@ impl<'a> Parser<'a> {
         match crate::model::parse_duration(text) {
             Ok(duration) => Ok(duration.as_secs_f64()),
             Err(DurationError::Range(_)) => self.fail(token.pos, "duration out of range"),
+            Err(DurationError::Unit { unit, .. }) => {
+                self.fail(token.pos, format!("unknown unit {} in duration {}", quote(&unit), quote(text)))
+            }
             Err(_) => self.fail(token.pos, format!("not a valid duration string: {}", quote(text))),
         }
     }

@@ -11,6 +11,7 @@ use super::ast::{
     AggregateExpr, AtModifier, BinaryExpr, BinaryOp, Cardinality, DurationExpr, Expr, MatrixSelector, NumberLiteral,
     RangeMode, SubqueryExpr, VectorMatching, VectorSelector,
 };
+use super::token::{Kind, keyword};
 
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -69,7 +70,7 @@ fn labels(names: &[String], f: &mut Formatter<'_>) -> fmt::Result {
     f.write_char('(')?;
     for (i, name) in names.iter().enumerate() {
         f.write_str(if i == 0 { "" } else { ", " })?;
-        if is_classic_label_name(name) {
+        if is_classic_label_name(name) && keyword(name).is_none_or(Kind::is_label_name) {
             f.write_str(name)?;
         } else {
             f.write_str(&quote(name))?;

@@ -120,9 +120,9 @@ impl Kind {
         )
     }
 
-    /// Whether the token may name a label in `by (…)` and its like.
+    /// Whether the token may name a label in `by (…)` and its like: `without` alone must be quoted there.
     pub(super) const fn is_label_name(self) -> bool {
-        self.is_metric_name()
+        (self.is_metric_name() && !matches!(self, Self::Without))
             || matches!(
                 self,
                 Self::On | Self::Ignoring | Self::GroupLeft | Self::GroupRight | Self::Bool | Self::Op(BinaryOp::Atan2)

@@ -1,8 +1,6 @@
 //! Script text → commands.
 
-use regex::Regex;
-
-use crate::model::{Labels, Timestamp, parse_duration};
+use crate::model::{Labels, Timestamp, go_regex, parse_duration};
 use crate::promql::parser::{SeriesStart, parse_literal_number, parse_series, parse_start_times, unquote};
 
 use super::script::{
@@ -316,6 +314,7 @@ fn expected_message(
 }
 
 fn regex(number: u32, pattern: &str) -> Result<MessageCheck, ScriptError> {
-    let compiled = Regex::new(pattern);
-    compiled.map(MessageCheck::Matches).map_err(|reason| error(number, format!("invalid regex {pattern:?}: {reason}")))
+    go_regex(pattern)
+        .map(MessageCheck::Matches)
+        .map_err(|reason| error(number, format!("invalid regex {pattern:?}: {reason}")))
 }

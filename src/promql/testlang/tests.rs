@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{Histogram, Labels, Matcher, ResetHint, Span, Timestamp, Value, is_stale, stale_marker};
 use crate::promql::parser::{AtModifier, Expr, parse};
 use crate::promql::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};
-use crate::storage::{Querier, SelectRequest};
+use crate::storage::{Querier, SelectRequest, Stop};
 
 use super::compare::almost_equal;
 use super::{Command, Evaluator, MemoryStore, Options, Report, describe_histogram, parse_script, run_script};
@@ -34,6 +34,7 @@ impl Toy {
                     end: at,
                     last_only: true,
                     max_samples: 1000,
+                    stop: Stop::never(),
                 };
                 let found =
                     querier.select(&request).map_err(|error| QueryError::Storage(error.to_string()))?.into_series();
@@ -306,6 +307,7 @@ fn the_store_keeps_kinds_apart_and_knows_resets() {
         end: 50,
         last_only: false,
         max_samples: 5,
+        stop: Stop::never(),
     };
     let found = store.select(&request).expect("within the limit").into_series();
     let runs = &found[0].runs;
@@ -330,6 +332,7 @@ fn classic_histograms_become_native_ones() {
         end: 0,
         last_only: true,
         max_samples: 10,
+        stop: Stop::never(),
     };
     let found = store.select(&request).expect("works").into_series();
     let crate::storage::Column::Histograms(column) = &found[0].runs[0].values else { panic!("floats") };

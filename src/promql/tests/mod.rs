@@ -1,10 +1,12 @@
 //! The engine against Prometheus' own scripts, where they are present.
 
+mod extremes;
 mod generate;
 mod nesting;
 mod printing;
 mod random;
 mod sharing;
+mod stats;
 mod stores;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::model::{Batch, GroupId, Intern, Labels, METRIC_NAME, Matcher, SeriesKey, SeriesRef, Timestamp, Value};
+use crate::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesKey, SeriesRef, Timestamp, Value};
 use crate::promql::testlang::MemoryStore;
 use crate::storage::{Querier, SelectRequest, Selection, StorageError};
 
@@ -42,10 +42,8 @@ impl Querier for UnitStore {
 /// Every call gives a new reference: rules ask once for each series.
 impl Intern for UnitStore {
     fn intern(&self, key: SeriesKey<'_>) -> Option<SeriesRef> {
-        let mut pairs = key.labels.to_vec();
-        pairs.push((METRIC_NAME, key.name));
         let mut labels = self.labels.lock();
-        labels.push(Labels::from_pairs(&pairs));
+        labels.push(key.to_labels());
         u32::try_from(labels.len() - 1).ok().map(SeriesRef)
     }
 

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{Labels, Matcher, Timestamp};
 use crate::storage::catalog::cost;
 use crate::storage::ring::Ring;
-use crate::storage::{Querier, SelectRequest, StorageError};
+use crate::storage::{Querier, SelectRequest, Stop, StorageError};
 
 use super::segment::take_apart;
 
@@ -171,6 +171,7 @@ impl Ring {
             end: Timestamp::MAX,
             last_only: false,
             max_samples: usize::MAX,
+            stop: Stop::never(),
         };
         for series in self.select(&request)?.into_series() {
             let mut samples = 0;

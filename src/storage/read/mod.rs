@@ -19,14 +19,14 @@ use crate::model::{Labels, Matcher, Timestamp};
 
 use super::StorageError;
 use super::catalog::Ids;
-use super::querier::{Querier, SelectRequest};
+use super::querier::{Querier, SelectRequest, Stop};
 use super::ring::{Inner, Ring};
 use super::segment::SegmentMeta;
 use super::selection::{Piece, Selection};
 
 use assemble::{Loose, assemble};
 use newest::Newest;
-use slices::Damage;
+use slices::Reading;
 use strip::Strip;
 
 pub(crate) use resolve::Resolutions;
@@ -65,7 +65,7 @@ impl Querier for Ring {
                 }
             }
         }
-        self.newest_of_segments(&cut, &resolved, (start, end), &mut newest)?;
+        self.newest_of_segments(&cut, &resolved, (start, end), &mut newest, &Stop::never())?;
         for row in newest.into_pieces().iter().flat_map(|piece| piece.rows.iter()) {
             known[*row as usize] = true;
         }
@@ -105,7 +105,7 @@ impl Ring {
         drop(inner);
         within(newest.len(), request.max_samples)?;
         if !segments.is_empty() {
-            self.newest_of_segments(&segments, &resolved, bounds, &mut newest)?;
+            self.newest_of_segments(&segments, &resolved, bounds, &mut newest, &request.stop)?;
             within(newest.len(), request.max_samples)?;
         }
         Ok((resolved, newest.into_pieces()))
@@ -134,10 +134,10 @@ impl Ring {
         }
         let mut strips: Vec<Strip<'static>> = strips.into_iter().map(Strip::into_owned).collect();
         drop(inner);
-        let damage = Arc::new(Damage::default());
+        let reading = Reading::new(request.stop.clone());
         let mut all_found = Vec::with_capacity(segments.len());
         for segment in segments.iter().rev() {
-            let Some(mut found) = self.slices_of(segment, &resolved, bounds, &damage, &|_, _| true)? else { continue };
+            let Some(mut found) = self.slices_of(segment, &resolved, bounds, &reading, &|_, _| true)? else { continue };
             let at = strips.len();
             Strip::of_segment(&mut found, &mut strips);
             cells += strips[at..].iter().map(Strip::cells).sum::<usize>();
@@ -148,7 +148,7 @@ impl Ring {
             self.load(found)?;
         }
         let pieces = assemble(&strips, &loose, rows, request.max_samples - cells);
-        self.count(&damage);
+        self.finish(&reading)?;
         Ok((resolved, pieces))
     }
 }

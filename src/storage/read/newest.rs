@@ -6,6 +6,7 @@ use crate::model::{Timestamp, Value, is_absent};
 use crate::storage::StorageError;
 use crate::storage::catalog::Ids;
 use crate::storage::head::{Head, NewestTick};
+use crate::storage::querier::Stop;
 use crate::storage::ring::Ring;
 use crate::storage::segment::SegmentMeta;
 use crate::storage::selection::{Cells, Piece};
@@ -14,7 +15,7 @@ use super::apart;
 use super::assemble::{share_out, threads_for};
 use super::part::{Part, Sample};
 use super::resolve::Resolved;
-use super::slices::{Damage, Scratch};
+use super::slices::{Reading, Scratch};
 use super::strip::Strip;
 
 /// The newest samples found so far.
@@ -192,16 +193,17 @@ impl Ring {
         resolved: &Resolved,
         bounds: (Timestamp, Timestamp),
         newest: &mut Newest,
+        stop: &Stop,
     ) -> Result<(), StorageError> {
         let mut times = newest.times(resolved.sids.len());
-        let damage = Arc::new(Damage::default());
+        let reading = Reading::new(stop.clone());
         for segment in segments.iter().rev() {
             let last = segment.0.max_ts.min(bounds.1);
             if times.iter().all(|ts| *ts >= last) {
                 continue;
             }
             let wants = |row: u32, last: Timestamp| times[row as usize] < last;
-            let found = self.slices_of(segment, resolved, bounds, &damage, &wants)?;
+            let found = self.slices_of(segment, resolved, bounds, &reading, &wants)?;
             let Some(mut found) = found.filter(|found| !found.slices.is_empty()) else { continue };
             self.load(&found)?;
             let mut strips = Vec::new();
@@ -211,8 +213,7 @@ impl Ring {
                 newest.replace(newer, &mut times);
             }
         }
-        self.count(&damage);
-        Ok(())
+        self.finish(&reading)
     }
 }
 

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use crate::generations::Generations;
 use crate::model::{Labels, Matcher};
 use crate::storage::head::{Head, Sid};
 
-/// Rows of all selections of one generation: some 25 bytes each.
-const MAX_ROWS: usize = 400_000;
-/// Selections of one generation.
-const MAX_SELECTIONS: usize = 512;
+/// Bytes of all selections that are kept.
+const MAX_BYTES: usize = 20 << 20;
+/// What a selection takes by itself, with its matchers.
+const SELECTION_BYTES: usize = 1 << 10;
+/// What a row takes: its number, labels, place in a group and column. What is worked out later for segments and for
+/// smaller versions of a selection comes to as much again, mostly.
+const ROW_BYTES: usize = 25;
 /// Smaller versions of a selection that are kept: of the newest samples, of the last hour, of a day.
 const MAX_COMPACT: usize = 4;
 /// Selections up to this size are handed out whole, however few of them have samples.
@@ -156,58 +160,42 @@ impl Resolved {
     }
 }
 
-/// Selections that were asked for lately, in two generations: what is used stays, the rest goes as a whole.
-#[derive(Debug, Default)]
-pub(crate) struct Resolutions(Mutex<Generations>);
+/// Selections that were asked for lately.
+#[derive(Debug)]
+pub(crate) struct Resolutions(Mutex<Generations<Vec<Matcher>, Arc<Resolved>>>);
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: FxHashMap<Vec<Matcher>, Arc<Resolved>>,
-    old: FxHashMap<Vec<Matcher>, Arc<Resolved>>,
-    young_rows: usize,
+impl Default for Resolutions {
+    fn default() -> Self {
+        Self(Mutex::new(Generations::new(MAX_BYTES)))
+    }
 }
 
 impl Resolutions {
     /// The series that match now. The caller holds the lock on the head.
     pub(super) fn get(&self, head: &Head, matchers: &[Matcher]) -> Arc<Resolved> {
         let generation = head.series.generation(matchers);
-        let mut generations = self.0.lock();
-        let known = match generations.young.get(matchers) {
-            Some(known) if known.generation == generation => return Arc::clone(known),
-            Some(known) => Some(Arc::clone(known)),
-            None => generations.old.remove(matchers),
-        };
-        drop(generations);
-        let resolved = match known {
-            Some(known) if known.generation == generation => known,
-            before => Arc::new(Resolved::of(head, matchers, generation, before.as_deref())),
-        };
-        self.0.lock().put(matchers, resolved)
+        let (before, _) = self.0.lock().get(matchers, Arc::clone);
+        if let Some(known) = before.as_ref().filter(|known| known.generation == generation) {
+            return Arc::clone(known);
+        }
+        let resolved = Arc::new(Resolved::of(head, matchers, generation, before.as_deref()));
+        let mut kept = self.0.lock();
+        // Another query may have been faster; its labels are out already.
+        if let (Some(known), _) = kept.get(matchers, Arc::clone)
+            && known.generation == generation
+        {
+            return known;
+        }
+        let bytes = SELECTION_BYTES + resolved.sids.len() * ROW_BYTES;
+        let outgrown = kept.put(matchers.to_vec(), Arc::clone(&resolved), bytes);
+        drop(kept);
+        drop(outgrown);
+        resolved
     }
 
     /// Forgets what nobody asked for since the last time.
     pub(crate) fn age(&self) {
-        self.0.lock().rotate();
-    }
-}
-
-impl Generations {
-    fn put(&mut self, matchers: &[Matcher], resolved: Arc<Resolved>) -> Arc<Resolved> {
-        // Another query may have been faster; its labels are out already.
-        if let Some(known) = self.young.get(matchers).filter(|known| known.generation == resolved.generation) {
-            return Arc::clone(known);
-        }
-        let rows = resolved.sids.len();
-        if self.young_rows + rows > MAX_ROWS || self.young.len() >= MAX_SELECTIONS {
-            self.rotate();
-        }
-        let before = self.young.insert(matchers.to_vec(), Arc::clone(&resolved));
-        self.young_rows = self.young_rows + rows - before.map_or(0, |before| before.sids.len());
-        resolved
-    }
-
-    fn rotate(&mut self) {
-        self.old = std::mem::take(&mut self.young);
-        self.young_rows = 0;
+        let outgrown = self.0.lock().age();
+        drop(outgrown);
     }
 }

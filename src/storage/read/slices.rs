@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use crate::storage::cache::Decoded;
 use crate::storage::catalog::Ids;
 use crate::storage::codec::{FloatScratch, decode_floats_into, decode_histograms, decode_ints};
 use crate::storage::head::bounds;
+use crate::storage::querier::Stop;
 use crate::storage::ring::Ring;
 use crate::storage::segment::{ColumnEntry, ColumnKind, SegmentIndex, SegmentMeta, Slice};
 use crate::storage::store::{SegmentReader, Stream, damaged};
@@ -21,12 +23,16 @@ use super::resolve::{IdRow, Resolved};
 
 /// No column.
 const NONE: u32 = u32::MAX;
+/// Columns that a thread decodes between two questions whether it should go on.
+const COLUMNS_PER_LOOK: u32 = 64;
 
 /// Room that decoding needs again and again.
 #[derive(Default)]
 pub(super) struct Scratch {
     floats: Vec<f64>,
     decode: FloatScratch,
+    /// Columns decoded since the last look at [`Reading::stop`].
+    unasked: u32,
 }
 
 /// A segment that a query reads.
@@ -34,16 +40,40 @@ struct Segment {
     id: u64,
     index: Arc<SegmentIndex>,
     stream: OnceLock<Stream>,
-    damage: Arc<Damage>,
+    reading: Arc<Reading>,
 }
 
-/// Segments that turned out to be damaged; each counts once a query.
+/// What all readers of a selection share.
 #[derive(Debug, Default)]
-pub(super) struct Damage(Mutex<Vec<u64>>);
+pub(super) struct Reading {
+    /// Segments that turned out to be damaged; each counts once a query.
+    damaged: Mutex<Vec<u64>>,
+    stop: Stop,
+    /// The wish has come: columns are left as holes from now on.
+    stopped: AtomicBool,
+}
 
-impl Damage {
-    fn note(&self, segment: u64) {
-        let mut segments = self.0.lock();
+impl Reading {
+    pub(super) fn new(stop: Stop) -> Arc<Self> {
+        Arc::new(Self { stop, ..Self::default() })
+    }
+
+    /// # Errors
+    /// [`StorageError::Stopped`] from the moment on that somebody wishes to stop.
+    pub(super) fn go_on(&self) -> Result<(), StorageError> {
+        if self.is_stopped() || self.stop.is_wished() {
+            self.stopped.store(true, Relaxed);
+            return Err(StorageError::Stopped);
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+
+    fn damaged(&self, segment: u64) {
+        let mut segments = self.damaged.lock();
         if !segments.contains(&segment) {
             segments.push(segment);
         }
@@ -101,6 +131,9 @@ impl SlicePart {
     /// Decodes the floats of a row; a damaged column leaves holes.
     pub(super) fn fill(&self, k: usize, out: &mut [f64], scratch: &mut Scratch) {
         let segment = &*self.segment;
+        if segment.is_given_up(scratch) {
+            return;
+        }
         let Some(entry) = segment.entry(self.number, &self.floats, k) else { return };
         let Some(bytes) = segment.stream.get().and_then(|stream| stream.part_and_more(&entry.at)) else { return };
         let codec = &segment.index.codec;
@@ -115,7 +148,7 @@ impl SlicePart {
         };
         if decoded.is_err() {
             out.fill(absent());
-            segment.damage.note(segment.id);
+            segment.reading.damaged(segment.id);
         }
     }
 
@@ -124,7 +157,7 @@ impl SlicePart {
         let Some(bytes) = segment.column(self.number, &self.starts, k) else { return };
         match decode_ints(&segment.index.codec, &mut Reader::new(&bytes), self.times.len()) {
             Ok(starts) => out.copy_from_slice(&starts[self.from..self.to]),
-            Err(_) => segment.damage.note(segment.id),
+            Err(_) => segment.reading.damaged(segment.id),
         }
     }
 
@@ -134,7 +167,7 @@ impl SlicePart {
         match decode_histograms(&bytes, self.times.len()) {
             Ok(column) => column[self.from..self.to].to_vec(),
             Err(_) => {
-                segment.damage.note(segment.id);
+                segment.reading.damaged(segment.id);
                 Vec::new()
             }
         }
@@ -142,6 +175,16 @@ impl SlicePart {
 }
 
 impl Segment {
+    /// Whether nobody wants the next column any more.
+    fn is_given_up(&self, scratch: &mut Scratch) -> bool {
+        scratch.unasked += 1;
+        if scratch.unasked < COLUMNS_PER_LOOK {
+            return self.reading.is_stopped();
+        }
+        scratch.unasked = 0;
+        self.reading.go_on().is_err()
+    }
+
     /// The bytes of a row's column, if it has one and it could be read.
     fn column(&self, slice: usize, columns: &[u32], k: usize) -> Option<Cow<'_, [u8]>> {
         self.stream.get()?.part(&self.entry(slice, columns, k)?.at)
@@ -160,9 +203,10 @@ impl Ring {
         (meta, ids): &(Arc<SegmentMeta>, Ids),
         resolved: &Resolved,
         (start, end): (Timestamp, Timestamp),
-        damage: &Arc<Damage>,
+        reading: &Arc<Reading>,
         wants: &dyn Fn(u32, Timestamp) -> bool,
     ) -> Result<Option<SegmentSlices>, StorageError> {
+        reading.go_on()?;
         let pairs = resolved.rows_of(meta.epoch, ids);
         if pairs.is_empty() {
             return Ok(None);
@@ -170,7 +214,7 @@ impl Ring {
         let found = self.store.with_segment(meta, |reader| {
             let Some(index) = self.index(meta, &reader)? else { return Ok(None) };
             let stream = OnceLock::new();
-            let segment = Arc::new(Segment { id: meta.id, index, stream, damage: Arc::clone(damage) });
+            let segment = Arc::new(Segment { id: meta.id, index, stream, reading: Arc::clone(reading) });
             let mut found = SegmentSlices { meta: Arc::clone(meta), segment, slices: Vec::new(), wanted: Vec::new() };
             let index = Arc::clone(&found.segment.index);
             for (number, slice) in index.slices.iter().enumerate() {
@@ -195,18 +239,24 @@ impl Ring {
 
     /// Reads the bytes of what was found.
     pub(super) fn load(&self, found: &SegmentSlices) -> Result<(), StorageError> {
+        found.segment.reading.go_on()?;
         let read = self.store.with_segment(&found.meta, |reader| reader.load(&found.wanted));
         if let Some(stream) = self.skip_damage(read)? {
             if stream.damage.is_some() {
-                found.segment.damage.note(found.meta.id);
+                found.segment.reading.damaged(found.meta.id);
             }
             let _ = found.segment.stream.set(stream);
         }
         Ok(())
     }
 
-    pub(super) fn count(&self, damage: &Damage) {
-        self.count_damage(damage.0.lock().len() as u64);
+    /// Counts the damage that was found.
+    ///
+    /// # Errors
+    /// As [`Reading::go_on`]: what was read may be incomplete then.
+    pub(super) fn finish(&self, reading: &Reading) -> Result<(), StorageError> {
+        self.count_damage(reading.damaged.lock().len() as u64);
+        reading.go_on()
     }
 
     pub(super) fn index(

@@ -2,16 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::model::{
     Batch, GroupId, Histogram, Irregular, IrregularSample, Labels, Matcher, Timestamp, Value, is_absent,
 };
-use crate::storage::testing::{Bench, Random, labels};
-use crate::storage::{Cells, Querier, SelectRequest, Selection, StorageError};
+use crate::storage::testing::{Bench, Random, labels, of};
+use crate::storage::{Cells, Querier, SelectRequest, Selection, Stop, StorageError};
 
 fn request(start: Timestamp, end: Timestamp, last_only: bool) -> SelectRequest {
-    SelectRequest { matchers: vec![Matcher::equal("__name__", "m")], start, end, last_only, max_samples: 1 << 30 }
+    SelectRequest {
+        matchers: vec![Matcher::equal("__name__", "m")],
+        start,
+        end,
+        last_only,
+        max_samples: 1 << 30,
+        stop: Stop::never(),
+    }
 }
 
 /// All samples as `(series, time) → (start, bits of the value or count of the histogram)`, and a check of the promises.
@@ -73,7 +81,7 @@ fn labels_stay_while_the_series_do() {
         bench.maintain(ts * 1000);
         let mut batch = Batch::new(GroupId(9), ts * 1000);
         let other = Labels::from_pairs(&[("__name__", "other"), ("n", &ts.to_string())]);
-        batch.floats.push((bench.names.of(&other), 1.0));
+        batch.floats.push((of(&bench.names, &other), 1.0));
         bench.ring().append(&batch).unwrap();
         assert!(Arc::ptr_eq(&before, &labels_of(&bench, ts * 1000 - 20_000, false)), "at {ts}");
     }
@@ -206,7 +214,7 @@ fn one_tick(bench: &Bench, random: &mut Random, now: Timestamp, model: &mut Mode
     let group = random.below(3);
     let mut batch = Batch::new(GroupId(group as u32), now);
     for i in group * 5..group * 5 + 7 {
-        let (number, series) = (random.below(1000) as f64, bench.names.of(&labels(i)));
+        let (number, series) = (random.below(1000) as f64, of(&bench.names, &labels(i)));
         // Groups share two series; their ticks never have the same time here.
         let start = if i % 4 == 1 { now - 7 } else { 0 };
         match random.below(if i % 5 == 0 { 4 } else { 3 }) {
@@ -224,7 +232,7 @@ fn one_tick(bench: &Bench, random: &mut Random, now: Timestamp, model: &mut Mode
 
 fn one_push(bench: &Bench, random: &mut Random, now: Timestamp, model: &mut Model) {
     let i = random.below(20);
-    let series = bench.names.of(&labels(i));
+    let series = of(&bench.names, &labels(i));
     let samples = (0..1 + random.below(3)).map(|_| {
         let (ts, number) = (now - random.below(8000) as i64, random.below(1000) as f64);
         let value = if random.below(4) == 0 { Value::Histogram(histogram(number)) } else { number.into() };
@@ -249,4 +257,32 @@ fn check(bench: &Bench, random: &mut Random, now: Timestamp, model: &Model, cont
     let newest: Model = newest.into_iter().map(|(series, (ts, sample))| ((series, ts), sample)).collect();
     let found = bench.ring().select(&request(start, end, true)).unwrap();
     assert_eq!(samples(&found), newest, "{context}: newest of {start}..={end}");
+}
+
+/// However far a selection got, it ends soon after somebody wishes it to, and gives nothing.
+#[test]
+fn a_selection_can_be_stopped() {
+    let bench = Bench::new();
+    for ts in 0..400 {
+        tick(&bench, ts * 1000, 150);
+        bench.maintain(ts * 1000);
+    }
+    for last_only in [false, true] {
+        let ask = |most: u64| {
+            let asked = Arc::new(AtomicU64::new(0));
+            let count = Arc::clone(&asked);
+            let stop = Stop::when(move || count.fetch_add(1, Relaxed) >= most);
+            // Long past times are in segments, whatever else is in memory.
+            let end = if last_only { 5_000 } else { 400_000 };
+            let found = bench.ring().select(&SelectRequest { stop, ..request(0, end, last_only) });
+            (found.map(|found| samples(&found).len()), asked.load(Relaxed))
+        };
+        let (whole, questions) = ask(u64::MAX);
+        assert!(whole.is_ok() && questions > 2, "{questions}");
+        for most in 0..questions {
+            let (found, asked) = ask(most);
+            assert!(matches!(found, Err(StorageError::Stopped)), "after {most} of {questions}: {found:?}");
+            assert!(asked <= most + 4, "it asked {asked} times, {most} times in vain");
+        }
+    }
 }

@@ -50,6 +50,11 @@ pub(crate) struct Store {
 /// An open database. After damaged pages made redb panic, it may panic again when it is dropped.
 struct Handle(Option<Database>);
 
+/// The database that is open.
+fn opened<'a>(handle: &'a Option<Handle>, doing: &'static str) -> Result<&'a Database> {
+    handle.as_ref().and_then(|handle| handle.0.as_ref()).ok_or_else(|| failed(doing, "the database is closed"))
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         let db = self.0.take();
@@ -244,10 +249,7 @@ impl Store {
         change: impl FnOnce(&WriteTransaction) -> std::result::Result<T, redb::Error>,
     ) -> Result<T> {
         let guard = self.db.read();
-        let db = guard
-            .as_ref()
-            .and_then(|handle| handle.0.as_ref())
-            .ok_or_else(|| failed(doing, "the database is closed"))?;
+        let db = opened(&guard, doing)?;
         self.guard(doing, || {
             let mut txn = db.begin_write().map_err(|e| self.broken(doing, e))?;
             txn.set_durability(durability).map_err(|e| failed(doing, e))?;
@@ -265,10 +267,7 @@ impl Store {
         look: impl FnOnce(&redb::ReadTransaction) -> std::result::Result<T, redb::Error>,
     ) -> Result<T> {
         let guard = self.db.read();
-        let db = guard
-            .as_ref()
-            .and_then(|handle| handle.0.as_ref())
-            .ok_or_else(|| failed(doing, "the database is closed"))?;
+        let db = opened(&guard, doing)?;
         self.guard(doing, || {
             let txn = db.begin_read().map_err(|e| self.broken(doing, e))?;
             look(&txn).map_err(|e| self.broken(doing, e))

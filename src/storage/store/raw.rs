@@ -13,13 +13,13 @@ pub(crate) struct SmallTables {
     pub(crate) meta: Vec<(String, Vec<u8>)>,
     pub(crate) directory: Vec<Numbered<u64>>,
     pub(crate) rows: Vec<Numbered<(i64, u64)>>,
-    pub(crate) state: Vec<((u8, Vec<u8>), Vec<u8>)>,
+    pub(crate) state: Vec<Numbered<(u8, Vec<u8>)>>,
 }
 
 impl Store {
     /// The directory's records, ascending by number, not decoded.
     pub(crate) fn raw_directory(&self) -> Result<Vec<Numbered<u64>>> {
-        self.read("reading the directory", |txn| directory(txn))
+        self.read("reading the directory", directory)
     }
 
     /// The numbers of the segments that have pieces, ascending.

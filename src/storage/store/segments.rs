@@ -10,7 +10,7 @@ use crate::storage::StorageError;
 use crate::storage::bytes::{check_crc, seal_crc};
 use crate::storage::segment::{SegmentMeta, decode_series, encode_series, piece_ranges};
 
-use super::{DIRECTORY, ROWS, Result, SEGMENTS, SERIES, Store, failed};
+use super::{DIRECTORY, ROWS, Result, SEGMENTS, SERIES, Store, failed, opened};
 
 /// What a seal changes, all in one transaction.
 pub(crate) struct SealChange<'a> {
@@ -120,10 +120,7 @@ impl Store {
     ) -> Result<T> {
         let doing = "reading a segment";
         let guard = self.db.read();
-        let db = guard
-            .as_ref()
-            .and_then(|handle| handle.0.as_ref())
-            .ok_or_else(|| failed(doing, "the database is closed"))?;
+        let db = opened(&guard, doing)?;
         self.guard(doing, || {
             let txn = db.begin_read().map_err(|e| self.broken(doing, e))?;
             let table = txn.open_table(SEGMENTS).map_err(|e| self.broken(doing, e))?;

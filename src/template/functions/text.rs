@@ -4,12 +4,14 @@ use std::net::IpAddr;
 
 use regex::Regex;
 
+use crate::model::{go_expand, go_regex};
+
 use super::super::exec::MAX_OUTPUT_BYTES;
 use super::super::value::Val;
 use super::{Outcome, text_arg};
 
 fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| format!("error parsing regexp: {error}"))
+    go_regex(pattern).map_err(|error| format!("error parsing regexp: {error}"))
 }
 
 pub(super) fn matches(args: &[Val]) -> Outcome {
@@ -24,7 +26,7 @@ pub(super) fn replace_all(args: &[Val]) -> Outcome {
     for captures in pattern.captures_iter(text) {
         let Some(whole) = captures.get(0) else { continue };
         out.push_str(text.get(end..whole.start()).unwrap_or(""));
-        captures.expand(replacement, &mut out);
+        go_expand(&captures, replacement, &mut out);
         end = whole.end();
         if out.len() > MAX_OUTPUT_BYTES {
             return Err(format!("gives more than the limit of {MAX_OUTPUT_BYTES} bytes"));

@@ -311,7 +311,16 @@ pub(super) struct Adjusted {
 }
 
 /// Classes of expressions.
-pub(super) const ADJUSTED: [Adjusted; 2] = [
+pub(super) const ADJUSTED: [Adjusted; 3] = [
+    Adjusted {
+        applies: |expression| expression == "temp * 2 == temp + temp",
+        change: |said| {
+            if let Said::Result { series, .. } = said {
+                series.iter_mut().for_each(|(labels, _)| drop(labels.insert("__name__".to_owned(), "temp".to_owned())));
+            }
+        },
+        reason: "names are dropped when a query ends, and a comparison of vectors forgets that one is to be",
+    },
     Adjusted {
         applies: |expression| expression.contains("atan2"),
         change: |said| {

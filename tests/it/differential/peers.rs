@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire::clock::{Clock, ManualClock};
-use watchfire::model::{Batch, GroupId, Intern, Irregular, IrregularSample, Labels, SeriesKey, SeriesRef, Value};
+use watchfire::model::{Batch, GroupId, Intern, Irregular, IrregularSample, Labels, Value};
+use watchfire::registry::SeriesTable;
 use watchfire::storage::{Config, Ring};
 
 use super::ask::{Client, Said};
@@ -99,48 +100,32 @@ fn snappy(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Reference n is the n-th series.
-struct Names(Vec<Labels>);
-
-impl Intern for Names {
-    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
-        None
-    }
-    fn release(&self, _: &[SeriesRef]) {}
-    fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.0.get(series.0 as usize).cloned()
-    }
-}
-
 /// Fills the ring that the daemon will open: ticks as scrapes write them, the rest as samples with times of their own.
 pub(super) fn fill_ring(dir: &Path, all: &[Series]) {
-    let names = all.iter().map(|series| {
+    let table = Arc::<SeriesTable>::default();
+    let reference = |series: &Series| {
         let pairs: Vec<(&str, &str)> = series.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
-        Labels::from_pairs(&pairs)
-    });
-    let intern = Arc::new(Names(names.collect()));
+        table.intern_labels(&Labels::from_pairs(&pairs)).expect("has room")
+    };
+    let (ticked, others): (Vec<_>, Vec<_>) =
+        all.iter().map(|series| (reference(series), series)).partition(|(_, series)| series.ticked);
     let clock = Clock::Manual(ManualClock::new((BASE + TICKS * STEP) * 1000));
     let config = Config { path: dir.to_owned(), ..Config::default() };
-    let ring = Ring::open(config, clock, intern).expect("opens");
+    let ring = Ring::open(config, clock, table.clone()).expect("opens");
     for tick in 0..TICKS {
         let ts = (BASE + tick * STEP) * 1000 + 500;
         let mut batch = Batch::new(GroupId(1), ts);
-        for (n, series) in all.iter().enumerate().filter(|(_, series)| series.ticked) {
+        for (reference, series) in &ticked {
             if let Ok(at) = series.samples.binary_search_by_key(&ts, |(ts, _)| *ts) {
-                batch.floats.push((SeriesRef(n as u32), series.samples[at].1));
+                batch.floats.push((*reference, series.samples[at].1));
             }
         }
         ring.append(&batch).expect("appends");
     }
     let sample = |(ts, value): &(i64, f64)| IrregularSample { ts: *ts, start_ts: 0, value: Value::Float(*value) };
-    let irregular: Vec<Irregular> = all
+    let irregular: Vec<Irregular> = others
         .iter()
-        .enumerate()
-        .filter(|(_, series)| !series.ticked)
-        .map(|(n, series)| Irregular {
-            series: SeriesRef(n as u32),
-            samples: series.samples.iter().map(sample).collect(),
-        })
+        .map(|(series, of)| Irregular { series: *series, samples: of.samples.iter().map(sample).collect() })
         .collect();
     ring.append_irregular(&irregular).expect("appends");
     ring.shutdown().expect("closes");

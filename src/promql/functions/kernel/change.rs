@@ -63,7 +63,7 @@ impl Change {
         }
     }
 
-    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], room: &mut Room, out: &mut [f64]) {
+    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], room: &mut Room<'_>, out: &mut [f64]) {
         if self.is_counter {
             return self.counter(bounds, values, room, out);
         }
@@ -75,7 +75,7 @@ impl Change {
         }
     }
 
-    fn counter(&self, bounds: &Bounds, values: &[f64], room: &mut Room, out: &mut [f64]) {
+    fn counter(&self, bounds: &Bounds, values: &[f64], room: &mut Room<'_>, out: &mut [f64]) {
         let falls = &mut room.places;
         falls.clear();
         falls.extend((1..values.len()).filter(|at| values[*at] < values[*at - 1]).map(|at| at as u32));

@@ -5,7 +5,7 @@ use super::{Bounds, Room};
 pub(super) fn row(
     bounds: &Bounds,
     values: &[f64],
-    room: &mut Room,
+    room: &mut Room<'_>,
     out: &mut [f64],
     happens: impl Fn(f64, f64) -> bool,
 ) {
@@ -13,10 +13,10 @@ pub(super) fn row(
         values.iter().zip(&values[1..]).fold(0_u32, |count, (a, b)| count + u32::from(happens(*a, *b)))
     };
     if !bounds.overlap() {
-        return bounds.each(values, out, |window| f64::from(count(window)));
+        return bounds.each(values, out, room.is_over, |window| f64::from(count(window)));
     }
     if values.is_empty() || count(values) == 0 {
-        return bounds.each(values, out, |_| 0.0);
+        return bounds.each(values, out, room.is_over, |_| 0.0);
     }
     let before = counts(values, &mut room.places, happens);
     bounds.windows().for_each(|(step, lo, hi)| out[step] = f64::from(before[hi - 1] - before[lo]));

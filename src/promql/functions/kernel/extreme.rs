@@ -25,7 +25,7 @@ impl Extreme {
         Self { greatest, by_length }
     }
 
-    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], room: &mut Room, out: &mut [f64]) {
+    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], room: &mut Room<'_>, out: &mut [f64]) {
         let nan = values.iter().fold(false, |any, value| any | value.is_nan());
         match (self.greatest, nan) {
             // NaN gives way to anything.
@@ -41,12 +41,12 @@ impl Extreme {
         &self,
         bounds: &Bounds,
         values: &[f64],
-        room: &mut Room,
+        room: &mut Room<'_>,
         out: &mut [f64],
         better: impl Fn(f64, f64) -> f64 + Copy,
     ) {
         if self.by_length.is_empty() {
-            return bounds.each(values, out, |window| fold(window, better));
+            return bounds.each(values, out, room.is_over, |window| fold(window, better));
         }
         let [spans, longer] = &mut room.floats;
         spans.clear();

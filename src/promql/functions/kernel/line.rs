@@ -4,7 +4,7 @@ use crate::model::Timestamp;
 use crate::promql::functions::KahanSum;
 
 use super::events::counts;
-use super::{Bounds, Room, Shape};
+use super::{Bounds, IsOver, Room, Shape};
 
 #[derive(Debug)]
 pub(super) struct Line {
@@ -27,11 +27,17 @@ struct Step {
 }
 
 impl Line {
-    pub(super) fn new(shape: &Shape<'_>, bounds: &Bounds, times: &[Timestamp], predicts: bool) -> Self {
+    pub(super) fn new(
+        shape: &Shape<'_>,
+        bounds: &Bounds,
+        times: &[Timestamp],
+        predicts: bool,
+        is_over: IsOver<'_>,
+    ) -> Self {
         let origin = times.first().copied().unwrap_or(0);
         let x = times.iter().map(|ts| (ts - origin) as f64).collect();
         let mut steps = vec![Step::default(); bounds.lo.len()];
-        for (step, lo, hi) in bounds.windows() {
+        for (step, lo, hi) in bounds.windows_until(is_over) {
             let zero = if predicts { shape.steps[step] } else { times[lo] };
             let (mut sum_x, mut sum_x2) = (KahanSum::default(), KahanSum::default());
             for ts in &times[lo..hi] {
@@ -46,9 +52,9 @@ impl Line {
         Self { predicts, x, steps }
     }
 
-    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], room: &mut Room, out: &mut [f64]) {
+    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], room: &mut Room<'_>, out: &mut [f64]) {
         let differs = counts(values, &mut room.places, |a, b| a != b);
-        for (at, lo, hi) in bounds.windows().filter(|(_, lo, hi)| hi - lo > 1) {
+        for (at, lo, hi) in bounds.windows_until(room.is_over).filter(|(_, lo, hi)| hi - lo > 1) {
             let step = &self.steps[at];
             let (slope, intercept) = if differs[lo] == differs[hi - 1] {
                 let first = values[lo];

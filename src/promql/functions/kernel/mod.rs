@@ -26,8 +26,11 @@ use line::Line;
 use pair::Pair;
 use sums::{Sums, Variance};
 
-/// Samples × windows of one row, some hundredths of a second, beyond which windows are taken one by one.
-const ENDLESS: usize = 20_000_000;
+/// Samples between two looks at who waits, where each window is looked at by itself: some milliseconds.
+const LOOK_EVERY: usize = 1 << 20;
+/// How much more a place in a sorted window costs than a sample that is looked at, one into the other: moving neighbours is
+/// quick.
+const SORTED_GAIN: usize = 64;
 
 /// A window function and the windows of all steps.
 #[derive(Debug)]
@@ -79,11 +82,21 @@ enum Code {
     Line(Line),
 }
 
+/// Whether nobody waits for the result any more; once it is so, it stays so.
+pub(crate) type IsOver<'a> = &'a dyn Fn() -> bool;
+
 /// Room that rows use one after the other.
-#[derive(Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct Room<'a> {
+    is_over: IsOver<'a>,
     floats: [Vec<f64>; 2],
     places: Vec<u32>,
+}
+
+impl<'a> Room<'a> {
+    /// Rows end early, with results that mean nothing, when it `is_over`.
+    pub(crate) fn new(is_over: IsOver<'a>) -> Self {
+        Self { is_over, floats: Default::default(), places: Vec::new() }
+    }
 }
 
 impl Shape<'_> {
@@ -102,19 +115,8 @@ impl Shape<'_> {
         }
     }
 
-    /// Whether a row of so many samples keeps its kernel busy for so long that nobody could stop it: its cost is samples ×
-    /// windows, and a row is done in one go.
-    pub(crate) fn is_endless(&self, samples: usize) -> bool {
-        use FunctionId as F;
-        let each_window = matches!(
-            self.func,
-            F::Deriv | F::PredictLinear | F::QuantileOverTime | F::StddevOverTime | F::StdvarOverTime
-        );
-        each_window && samples.saturating_mul(self.ends.len()) > ENDLESS
-    }
-
-    /// The kernel for samples at `times`; `None` when the function has none.
-    pub(crate) fn kernel(&self, times: &[Timestamp]) -> Option<Kernel> {
+    /// The kernel for samples at `times`; `None` when the function has none. It is of no use when it `is_over`.
+    pub(crate) fn kernel(&self, times: &[Timestamp], is_over: IsOver<'_>) -> Option<Kernel> {
         use FunctionId as F;
         let bounds = Bounds::of(self, times);
         let same = |value: &dyn Fn(usize, usize) -> f64| Code::Same(bounds.map(value));
@@ -139,8 +141,8 @@ impl Shape<'_> {
             F::FirstOverTime => Code::First,
             F::LastOverTime => Code::Last,
             F::QuantileOverTime => Code::Quantile(self.arg?.to_vec()),
-            F::Deriv => Code::Line(Line::new(self, &bounds, times, false)),
-            F::PredictLinear => Code::Line(Line::new(self, &bounds, times, true)),
+            F::Deriv => Code::Line(Line::new(self, &bounds, times, false, is_over)),
+            F::PredictLinear => Code::Line(Line::new(self, &bounds, times, true, is_over)),
             _ => return None,
         };
         Some(Kernel { bounds, code })
@@ -170,10 +172,31 @@ impl Bounds {
         self.lo.len() > 2 && self.touched > 3 * self.samples
     }
 
-    /// Start and end of each window, and its place; empty ones are left out.
-    fn windows(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+    /// Whether it is cheaper to keep a window in order than to search each by itself. A sample that comes or goes moves
+    /// half of a window.
+    fn deserve_order(&self) -> bool {
+        let moved = self.samples.saturating_mul(self.largest);
+        self.overlap() && moved / SORTED_GAIN <= self.touched
+    }
+
+    /// Place, start and end of each window; empty ones are left out.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         let windows = self.lo.iter().zip(&self.hi).enumerate();
         windows.filter(|(_, (lo, hi))| lo < hi).map(|(step, (lo, hi))| (step, *lo as usize, *hi as usize))
+    }
+
+    /// As [`Bounds::windows`] for those who look at each window's samples: they are many, so it ends early when it
+    /// `is_over`.
+    #[inline]
+    fn windows_until<'b>(&'b self, is_over: IsOver<'b>) -> impl Iterator<Item = (usize, usize, usize)> + 'b {
+        let mut unlooked = 0;
+        self.windows().take_while(move |(_, lo, hi)| {
+            unlooked += hi - lo;
+            unlooked < LOOK_EVERY || {
+                unlooked = 0;
+                !is_over()
+            }
+        })
     }
 
     fn map(&self, value: &dyn Fn(usize, usize) -> f64) -> Vec<f64> {
@@ -184,8 +207,8 @@ impl Bounds {
 
     /// Writes what `value` says of each window's samples.
     #[inline]
-    fn each(&self, values: &[f64], out: &mut [f64], mut value: impl FnMut(&[f64]) -> f64) {
-        self.windows().for_each(|(step, lo, hi)| out[step] = value(&values[lo..hi]));
+    fn each(&self, values: &[f64], out: &mut [f64], is_over: IsOver<'_>, mut value: impl FnMut(&[f64]) -> f64) {
+        self.windows_until(is_over).for_each(|(step, lo, hi)| out[step] = value(&values[lo..hi]));
     }
 }
 
@@ -196,15 +219,23 @@ impl Kernel {
     }
 
     /// As [`Kernel::row`], for values of which none is NaN or less than the one before it.
-    pub(crate) fn growing(&self, values: &[f64], room: &mut Room, out: &mut [f64]) {
+    pub(crate) fn growing(&self, values: &[f64], room: &mut Room<'_>, out: &mut [f64]) {
         match &self.code {
             Code::Change(change) if change.is_counter => change.growing(values, out),
             _ => self.row(values, room, out),
         }
     }
 
+    /// Samples that a row looks at, at the most: all of them in each window.
+    pub(crate) fn row_cost(&self) -> usize {
+        match &self.code {
+            Code::Line(_) | Code::Quantile(_) | Code::Sums(_) | Code::Variance(_) => self.bounds.touched,
+            _ => self.bounds.samples,
+        }
+    }
+
     /// The function of one row's windows at all steps, written to `out`. Empty windows leave `out` as it is.
-    pub(crate) fn row(&self, values: &[f64], room: &mut Room, out: &mut [f64]) {
+    pub(crate) fn row(&self, values: &[f64], room: &mut Room<'_>, out: &mut [f64]) {
         let bounds = &self.bounds;
         match &self.code {
             Code::Same(all) => out.copy_from_slice(all),
@@ -213,18 +244,19 @@ impl Kernel {
             Code::Change(change) => change.row(bounds, values, room, out),
             Code::Pair(pair) => pair.row(values, out),
             Code::Sums(sums) => sums.row(bounds, values, room, out),
-            Code::Variance(variance) => variance.row(bounds, values, out),
+            Code::Variance(variance) => variance.row(bounds, values, room.is_over, out),
             Code::Extreme(extreme) => extreme.row(bounds, values, room, out),
             Code::Changes => events::row(bounds, values, room, out, |a, b| (a != b) & !(a.is_nan() & b.is_nan())),
             Code::Resets => events::row(bounds, values, room, out, |a, b| b < a),
             Code::Line(line) => line.row(bounds, values, room, out),
-            Code::Quantile(q) if bounds.overlap() => {
+            Code::Quantile(q) if bounds.deserve_order() => {
                 let mut sorted = Sorted::default();
-                bounds.windows().for_each(|(step, lo, hi)| out[step] = sorted.quantile(q[step], values, lo, hi));
+                let windows = bounds.windows_until(room.is_over);
+                windows.for_each(|(step, lo, hi)| out[step] = sorted.quantile(q[step], values, lo, hi));
             }
             Code::Quantile(q) => {
                 let [copy, _] = &mut room.floats;
-                for (step, lo, hi) in bounds.windows() {
+                for (step, lo, hi) in bounds.windows_until(room.is_over) {
                     copy.clear();
                     copy.extend_from_slice(&values[lo..hi]);
                     out[step] = quantile_of(q[step], copy);

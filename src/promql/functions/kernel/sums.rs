@@ -5,7 +5,7 @@ use crate::promql::functions::over_time::{mean_of, sum_of, variance};
 use crate::promql::functions::sliding::{Moments, TwoStacks};
 
 use super::prefix::{Prefix, is_exact};
-use super::{Bounds, Room};
+use super::{Bounds, IsOver, Room};
 
 /// Values beyond this may overflow in a sum: each window is looked at by itself.
 const SAFE: f64 = 1e280;
@@ -16,12 +16,12 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], room: &mut Room, out: &mut [f64]) {
+    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], room: &mut Room<'_>, out: &mut [f64]) {
         let finish = |sum: KahanSum, count: usize| {
             if self.mean { sum.sum / count as f64 + sum.lost / count as f64 } else { sum.total() }
         };
         if !bounds.overlap() || !is_safe(values) {
-            return bounds.each(values, out, if self.mean { mean_of } else { sum_of });
+            return bounds.each(values, out, room.is_over, if self.mean { mean_of } else { sum_of });
         }
         if is_exact(values) {
             let sums = Prefix::of(values.iter().copied(), &mut room.floats);
@@ -39,13 +39,13 @@ pub(super) struct Variance {
 }
 
 impl Variance {
-    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], out: &mut [f64]) {
+    pub(super) fn row(&self, bounds: &Bounds, values: &[f64], is_over: IsOver<'_>, out: &mut [f64]) {
         if bounds.overlap() && is_safe(values) {
             let mut stacks: TwoStacks<Moments> = TwoStacks::default();
             let windows = bounds.windows();
             windows.for_each(|(step, lo, hi)| out[step] = stacks.window(values, lo, hi).variance());
         } else {
-            bounds.each(values, out, variance);
+            bounds.each(values, out, is_over, variance);
         }
         if self.root {
             bounds.windows().for_each(|(step, ..)| out[step] = out[step].sqrt());

@@ -77,7 +77,7 @@ fn plain(shape: &Shape<'_>, times: &[Timestamp], values: &[f64], step: usize) ->
 #[test]
 fn kernels_are_what_the_functions_say() {
     let times: Vec<Timestamp> = (0..200).map(|i| 1_000 + i * 5_000 + (i % 7) * 300).collect();
-    let mut room = Room::default();
+    let mut room = Room::new(&|| false);
     for func in FUNCTIONS {
         // Windows that overlap, one alone, and some with gaps between them.
         for (range, every, count) in
@@ -88,7 +88,7 @@ fn kernels_are_what_the_functions_say() {
             let arg = vec![0.3; ends.len()];
             let shape = Shape { func, steps: ends.iter().map(|ts| ts + 10).collect(), ends, range, arg: Some(&arg) };
             assert!(shape.has_kernel());
-            let kernel = shape.kernel(&times).expect("has a kernel");
+            let kernel = shape.kernel(&times, &|| false).expect("has a kernel");
             for (name, values) in rows() {
                 let mut found = vec![absent(); shape.ends.len()];
                 kernel.row(&values, &mut room, &mut found);
@@ -109,5 +109,24 @@ fn kernels_are_what_the_functions_say() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn rows_that_look_at_each_window_can_be_stopped() {
+    let times: Vec<Timestamp> = (0..4_000).map(|i| i * 1_000).collect();
+    let ends: Vec<Timestamp> = times.clone();
+    let arg = vec![0.5; ends.len()];
+    let values: Vec<f64> = times.iter().map(|ts| if *ts == 0 { f64::INFINITY } else { (ts % 7_919) as f64 }).collect();
+    for func in [F::Deriv, F::PredictLinear, F::QuantileOverTime, F::SumOverTime, F::StdvarOverTime] {
+        let shape =
+            Shape { func, steps: ends.clone(), ends: ends.clone(), range: 4_000_000, arg: Some(arg.as_slice()) };
+        let looks = std::cell::Cell::new(0);
+        let is_over = || looks.replace(looks.get() + 1) == 2;
+        let kernel = shape.kernel(&times, &|| false).expect("has a kernel");
+        let mut found = vec![absent(); ends.len()];
+        kernel.row(&values, &mut Room::new(&is_over), &mut found);
+        assert_eq!(looks.get(), 3, "{func:?}");
+        assert!(!is_absent(found[2_000]) && is_absent(found[3_999]), "{func:?}");
     }
 }
