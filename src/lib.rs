@@ -3,6 +3,7 @@
 //! The rooms and what each may use stand in `ARCHITECTURE.md`; `tests/it/architecture.rs` enforces the table.
 
 pub mod app;
+pub mod archive;
 pub mod cli;
 pub mod clock;
 pub mod collect;

@@ -163,6 +163,7 @@ impl App {
                 processes,
                 started_at: clock.now(),
                 quit: quit.clone(),
+                snapshots: parking_lot::Mutex::new(()),
             }),
             profiler: Profiler::new(clock, logging.spans),
             counters: http_counters,

@@ -1,14 +1,16 @@
 //! The daemon as a whole, as the HTTP edge sees it.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::watch;
 
 use crate::collect::worker::WorkersHandle;
 use crate::collect::{CollectorView, Outcome};
-use crate::http::{Daemon, RuntimeFacts, StorageFacts};
+use crate::http::{Daemon, RuntimeFacts, SnapshotError, StorageFacts};
 use crate::model::{Timestamp, format_duration};
 use crate::storage::Ring;
 
@@ -23,6 +25,15 @@ pub(super) struct DaemonPort {
     pub(super) processes: Option<WorkersHandle>,
     pub(super) started_at: Timestamp,
     pub(super) quit: watch::Sender<bool>,
+    /// Held while a snapshot is taken.
+    pub(super) snapshots: Mutex<()>,
+}
+
+/// Time and chance, as Prometheus names its snapshots: `20260102T030405Z-0123456789abcdef`.
+fn snapshot_name(now: Timestamp) -> String {
+    let time = jiff::Timestamp::from_millisecond(now).unwrap_or_default();
+    let chance = RandomState::new().hash_one(now);
+    format!("{}-{chance:016x}", time.strftime("%Y%m%dT%H%M%SZ"))
 }
 
 impl Daemon for DaemonPort {
@@ -39,6 +50,18 @@ impl Daemon for DaemonPort {
 
     fn quit(&self) {
         self.quit.send_replace(true);
+    }
+
+    fn snapshot(&self) -> Result<String, SnapshotError> {
+        if self.reloader.settings.demo.is_some() {
+            return Err(SnapshotError::NoDirectory);
+        }
+        let _alone = self.snapshots.try_lock().ok_or(SnapshotError::Busy)?;
+        let name = snapshot_name(self.reloader.clock.now());
+        let dir = self.reloader.settings.storage_dir().join("snapshots").join(&name);
+        let info = self.ring.snapshot(&dir)?;
+        tracing::info!(dir = %dir.display(), segments = info.segments, samples = info.samples, "a snapshot was taken");
+        Ok(name)
     }
 
     fn config_yaml(&self) -> String {

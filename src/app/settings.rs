@@ -46,7 +46,12 @@ impl Settings {
 
     /// The directory of the history: flag, file, `$STATE_DIRECTORY`, then what fits the user.
     pub fn storage_dir(&self) -> PathBuf {
-        let stated = self.storage_path.clone().or_else(|| self.config.storage.path.clone());
+        Self::storage_dir_of(self.storage_path.as_ref(), &self.config)
+    }
+
+    /// The same for a command that is no start.
+    pub fn storage_dir_of(flag: Option<&PathBuf>, config: &Config) -> PathBuf {
+        let stated = flag.cloned().or_else(|| config.storage.path.clone());
         stated.unwrap_or_else(|| default_dir(&|name| std::env::var_os(name).map(PathBuf::from), is_root()))
     }
 

@@ -9,6 +9,8 @@ use crate::http::ListenAddr;
 use crate::limits;
 use crate::model::parse_duration;
 
+use super::tsdb_args::TsdbCommand;
+
 /// Watches this machine while it does AI work: metrics, history, rules and a live page from one process.
 #[derive(Debug, Parser)]
 #[command(
@@ -42,6 +44,9 @@ pub(crate) enum Command {
     /// Work with PromQL itself, without a server.
     #[command(subcommand)]
     Promql(PromqlCommand),
+    /// Look at the history of a directory, copy it, take samples out and in.
+    #[command(subcommand)]
+    Tsdb(TsdbCommand),
     /// Say what was detected on this machine, what was not, and why.
     Doctor(DoctorArgs),
     /// Print the version and how it was built.
@@ -75,6 +80,9 @@ pub(crate) struct ServeArgs {
     /// Allow POST /-/reload and /-/quit.
     #[arg(long = "web.enable-lifecycle", env = "WATCHFIRE_WEB_ENABLE_LIFECYCLE")]
     pub(crate) enable_lifecycle: bool,
+    /// Allow POST /api/v1/admin/tsdb/snapshot.
+    #[arg(long = "web.enable-admin-api", env = "WATCHFIRE_WEB_ENABLE_ADMIN_API")]
+    pub(crate) enable_admin_api: bool,
     /// Serve beyond loopback without a token. Must be given twice, because anybody in reach can then read everything.
     #[arg(long = "web.allow-unauthenticated", action = clap::ArgAction::Count)]
     pub(crate) allow_unauthenticated: u8,

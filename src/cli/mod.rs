@@ -5,10 +5,13 @@ mod args;
 mod check;
 mod doctor;
 mod once;
+mod progress;
 mod promql;
 mod query;
 mod serve;
 mod test;
+mod tsdb;
+mod tsdb_args;
 
 use std::process::ExitCode;
 
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
                 Command::Test(command) => test::run(command),
                 Command::Query(command) => query::run(command),
                 Command::Promql(command) => promql::run(command),
+                Command::Tsdb(command) => tsdb::run(command),
                 Command::Doctor(args) => doctor::run(args.serve),
                 Command::Version => version(),
             }

@@ -72,7 +72,7 @@ fn explain_range(expr: &str, start: &str, end: &str, step: &str) -> Result<Strin
 }
 
 /// Unix seconds or RFC 3339, as the API takes them.
-fn read_time(flag: &str, text: &str) -> Result<Timestamp, String> {
+pub(super) fn read_time(flag: &str, text: &str) -> Result<Timestamp, String> {
     if let Ok(seconds) = text.parse::<f64>()
         && seconds.abs() < 1e15
     {

@@ -71,6 +71,7 @@ fn http_config(args: &ServeArgs) -> HttpConfig {
         token_file: args.token_file.clone(),
         allow_unauthenticated: args.allow_unauthenticated,
         enable_lifecycle: args.enable_lifecycle,
+        enable_admin: args.enable_admin_api,
     }
 }
 
@@ -106,6 +107,7 @@ fn flags(args: &ServeArgs) -> Vec<(String, String)> {
         ("query.max-samples", args.query_max_samples.to_string()),
         ("query.timeout", format_duration(args.query_timeout)),
         ("storage.path", path(&args.storage_path)),
+        ("web.enable-admin-api", args.enable_admin_api.to_string()),
         ("web.enable-lifecycle", args.enable_lifecycle.to_string()),
         ("web.external-url", args.external_url.clone().unwrap_or_default()),
         ("web.listen-address", listen),

@@ -12,12 +12,14 @@ mod collectors;
 mod global;
 mod models;
 mod print;
+mod privacy;
 mod scrape;
 mod storage;
 mod workers;
 
 use std::path::{Path, PathBuf};
 
+use crate::archive::Privacy;
 use crate::collect::llm::ModelTarget;
 use crate::collect::scrape::ScrapeConfig;
 use crate::collect::worker::WorkerConfig;
@@ -54,6 +56,8 @@ pub struct Config {
     pub models: Vec<ModelTarget>,
     /// Scrape jobs.
     pub scrape: Vec<ScrapeConfig>,
+    /// What exports must not show.
+    pub privacy: Privacy,
     /// What is odd but no error.
     pub warnings: Vec<String>,
 }
@@ -111,6 +115,7 @@ impl Config {
                 ..RulesConfig::default()
             },
             storage: map.optional("storage", &mut errors, storage::storage).unwrap_or_default(),
+            privacy: map.optional("privacy", &mut errors, privacy::privacy).unwrap_or_default(),
             workers: map.optional("workers", &mut errors, workers::workers).unwrap_or_default(),
             models: map
                 .optional("models", &mut errors, |node, errors| models::models(node, errors, collectors.interval))

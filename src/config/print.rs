@@ -15,6 +15,13 @@ struct Shown {
     scrape_configs: Vec<Job>,
     models: Vec<Model>,
     workers: Vec<String>,
+    privacy: Privacy,
+}
+
+#[derive(Serialize)]
+struct Privacy {
+    redact: Vec<String>,
+    min_group: usize,
 }
 
 #[derive(Serialize)]
@@ -68,6 +75,7 @@ impl Config {
                 .iter()
                 .map(|target| Model { name: target.name.clone(), url: crate::net::without_userinfo(&target.url) })
                 .collect(),
+            privacy: Privacy { redact: self.privacy.patterns(), min_group: self.privacy.min_group() },
             workers: self.workers.groups.iter().map(|group| group.name.clone()).collect(),
         };
         yaml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))

@@ -25,6 +25,11 @@ const CASES: &[(&str, &[&str])] = &[
     ("scrape_configs: [{job_name: a, scrape_interval: 1s, scrape_timeout: 5s}]", &["scrape_timeout"]),
     ("scrape_configs: [{static_configs: [{target: []}]}]", &["job_name", "targets", "target: unknown key"]),
     ("scrape_configs: [{job_name: a, relabel_configs: []}]", &["not part of this version"]),
+    ("privacy: {redact: [user, 'session.*'], min_group: 3}", &[]),
+    ("privacy: {redact: user}", &["list"]),
+    ("privacy: {redact: ['(']}", &["bad regular expression"]),
+    ("privacy: {min_group: -1}", &["privacy.min_group"]),
+    ("privacy: {min_grup: 1}", &["did you mean \"min_group\""]),
     ("a: 1\nb: 2\nglobal: {c: 3}", &["global.c", "f.yml:1:1", "f.yml:2:1"]),
 ];
 

@@ -17,7 +17,7 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
 }
 
 /// Appends a metric name as a metadata line has it: quoted when it is not classic.
-pub(super) fn push_name(out: &mut Vec<u8>, name: &str) {
+pub fn push_name(out: &mut Vec<u8>, name: &str) {
     if is_classic_metric_name(name) {
         out.extend_from_slice(name.as_bytes());
     } else {
@@ -26,7 +26,7 @@ pub(super) fn push_name(out: &mut Vec<u8>, name: &str) {
 }
 
 /// Appends `name{labels} `, everything of a sample line that stands before the value.
-pub(super) fn push_series(out: &mut Vec<u8>, name: &str, labels: &Labels) {
+pub fn push_series(out: &mut Vec<u8>, name: &str, labels: &Labels) {
     let classic = is_classic_metric_name(name);
     if classic {
         out.extend_from_slice(name.as_bytes());

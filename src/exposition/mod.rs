@@ -31,8 +31,11 @@ mod parse;
 
 pub use body::{BodyCache, gzip};
 pub use check::{Problem, check_openmetrics, lint_text};
+pub use escape::{push_name, push_series};
 pub use foreign::openmetrics_to_text;
 pub use negotiate::{Format, accepts_gzip, negotiate};
 pub use number::push_value;
 pub use page::{Page, PageFamily, PageSeries};
-pub use parse::{ExemplarText, Meta, ParseError, SampleLine, SeriesText, Sink, parse, parse_series};
+pub use parse::{
+    ExemplarText, Meta, ParseError, SampleLine, SeriesText, Sink, TextLine, parse, parse_line, parse_series,
+};

@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::json::Json;
+use super::ports::SnapshotError;
 use crate::model::{DurationError, MatcherError};
 use crate::profiling::ProfileError;
 use crate::promql::QueryError;
@@ -134,6 +135,17 @@ impl From<StorageError> for ApiError {
         let kind = match error {
             StorageError::TooManySamples => ErrorKind::Execution,
             _ => ErrorKind::Internal,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<SnapshotError> for ApiError {
+    fn from(error: SnapshotError) -> Self {
+        let kind = match error {
+            SnapshotError::Busy => ErrorKind::Conflict,
+            SnapshotError::NoDirectory => ErrorKind::Unavailable,
+            SnapshotError::Storage(_) => ErrorKind::Internal,
         };
         Self::new(kind, error.to_string())
     }

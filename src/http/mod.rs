@@ -32,7 +32,8 @@ pub use error::{ApiError, ErrorKind};
 pub use guard::TokenError;
 pub use metrics::MetricsPage;
 pub use ports::{
-    Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, Rules, RuntimeFacts, StorageFacts, Targets,
+    Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, Rules, RuntimeFacts, SnapshotError, StorageFacts,
+    Targets,
 };
 pub use routes::{RouteFact, Scope, route_facts};
 pub use server::{Bound, DEFAULT_PORT, HttpConfig, HttpConfigError, HttpError, ListenAddr, Running, bind};

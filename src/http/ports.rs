@@ -4,6 +4,7 @@ use crate::collect::scrape::{Scraper, TargetMetadata, TargetView};
 use crate::ingest::Events;
 use crate::model::Timestamp;
 use crate::rules::{GroupView, RuleManager};
+use crate::storage::StorageError;
 
 /// The daemon as a whole: whether it is well, and how to steer it.
 pub trait Daemon: Send + Sync {
@@ -18,6 +19,12 @@ pub trait Daemon: Send + Sync {
 
     /// Begins to stop.
     fn quit(&self);
+
+    /// Copies the history as it is committed into a directory of its own and gives its name. Blocking.
+    ///
+    /// # Errors
+    /// When a snapshot is under way, there is no directory, or it cannot be written.
+    fn snapshot(&self) -> Result<String, SnapshotError>;
 
     /// The configuration as YAML, secrets left out.
     fn config_yaml(&self) -> String;
@@ -39,6 +46,20 @@ pub trait Daemon: Send + Sync {
 
     /// The processes that worker matchers found at the last tick. JSON.
     fn processes(&self) -> serde_json::Value;
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// One at a time.
+    #[error("a snapshot is under way: wait for it to end")]
+    Busy,
+    /// The history is in memory only.
+    #[error("there is no snapshot of a history that is in memory only (--demo)")]
+    NoDirectory,
+    /// The copy failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 /// Facts about the running process.

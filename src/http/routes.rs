@@ -100,6 +100,7 @@ fn table() -> Vec<Route> {
         row(GET, &["/api/v1/status/runtimeinfo"], Read, api::status_runtimeinfo),
         row(GET, &["/api/v1/status/tsdb"], Read, api::status_tsdb),
         row(GET, &["/api/v1/status/walreplay"], Read, api::status_walreplay),
+        row(COMMAND, &["/api/v1/admin/tsdb/snapshot"], Admin, api::snapshot),
 
         row(POST, &["/api/watchfire/v1/events"], Write, own::events),
         row(GET, &["/api/watchfire/v1/live"], Read, own::live),

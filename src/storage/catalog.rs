@@ -205,7 +205,10 @@ impl Catalog {
         let mut used = coming + self.segments.iter().map(|s| cost(s)).sum::<u64>();
         let mut retire = Retire::default();
         let mut left: BTreeMap<u32, u32> = self.epochs.iter().map(|(n, e)| (*n, e.segments)).collect();
-        for segment in &self.segments {
+        let mut by_age: Vec<&Arc<SegmentMeta>> = self.segments.iter().collect();
+        // Imported history has later numbers than what came after it.
+        by_age.sort_by_key(|s| (s.max_ts, s.id));
+        for segment in by_age {
             if used <= budget && segment.max_ts >= oldest {
                 break;
             }

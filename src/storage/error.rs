@@ -31,6 +31,20 @@ pub enum StorageError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// There is no ring where one was to be looked at.
+    #[error("there is no ring in {path}: expected the directory that holds ring.redb (--storage.path)", path = path.display())]
+    NoRing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// There is no room for what must be written.
     #[error("no space left on the disk while {doing}")]
     Full {

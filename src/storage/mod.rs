@@ -15,6 +15,8 @@ mod faults;
 #[cfg(test)]
 mod formats;
 mod head;
+mod history;
+mod inspect;
 mod merge;
 #[cfg(test)]
 mod merge_tests;
@@ -27,6 +29,7 @@ mod schema;
 mod seal;
 mod segment;
 mod selection;
+mod snapshot;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -35,7 +38,10 @@ mod tests;
 
 pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTable};
 pub use error::StorageError;
+pub use history::Inserted;
+pub use inspect::{Finding, LabelCount, MetricSize, SegmentInfo, Survey, TierSize, Verified, verify};
 pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries, Stop};
 pub use read::{Lender, LenderRoom};
 pub use ring::{Ring, StatePair};
 pub use selection::{Cells, Piece, Selection};
+pub use snapshot::SnapshotInfo;

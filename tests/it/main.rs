@@ -20,3 +20,4 @@ mod promql_parser;
 mod rules;
 mod scripts;
 mod support;
+mod tsdb;

@@ -122,6 +122,37 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
     Ok(samples)
 }
 
+/// One line of a page.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TextLine<'a> {
+    /// A sample.
+    Sample(SampleLine<'a>),
+    /// HELP, TYPE or UNIT of the family.
+    Meta(&'a str, Meta<'a>),
+    /// `# EOF`.
+    End,
+    /// Nothing, or a comment.
+    Other,
+}
+
+/// Reads one line, for files that are too large to lie in memory as a page.
+///
+/// # Errors
+/// Says what was expected.
+pub fn parse_line(line: &str, format: Format) -> Result<TextLine<'_>, String> {
+    let line = line.trim_start_matches([' ', '\t']).trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Ok(TextLine::Other);
+    }
+    if line.starts_with('#') {
+        if line == "# EOF" && format == Format::OpenMetrics {
+            return Ok(TextLine::End);
+        }
+        return Ok(comment::read(line)?.map_or(TextLine::Other, |(name, meta)| TextLine::Meta(name, meta)));
+    }
+    sample::read(line, 0, format).map(|(sample, _)| TextLine::Sample(sample))
+}
+
 fn line_end(bytes: &[u8], from: usize) -> usize {
     bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| from + at)
 }

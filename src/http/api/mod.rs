@@ -1,5 +1,6 @@
 //! `/api/v1`: Prometheus' API. The contract is its OpenAPI description.
 
+mod admin;
 mod ast_json;
 mod encode;
 mod histogram;
@@ -15,6 +16,7 @@ mod stats;
 mod status;
 mod targets;
 
+pub(super) use admin::snapshot;
 pub(super) use language::{format_query, parse_query};
 pub(super) use metadata::metadata;
 pub(super) use query::{query, query_range};

@@ -24,6 +24,8 @@ pub struct HttpConfig {
     pub allow_unauthenticated: u8,
     /// Whether `/-/reload` and `/-/quit` work.
     pub enable_lifecycle: bool,
+    /// Whether `/api/v1/admin/…` works.
+    pub enable_admin: bool,
 }
 
 impl Default for HttpConfig {
@@ -35,6 +37,7 @@ impl Default for HttpConfig {
             token_file: None,
             allow_unauthenticated: 0,
             enable_lifecycle: false,
+            enable_admin: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::collect::scrape::{Health, MetricMetadata, TargetMetadata, TargetView};
 use crate::http::{
     Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
-    Rules, Running, RuntimeFacts, StorageFacts, Targets, bind,
+    Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
 };
 use crate::live::Hub;
 use crate::model::{
@@ -124,6 +124,10 @@ impl Daemon for Watched {
     }
 
     fn quit(&self) {}
+
+    fn snapshot(&self) -> Result<String, SnapshotError> {
+        Ok("20260101T000000Z-0123456789abcdef".to_owned())
+    }
 
     fn config_yaml(&self) -> String {
         "global: {}\n".to_owned()

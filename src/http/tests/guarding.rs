@@ -12,7 +12,7 @@ fn guarded() -> (tempfile::NamedTempFile, World) {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), format!("{TOKEN}\n")).expect("written");
     let token_file = Some(file.path().to_owned());
-    let world = World::with(HttpConfig { token_file, enable_lifecycle: true, ..config() });
+    let world = World::with(HttpConfig { token_file, enable_lifecycle: true, enable_admin: true, ..config() });
     (file, world)
 }
 
@@ -127,4 +127,19 @@ fn lifecycle_works_only_when_enabled() {
     assert_eq!((failed.status, failed.text().contains("line 3: unknown key")), (500, true));
     assert_eq!(on.daemon.reloads.load(std::sync::atomic::Ordering::SeqCst), 2);
     assert_eq!(request(on.addr, "POST", "/-/quit").send().status, 200);
+}
+
+#[test]
+fn snapshots_are_taken_only_when_enabled() {
+    const PATH: &str = "/api/v1/admin/tsdb/snapshot";
+    let off = request(World::new().addr, "POST", PATH).send();
+    assert_eq!(off.status, 503);
+    assert!(off.text().contains("--web.enable-admin-api"), "{}", off.text());
+    let on = World::with(HttpConfig { enable_admin: true, ..config() });
+    for method in ["POST", "PUT"] {
+        let answer = request(on.addr, method, PATH).send();
+        let expected = r#"{"status":"success","data":{"name":"20260101T000000Z-0123456789abcdef"}}"#;
+        assert_eq!((answer.status, answer.text().as_str()), (200, expected));
+    }
+    assert_eq!(request(on.addr, "GET", PATH).send().status, 405);
 }

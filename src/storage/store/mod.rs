@@ -1,6 +1,9 @@
 //! redb: tables, transactions, and its errors in our words.
 
+mod copy;
 mod open;
+mod overlay;
+mod raw;
 mod rows;
 mod segments;
 
@@ -15,6 +18,8 @@ use crate::model::Timestamp;
 use super::StorageError;
 use super::schema::{FILE_NAME, FORMAT};
 
+pub(crate) use copy::Copy;
+pub(crate) use raw::SmallTables;
 pub(crate) use rows::{StateChange, StateKey, StoredRecord};
 pub(crate) use segments::{MergeChange, Replaced, Retire, SealChange, SegmentReader, Stream, damaged};
 
@@ -101,6 +106,13 @@ impl Store {
         let path = file.clone();
         let opener = move || open::open_or_make(&dir, &path, cache_bytes);
         Self::with_opener(Some(file), Box::new(opener))
+    }
+
+    /// The store in a directory, to look at: its file is never changed.
+    pub(crate) fn to_look_at(dir: &Path, cache_bytes: usize) -> Self {
+        let (dir, file) = (dir.to_path_buf(), dir.join(FILE_NAME));
+        let path = file.clone();
+        Self::with_opener(Some(file), Box::new(move || overlay::look(&dir, &path, cache_bytes)))
     }
 
     /// A store that ends with the process.

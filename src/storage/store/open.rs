@@ -58,19 +58,19 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-fn unwritable(path: &Path, source: io::Error) -> StorageError {
+pub(super) fn unwritable(path: &Path, source: io::Error) -> StorageError {
     if is_full(&source) {
         return StorageError::Full { doing: "opening the ring" };
     }
     StorageError::Unwritable { path: path.to_path_buf(), source }
 }
 
-fn no_ring(file: &Path, reason: &str) -> StorageError {
+pub(super) fn no_ring(file: &Path, reason: &str) -> StorageError {
     StorageError::Damaged { what: file.display().to_string(), reason: format!("{reason}; {WHAT_TO_DO}") }
 }
 
 /// Puts redb's refusal to open into words.
-fn open_error(dir: &Path, file: &Path, error: redb::DatabaseError) -> StorageError {
+pub(super) fn open_error(dir: &Path, file: &Path, error: redb::DatabaseError) -> StorageError {
     match error {
         redb::DatabaseError::DatabaseAlreadyOpen => {
             StorageError::Locked { path: dir.to_path_buf(), holder: holder_of(file) }
@@ -88,7 +88,7 @@ fn open_error(dir: &Path, file: &Path, error: redb::DatabaseError) -> StorageErr
 }
 
 /// ` (pid N)` of the process that holds the lock on a file, as `/proc/locks` knows it; else empty.
-fn holder_of(file: &Path) -> String {
+pub(super) fn holder_of(file: &Path) -> String {
     use std::os::unix::fs::MetadataExt;
     let Ok(inode) = std::fs::metadata(file).map(|m| m.ino()) else { return String::new() };
     let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return String::new() };

@@ -1,0 +1,200 @@
+//! Old samples that come all at once: they become segments of their own, past head and rows.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::model::{IrregularSample, Labels, Timestamp};
+
+use super::catalog::{cost, millis};
+use super::head::WindowData;
+use super::ring::Ring;
+use super::segment::{SegmentMeta, SegmentWriter, SliceInput};
+use super::store::{Retire, SealChange};
+use super::{Column, Querier, SelectRequest, Stop, StorageError};
+
+/// What became of samples that were brought in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inserted {
+    /// Samples that are in the ring now and were not before.
+    pub samples: u64,
+    /// Samples whose time was taken in the ring; what was there stays.
+    pub duplicates: u64,
+}
+
+impl Ring {
+    /// Bytes of pages that all segments take: what `retention.size` is compared with.
+    pub fn segment_page_bytes(&self) -> u64 {
+        self.inner.read().catalog.segments().iter().map(|s| cost(s)).sum()
+    }
+
+    /// Brings samples of one window (or a part of one) in as a segment. The samples of each series must ascend in time.
+    /// Nothing is retired: the next maintenance does that, by time and by size. A sample whose time is taken is
+    /// left out. Memory holds the window's samples, and those that the ring has at the same time.
+    ///
+    /// # Errors
+    /// When the database failed; nothing of the window is in the ring then.
+    pub fn insert_history(&self, mut series: Vec<(Labels, Vec<IrregularSample>)>) -> Result<Inserted, StorageError> {
+        let mut done = Inserted { samples: 0, duplicates: self.drop_known(&mut series)? };
+        series.retain(|(_, samples)| !samples.is_empty());
+        if series.is_empty() {
+            return Ok(done);
+        }
+        let _sealer = self.sealer.lock();
+        let epoch = self.inner.read().catalog.current_epoch();
+        self.load_epoch(epoch)?;
+        let mut guard = self.inner.write();
+        let inner = &mut *guard;
+        let mut data = WindowData::default();
+        let mut ids = FxHashMap::default();
+        for (labels, samples) in series {
+            let sid = inner.head.series.intern(&labels);
+            ids.insert(sid, inner.catalog.id_for(epoch, sid, &mut inner.head.series));
+            data.irregular.push((sid, samples));
+        }
+        data.irregular.sort_by_key(|(sid, _)| *sid);
+        drop(guard);
+        let mut writer = SegmentWriter::new(SliceInput::of_window(data, |sid| ids.get(&sid).copied()));
+        // Samples in memory have no damage: only columns of other segments do.
+        while writer.step().unwrap_or(false) {}
+        let Some(finished) = writer.finish() else { return Ok(done) };
+        let store = self.store.writer();
+        let inner = self.inner.read();
+        let (window, window_end) = self.window_for_history(&inner.head, finished.min_ts);
+        let meta = SegmentMeta {
+            id: inner.catalog.next_segment(),
+            window,
+            window_end,
+            min_ts: finished.min_ts,
+            max_ts: finished.max_ts,
+            epoch,
+            series: ids.len() as u32,
+            samples: finished.samples,
+            stream_len: finished.stream.len() as u64,
+            index_offset: finished.index_offset as u64,
+        };
+        let (first_id, labels) = inner.catalog.unwritten(epoch, &inner.head.series);
+        drop(inner);
+        let retire = Retire::default();
+        let (stream, rows_before) = (finished.stream.as_slice(), Timestamp::MIN);
+        self.store.seal(&SealChange {
+            meta: &meta,
+            stream,
+            series: (first_id, &labels),
+            rows_before,
+            retire: &retire,
+        })?;
+        done.samples = finished.samples;
+        let mut guard = self.inner.write();
+        let inner = &mut *guard;
+        inner.catalog.push(meta, labels.len() as u32);
+        // Nothing open lies before this, so queries must look into the segments.
+        let sealed = inner.catalog.sealed_until();
+        inner.head.sealing = inner.head.sealing.max(sealed);
+        inner.head.floor = inner.head.floor.max(sealed);
+        drop(guard);
+        drop(store);
+        Ok(done)
+    }
+
+    /// A window before everything that is still open in rows: what a segment covers is not replayed.
+    fn window_for_history(&self, head: &super::head::Head, ts: Timestamp) -> (Timestamp, Timestamp) {
+        let length = millis(self.config.window).max(1000);
+        let newest = head.window_of(self.clock.now());
+        let open = head.first_open_window().unwrap_or(Timestamp::MAX);
+        let window = head.window_of(ts).min(newest);
+        if window.saturating_add(length) <= open {
+            return (window, window.saturating_add(length));
+        }
+        (open.saturating_sub(length), open)
+    }
+
+    /// Takes out samples whose time is taken, and says how many they were.
+    fn drop_known(&self, series: &mut [(Labels, Vec<IrregularSample>)]) -> Result<u64, StorageError> {
+        let all = || series.iter().flat_map(|(_, samples)| samples.iter().map(|s| s.ts));
+        let (Some(start), Some(end)) = (all().min(), all().max()) else { return Ok(0) };
+        let (matchers, stop) = (Vec::new(), Stop::never());
+        let request = SelectRequest { matchers, start, end, last_only: false, max_samples: usize::MAX, stop };
+        let mut known: FxHashMap<Labels, FxHashSet<Timestamp>> = FxHashMap::default();
+        for found in self.select(&request)?.into_series() {
+            let times = known.entry(found.labels).or_default();
+            for run in &found.runs {
+                let is_there = |i: usize| match &run.values {
+                    Column::Floats(values) => !crate::model::is_absent(values[i]),
+                    Column::Histograms(values) => values[i].is_some(),
+                };
+                times.extend((run.from..run.to).filter(|i| is_there(*i)).map(|i| run.times[i]));
+            }
+        }
+        let mut duplicates = 0;
+        for (labels, samples) in series {
+            let Some(times) = known.get(labels) else { continue };
+            let before = samples.len();
+            samples.retain(|sample| !times.contains(&sample.ts));
+            duplicates += (before - samples.len()) as u64;
+        }
+        Ok(duplicates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{IrregularSample, Value};
+    use crate::storage::testing::{Bench, labels};
+    use crate::storage::verify;
+
+    fn samples(from: i64, to: i64) -> Vec<IrregularSample> {
+        (from..to).map(|n| IrregularSample { ts: n * 1000, start_ts: 0, value: Value::Float(n as f64) }).collect()
+    }
+
+    #[test]
+    fn history_goes_beside_what_is_there_and_survives() {
+        let mut bench = Bench::new();
+        for n in 100..130 {
+            bench.clock.set(n * 1000);
+            bench.tick(n * 1000, &[(0, n as f64)]);
+            bench.ring().commit().unwrap();
+            bench.maintain(n * 1000);
+        }
+        // Older than anything, in sealed windows, in the open one; some of it is there already.
+        for (from, to, kept) in [(10, 20, 10), (98, 105, 2), (120, 132, 2)] {
+            let done = bench.ring().insert_history(vec![(labels(0), samples(from, to))]).unwrap();
+            assert_eq!((done.samples, done.duplicates), (kept, (to - from) as u64 - kept), "{from}..{to}");
+        }
+        assert_eq!(bench.ring().insert_history(vec![(labels(7), samples(101, 103))]).unwrap().samples, 2);
+        let expected = |all: &str| {
+            let zero: Vec<i64> = (10..20).chain(98..132).collect();
+            let words = zero.iter().map(|n| format!("0@{}={n}", n * 1000));
+            let seven = [101, 102].map(|n| format!("7@{}={n}", n * 1000));
+            assert_eq!(all, words.chain(seven).collect::<Vec<_>>().join(" "));
+        };
+        expected(&bench.dump(0, 1 << 40));
+        bench.kill_and_open();
+        expected(&bench.dump(0, 1 << 40));
+        // The daemon goes on, and seals what was open.
+        bench.tick(140_000, &[(0, 140.0)]);
+        bench.ring().commit().unwrap();
+        bench.maintain(160_000);
+        bench.kill_and_open();
+        assert!(bench.dump(0, 1 << 40).contains("0@140000=140"));
+        bench.ring = None;
+        assert_eq!(verify(&bench.config.path, &mut |_, _| {}).unwrap().findings, []);
+    }
+
+    #[test]
+    fn the_oldest_samples_go_first_whenever_they_came() {
+        let mut bench = Bench::new();
+        bench.config.retention_time = std::time::Duration::from_secs(100);
+        bench.ring = None;
+        bench.open();
+        for n in 100..130 {
+            bench.clock.set(n * 1000);
+            bench.tick(n * 1000, &[(0, n as f64)]);
+            bench.ring().commit().unwrap();
+            bench.maintain(n * 1000);
+        }
+        bench.ring().insert_history(vec![(labels(0), samples(40, 50))]).unwrap();
+        assert!(bench.dump(0, 1 << 40).contains("0@40000="));
+        bench.maintain(160_000);
+        let left = bench.dump(0, 1 << 40);
+        assert!(!left.contains("0@40000=") && left.contains("0@100000="), "{left}");
+    }
+}

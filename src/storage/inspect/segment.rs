@@ -1,0 +1,149 @@
+//! One segment taken apart: every piece, the index, every column.
+
+use crate::model::is_absent;
+use crate::storage::StorageError;
+use crate::storage::bytes::{Reader, check_crc};
+use crate::storage::codec::{FloatScratch, decode_floats_into, decode_histograms, decode_ints};
+use crate::storage::segment::{ColumnEntry, ColumnKind, SegmentIndex, SegmentMeta, Slice, piece_ranges};
+use crate::storage::store::Store;
+
+/// A column that could be read.
+pub(super) struct ColumnFacts {
+    pub(super) id: u32,
+    pub(super) bytes: u64,
+    /// Start timestamps are no samples.
+    pub(super) samples: u64,
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
+/// What is in a segment, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct SegmentFacts {
+    pub(super) columns: Vec<ColumnFacts>,
+    pub(super) time_bytes: u64,
+    pub(super) index_bytes: u64,
+    /// Place within the segment, and the problem.
+    pub(super) problems: Vec<(String, String)>,
+}
+
+impl SegmentFacts {
+    fn problem(&mut self, place: impl Into<String>, problem: impl std::fmt::Display) {
+        self.problems.push((place.into(), problem.to_string()));
+    }
+}
+
+/// Reads a whole segment.
+///
+/// # Errors
+/// When the database failed; what is wrong with the segment itself is among its facts.
+pub(super) fn take_apart(store: &Store, meta: &SegmentMeta) -> Result<SegmentFacts, StorageError> {
+    let mut facts = SegmentFacts::default();
+    let Some(stream) = stream(store, meta, &mut facts)? else { return Ok(facts) };
+    let (columns, index) = stream.split_at(meta.index_offset as usize);
+    facts.index_bytes = index.len() as u64;
+    match SegmentIndex::decode(index, columns.len()) {
+        Ok(index) => {
+            for (number, slice) in index.slices.iter().enumerate() {
+                slice_facts(&index, slice, number, columns, &mut facts);
+            }
+            sums(meta, &mut facts);
+        }
+        Err(error) => facts.problem("index", error),
+    }
+    Ok(facts)
+}
+
+/// The pieces put together, if they are all there and right.
+fn stream(store: &Store, meta: &SegmentMeta, facts: &mut SegmentFacts) -> Result<Option<Vec<u8>>, StorageError> {
+    let pieces = store.raw_pieces(meta.id)?;
+    let ranges = piece_ranges(meta.stream_len as usize);
+    let mut stream = Vec::new();
+    let (mut whole, mut found) = (true, pieces.iter().peekable());
+    for (number, range) in ranges.iter().enumerate() {
+        let place = || format!("piece {number} (bytes {} to {} of its stream)", range.start, range.end);
+        let Some((_, value)) = found.next_if(|(key, _)| *key as usize == number) else {
+            facts.problem(place(), "it is missing");
+            whole = false;
+            continue;
+        };
+        match check_crc(value) {
+            Ok(body) if body.len() == range.len() => stream.extend_from_slice(body),
+            Ok(body) => {
+                facts.problem(place(), format!("it has {} bytes, expected {}", body.len(), range.len()));
+                whole = false;
+            }
+            Err(error) => {
+                facts.problem(place(), error);
+                whole = false;
+            }
+        }
+    }
+    for (number, _) in found {
+        facts.problem(format!("piece {number}"), "it is there, and the directory knows nothing of it");
+    }
+    Ok(whole.then_some(stream))
+}
+
+fn slice_facts(index: &SegmentIndex, slice: &Slice, number: usize, columns: &[u8], facts: &mut SegmentFacts) {
+    let bytes = |range: &std::ops::Range<usize>| columns.get(range.clone()).unwrap_or_default();
+    facts.time_bytes += slice.times.len() as u64;
+    match decode_ints(&index.codec, &mut Reader::new(bytes(&slice.times)), slice.ticks) {
+        Ok(times) if !times.is_sorted_by(|a, b| a < b) => {
+            facts.problem(format!("slice {number}, timestamps"), "they do not ascend");
+        }
+        Ok(times) if times.first() != Some(&slice.first) || times.last() != Some(&slice.last) => {
+            facts.problem(format!("slice {number}, timestamps"), "they are not those that the index promises");
+        }
+        Ok(_) => {}
+        Err(error) => facts.problem(format!("slice {number}, timestamps"), error),
+    }
+    let mut scratch = FloatScratch::default();
+    for entry in &slice.columns {
+        match samples(index, slice, entry, bytes(&entry.at), &mut scratch) {
+            Ok(samples) => {
+                let (bytes, first, last) = (entry.at.len() as u64, slice.first, slice.last);
+                facts.columns.push(ColumnFacts { id: entry.id, bytes, samples, first, last });
+            }
+            Err(error) => facts.problem(format!("slice {number}, series {}, {:?}", entry.id, entry.kind), error),
+        }
+    }
+}
+
+/// Decodes one column and counts what is in it.
+fn samples(
+    index: &SegmentIndex,
+    slice: &Slice,
+    entry: &ColumnEntry,
+    bytes: &[u8],
+    scratch: &mut FloatScratch,
+) -> Result<u64, crate::storage::bytes::FormatError> {
+    Ok(match entry.kind {
+        ColumnKind::Floats => {
+            let mut floats = vec![crate::model::absent(); slice.ticks];
+            decode_floats_into(&index.codec, bytes, &mut floats, scratch)?;
+            floats.iter().filter(|value| !is_absent(**value)).count() as u64
+        }
+        ColumnKind::Histograms => decode_histograms(bytes, slice.ticks)?.iter().flatten().count() as u64,
+        ColumnKind::Starts => {
+            decode_ints(&index.codec, &mut Reader::new(bytes), slice.ticks)?;
+            0
+        }
+    })
+}
+
+/// Compares the whole with what the directory says of it.
+fn sums(meta: &SegmentMeta, facts: &mut SegmentFacts) {
+    if !facts.problems.is_empty() {
+        return;
+    }
+    let samples: u64 = facts.columns.iter().map(|column| column.samples).sum();
+    let first = facts.columns.iter().map(|column| column.first).min();
+    let last = facts.columns.iter().map(|column| column.last).max();
+    if samples != meta.samples {
+        facts.problem("directory record", format!("it counts {} samples, there are {samples}", meta.samples));
+    }
+    if first.is_some_and(|first| first != meta.min_ts) || last.is_some_and(|last| last != meta.max_ts) {
+        facts.problem("directory record", "its first or last sample is not where the columns have it");
+    }
+}
