@@ -38,6 +38,7 @@ families! {
     STORAGE_COMMIT_ERRORS "watchfire_storage_commit_errors_total" Counter "" "Commits that failed." [];
     STORAGE_ROWS_LOST "watchfire_storage_rows_lost_total" Counter "" "Rows that were given up while the disk was full." [];
     STORAGE_SEALED "watchfire_storage_segments_sealed_total" Counter "" "Segments written." [];
+    STORAGE_MERGED "watchfire_storage_segments_merged_total" Counter "" "Segments that were merged into larger ones." [];
     STORAGE_RETIRED "watchfire_storage_segments_retired_total" Counter "" "Segments that retention took." [];
     STORAGE_DAMAGED "watchfire_storage_damaged_records_total" Counter "" "Damaged records that were skipped." [];
     STORAGE_DEGRADED "watchfire_storage_degraded" Gauge "" "Whether the disk failed and samples are kept in memory only." [];
@@ -92,6 +93,7 @@ pub(super) fn storage(ring: Arc<Ring>) -> Arc<dyn OwnSource> {
         out.add(&STORAGE_COMMIT_ERRORS, value(&counters.commit_errors));
         out.add(&STORAGE_ROWS_LOST, value(&counters.rows_lost));
         out.add(&STORAGE_SEALED, value(&counters.sealed));
+        out.add(&STORAGE_MERGED, value(&counters.merged));
         out.add(&STORAGE_RETIRED, value(&counters.retired));
         out.add(&STORAGE_DAMAGED, value(&counters.damaged));
         out.add(&STORAGE_DEGRADED, f64::from(u8::from(stats.degraded)));

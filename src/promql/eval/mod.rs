@@ -123,6 +123,8 @@ pub(crate) fn run(
     let is_range = times.is_range();
     let mut eval = Eval { querier, settings, notes: Notes::default(), budget, is_range, memo, sharing };
     let value = eval.finish(plan, times)?;
+    // Rows that storage was lending when the query was stopped are holes.
+    eval.budget.check()?;
     let stats = eval.budget.stats();
     Ok(QueryResult { value, annotations: eval.notes.finish(text), stats })
 }
@@ -233,6 +235,7 @@ impl Eval<'_> {
         let (out, notes) = (out?, self.notes.take());
         let relative = notes.iter().cloned().map(|note| shifted(note, -i64::from(node.pos.start))).collect();
         before.into_iter().chain(notes).for_each(|note| self.notes.add(note));
+        self.budget.check()?;
         cache.put(meaning.id, grid.start, lookback, CacheEntry { out: out.clone(), notes: relative });
         Ok(out)
     }
