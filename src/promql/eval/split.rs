@@ -114,7 +114,11 @@ impl Rows {
             return run().map(|one| vec![one]);
         }
         std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+            // Without the others this one does it all.
+            let another = |number: usize| {
+                std::thread::Builder::new().name(format!("query-{number}")).spawn_scoped(scope, run).ok()
+            };
+            let others: Vec<_> = (1..threads).filter_map(another).collect();
             let mut all = vec![run()];
             for other in others {
                 all.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
