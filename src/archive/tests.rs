@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock};
-use crate::model::{Intern, IrregularSample, Labels, Matcher, SeriesKey, SeriesRef, Timestamp, Value, stale_marker};
+use crate::model::{IrregularSample, Labels, Matcher, NoSeries, Timestamp, Value, stale_marker};
 use crate::storage::{Config, Ring};
 
 use super::{
@@ -11,24 +11,12 @@ use super::{
     for_each_series, import,
 };
 
-struct Nobody;
-
-impl Intern for Nobody {
-    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
-        None
-    }
-    fn release(&self, _: &[SeriesRef]) {}
-    fn labels(&self, _: SeriesRef) -> Option<Labels> {
-        None
-    }
-}
-
 const NOW: Timestamp = 1_700_000_000_000;
 const FORMATS: [ExportFormat; 3] = [ExportFormat::OpenMetrics, ExportFormat::Csv, ExportFormat::JsonLines];
 
 fn ring(dir: &Path) -> Ring {
     let config = Config { path: dir.to_path_buf(), retention_time: Duration::from_secs(1 << 40), ..Config::default() };
-    Ring::open(config, Clock::Manual(ManualClock::new(NOW)), Arc::new(Nobody)).unwrap()
+    Ring::open(config, Clock::Manual(ManualClock::new(NOW)), Arc::new(NoSeries)).unwrap()
 }
 
 fn series(pairs: &[(&str, &str)], samples: &[(i64, i64, f64)]) -> (Labels, Vec<IrregularSample>) {

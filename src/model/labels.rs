@@ -25,6 +25,15 @@ impl Labels {
         Self::from_sorted(&[])
     }
 
+    /// All labels between braces, the name among them, as Go and promtool print label sets: `{__name__="up", job="node"}`.
+    pub fn braced(&self) -> String {
+        let pair = |(name, value): (&str, &str)| {
+            let name = if is_classic_label_name(name) { name.to_owned() } else { quote(name) };
+            format!("{name}={}", quote(value))
+        };
+        format!("{{{}}}", self.iter().map(pair).collect::<Vec<_>>().join(", "))
+    }
+
     /// Builds a set from pairs in any order; of two pairs with one name the later wins, empty values are dropped.
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
         let mut sorted: Vec<(&str, &str)> = pairs.to_vec();

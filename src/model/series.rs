@@ -61,3 +61,19 @@ pub trait Intern: Send + Sync {
         self.intern(SeriesKey { family: &family, name, labels: &pairs, origin: Origin::Foreign })
     }
 }
+
+/// Knows no series: for a ring to which nobody appends.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSeries;
+
+impl Intern for NoSeries {
+    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
+        None
+    }
+
+    fn release(&self, _: &[SeriesRef]) {}
+
+    fn labels(&self, _: SeriesRef) -> Option<Labels> {
+        None
+    }
+}

@@ -7,7 +7,7 @@ use crate::model::{IrregularSample, Labels, Timestamp};
 use super::catalog::{cost, millis};
 use super::head::WindowData;
 use super::ring::Ring;
-use super::segment::{SegmentMeta, SegmentWriter, SliceInput};
+use super::segment::{SegmentWriter, SliceInput};
 use super::store::{Retire, SealChange};
 use super::{Column, Querier, SelectRequest, Stop, StorageError};
 
@@ -58,19 +58,8 @@ impl Ring {
         let Some(finished) = writer.finish() else { return Ok(done) };
         let store = self.store.writer();
         let inner = self.inner.read();
-        let (window, window_end) = self.window_for_history(&inner.head, finished.min_ts);
-        let meta = SegmentMeta {
-            id: inner.catalog.next_segment(),
-            window,
-            window_end,
-            min_ts: finished.min_ts,
-            max_ts: finished.max_ts,
-            epoch,
-            series: ids.len() as u32,
-            samples: finished.samples,
-            stream_len: finished.stream.len() as u64,
-            index_offset: finished.index_offset as u64,
-        };
+        let window = self.window_for_history(&inner.head, finished.min_ts);
+        let meta = finished.meta(inner.catalog.next_segment(), window, epoch, ids.len() as u32);
         let (first_id, labels) = inner.catalog.unwritten(epoch, &inner.head.series);
         drop(inner);
         let retire = Retire::default();

@@ -129,18 +129,9 @@ fn write(
     let (Some(first), Some(last)) = (sources.first(), sources.last()) else { return Ok(()) };
     let writer = ring.store.writer();
     let inner = ring.inner.read();
-    let meta = SegmentMeta {
-        id: inner.catalog.next_segment(),
-        window: first.window,
-        window_end: sources.iter().map(|s| s.window_end).max().unwrap_or(last.window_end),
-        min_ts: finished.min_ts,
-        max_ts: finished.max_ts,
-        epoch: first.epoch,
-        series: sources.iter().map(|s| s.series).max().unwrap_or(0),
-        samples: finished.samples,
-        stream_len: finished.stream.len() as u64,
-        index_offset: finished.index_offset as u64,
-    };
+    let window_end = sources.iter().map(|s| s.window_end).max().unwrap_or(last.window_end);
+    let series = sources.iter().map(|s| s.series).max().unwrap_or(0);
+    let meta = finished.meta(inner.catalog.next_segment(), (first.window, window_end), first.epoch, series);
     // The sources are in the file until the transaction is over, and count until then.
     let reserve = 2 * ring.row_bytes_peak.load(Relaxed);
     let oldest = now.saturating_sub(millis(ring.config.retention_time));

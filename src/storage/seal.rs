@@ -135,18 +135,7 @@ fn write(ring: &Ring, plan: Plan, finished: &Finished, now: Timestamp) -> Result
     let Plan { window, window_end, epoch, series } = plan;
     let writer = ring.store.writer();
     let inner = ring.inner.read();
-    let meta = SegmentMeta {
-        id: inner.catalog.next_segment(),
-        window,
-        window_end,
-        min_ts: finished.min_ts,
-        max_ts: finished.max_ts,
-        epoch,
-        series,
-        samples: finished.samples,
-        stream_len: finished.stream.len() as u64,
-        index_offset: finished.index_offset as u64,
-    };
+    let meta = finished.meta(inner.catalog.next_segment(), (window, window_end), epoch, series);
     let (first_id, labels) = inner.catalog.unwritten(epoch, &inner.head.series);
     let rows = ring.row_bytes.swap(0, Relaxed);
     // Two windows of rows are in the file at times.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::archive::{self, ExportFormat, ExportRequest, ImportProgress, ImportRequest, Sample};
 use crate::clock::Clock;
-use crate::model::{Intern, Labels, SeriesKey, SeriesRef, Timestamp, Value, format_float, quote};
+use crate::model::{NoSeries, Timestamp, Value, format_float};
 use crate::storage::{self, Ring, StorageError};
 use crate::telemetry::BUILD;
 
@@ -78,21 +78,6 @@ pub(super) fn export(
     Ok(if left.damaged_records == 0 { Outcome::Ok } else { Outcome::Failed })
 }
 
-/// Nobody appends while files are imported.
-struct NoSeries;
-
-impl Intern for NoSeries {
-    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
-        None
-    }
-
-    fn release(&self, _: &[SeriesRef]) {}
-
-    fn labels(&self, _: SeriesRef) -> Option<Labels> {
-        None
-    }
-}
-
 pub(super) fn import(place: &Place, format: Option<FileFormat>, files: Vec<PathBuf>) -> Result<Outcome, String> {
     let setup = setup(place)?;
     let settings = &setup.config.storage.ring;
@@ -146,7 +131,7 @@ pub(super) fn dump(place: &Place, matches: &[String], bounds: (Timestamp, Timest
     let ring = look(&setup(place)?)?;
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let dumped = archive::for_each_series(&ring, &selectors, bounds, &mut |labels, samples| {
-        let labels = braced(labels);
+        let labels = labels.braced();
         for sample in samples {
             writeln!(out, "{labels} {} {}", value(sample), sample.ts)?;
         }
@@ -162,15 +147,6 @@ enum DumpError {
     Storage(#[from] StorageError),
     #[error("cannot write: {0}")]
     Write(#[from] std::io::Error),
-}
-
-/// `{__name__="up", job="node"}`, as promtool prints labels.
-fn braced(labels: &Labels) -> String {
-    let pair = |(name, value): (&str, &str)| {
-        let name = if crate::model::is_classic_label_name(name) { name.to_owned() } else { quote(name) };
-        format!("{name}={}", quote(value))
-    };
-    format!("{{{}}}", labels.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 
 fn value(sample: &Sample) -> String {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::model::{Histogram, Labels, absent, is_absent, is_classic_label_name, quote};
+use crate::model::{Histogram, Labels, absent, is_absent};
 
 /// Labels that describe the metric itself; operations that change its meaning drop them at the end of the query.
 const METADATA: [&str; 3] = ["__name__", "__type__", "__unit__"];
@@ -21,15 +21,6 @@ pub(crate) fn without_metadata(labels: &Labels) -> Labels {
 pub(crate) fn nameless() -> Arc<Vec<Labels>> {
     static NAMELESS: LazyLock<Arc<Vec<Labels>>> = LazyLock::new(|| Arc::new(vec![Labels::empty()]));
     Arc::clone(&NAMELESS)
-}
-
-/// All labels between braces, the name among them, as Go prints label sets.
-pub(crate) fn braced(labels: &Labels) -> String {
-    let pair = |(name, value): (&str, &str)| {
-        let name = if is_classic_label_name(name) { name.to_owned() } else { quote(name) };
-        format!("{name}={}", quote(value))
-    };
-    format!("{{{}}}", labels.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 
 /// Which series lose their metadata labels when the query ends.

@@ -11,7 +11,7 @@ use crate::promql::result::QueryError;
 use crate::storage::Selection;
 
 use super::bands::{RowRoom, bands};
-use super::block::{Dropped, braced};
+use super::block::Dropped;
 use super::selector::{RawSample, RawValue};
 use super::{Block, Eval, Grid, merge_rows};
 
@@ -66,7 +66,7 @@ impl Eval<'_> {
                     continue;
                 }
                 if matches!(sample.value, RawValue::Histogram(_)) {
-                    let text = format!("this should be an info metric, with float samples: {}", braced(labels));
+                    let text = format!("this should be an info metric, with float samples: {}", labels.braced());
                     return Err(QueryError::Execution(text));
                 }
                 all[at].offer(step, labels, sample.ts)?;
@@ -127,7 +127,7 @@ impl<'a> Speakers<'a> {
         match self.at[step] {
             Some((_, newest)) if newest > ts => {}
             Some((existing, newest)) if newest == ts => {
-                let (existing, new) = (braced(existing), braced(labels));
+                let (existing, new) = (existing.braced(), labels.braced());
                 return Err(QueryError::Execution(format!(
                     "found duplicate series for info metric: existing {existing} @ {newest}, new {new} @ {ts}"
                 )));

@@ -16,7 +16,7 @@ use crate::promql::plan::Binary;
 use crate::promql::result::QueryError;
 
 use super::arithmetic::{apply_bool, makes_new_metric};
-use super::block::{Dropped, braced};
+use super::block::Dropped;
 use super::matching::Signature;
 use super::pairs::{NONE, Pair, Pairs, Rule};
 use super::{Block, Budget, Eval, unsupported};
@@ -273,8 +273,8 @@ impl Join<'_> {
 
     fn duplicate(&self, row: usize, earlier: usize) -> QueryError {
         let side = if self.swapped { "left" } else { "right" };
-        let group = braced(&Signature(&self.binary.matching).labels_of(&self.one.labels[row]));
-        let mut both = [braced(&self.one.labels[row]), braced(&self.one.labels[earlier])];
+        let group = Signature(&self.binary.matching).labels_of(&self.one.labels[row]).braced();
+        let mut both = [self.one.labels[row].braced(), self.one.labels[earlier].braced()];
         both.sort();
         QueryError::Execution(format!(
             "found duplicate series for the match group {group} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Intern, Labels, SeriesKey, SeriesRef, Timestamp};
+use crate::model::{NoSeries, Timestamp};
 
 use super::StorageError;
 use super::catalog::cost;
@@ -26,21 +26,6 @@ pub use verify::{Finding, Verified, verify};
 
 /// Bytes that redb may cache while a file is looked at.
 const CACHE_BYTES: usize = 16 << 20;
-
-/// Nobody appends to a ring that is looked at.
-struct NoSeries;
-
-impl Intern for NoSeries {
-    fn intern(&self, _: SeriesKey<'_>) -> Option<SeriesRef> {
-        None
-    }
-
-    fn release(&self, _: &[SeriesRef]) {}
-
-    fn labels(&self, _: SeriesRef) -> Option<Labels> {
-        None
-    }
-}
 
 /// What the directory says of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::storage::head::{BLOCK, Block, Sid, WindowData};
 
 use super::index::MAX_TICKS;
 use super::merge::{MergedColumn, MergedPart};
-use super::{ColumnEntry, ColumnKind, SegmentIndex, Slice};
+use super::{ColumnEntry, ColumnKind, SegmentIndex, SegmentMeta, Slice};
 
 /// Columns that share timestamps and wait to be written.
 pub(crate) struct SliceInput {
@@ -49,6 +49,24 @@ pub(crate) struct Finished {
     pub(crate) samples: u64,
     pub(crate) min_ts: Timestamp,
     pub(crate) max_ts: Timestamp,
+}
+
+impl Finished {
+    /// The directory's record: segment `id` of the window from `window.0` to before `window.1`, with so many series of the epoch.
+    pub(crate) fn meta(&self, id: u64, window: (Timestamp, Timestamp), epoch: u32, series: u32) -> SegmentMeta {
+        SegmentMeta {
+            id,
+            window: window.0,
+            window_end: window.1,
+            min_ts: self.min_ts,
+            max_ts: self.max_ts,
+            epoch,
+            series,
+            samples: self.samples,
+            stream_len: self.stream.len() as u64,
+            index_offset: self.index_offset as u64,
+        }
+    }
 }
 
 impl SliceInput {
