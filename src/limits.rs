@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
-/// Series that one process knows at once; a fleet page of 10,000 fits a hundred times over.
+/// Series that are alive at once, by default; a fleet page of 10,000 fits a hundred times over.
 pub const MAX_SERIES: u32 = 1_000_000;
+/// Series of one metric name that are alive at once, by default: a label that never repeats its values takes a tenth of
+/// all places, not all of them.
+pub const MAX_FAMILY_SERIES: u32 = 100_000;
+/// The most that a configuration may allow for either: a thousand bytes each are 10 GB.
+pub const MOST_SERIES: u32 = 10_000_000;
+/// Metric names that the log names because the table as a whole is full; further ones are only counted.
+pub const MAX_NAMED_REFUSALS: usize = 100;
 /// Bytes of an HTTP request body (events, forms).
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 /// Bytes of a scraped page after decompression; vLLM's and SGLang's pages reach a few MiB.
