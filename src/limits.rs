@@ -43,6 +43,11 @@ pub const LOOKBACK: Duration = Duration::from_secs(300);
 /// Bytes of what PromQL's operators remember about label sets: groups, match pairs, output labels. Two hundred rules that
 /// each aggregate ten thousand series into a hundred fit.
 pub const MAX_LABEL_MEMO_BYTES: usize = 32 << 20;
+/// Bytes of decoded indexes of segments that are kept: ten of 100,000 series each, at 32 bytes a series. A single one may
+/// take half of it; what is larger is decoded at each query.
+pub const MAX_INDEX_CACHE_BYTES: usize = 32 << 20;
+/// Bytes of decoded timestamps of segments that are kept: some three hundred columns of an hour at 1 Hz.
+pub const MAX_TIMES_CACHE_BYTES: usize = 8 << 20;
 /// Pages, streams and sockets that follow live data at once.
 pub const MAX_LIVE_SUBSCRIBERS: usize = 64;
 /// Batches that wait for one slow subscriber before the oldest are dropped.

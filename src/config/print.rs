@@ -37,6 +37,13 @@ struct Global {
 struct Storage {
     retention_size_bytes: u64,
     retention_time: String,
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    series: u32,
+    series_per_family: u32,
 }
 
 #[derive(Serialize)]
@@ -68,6 +75,10 @@ impl Config {
             storage: Storage {
                 retention_size_bytes: self.storage.ring.retention_size_bytes,
                 retention_time: format_duration(self.storage.ring.retention_time),
+                limits: Limits {
+                    series: self.storage.limits.series,
+                    series_per_family: self.storage.limits.series_per_family,
+                },
             },
             scrape_configs: self.shown_jobs(),
             models: self
