@@ -59,7 +59,9 @@ fn limits(node: &Node<'_>, errors: &mut YamlErrors) -> Option<SeriesLimits> {
         if series > found.series
             && let Some(node) = map.get("series_per_family")
         {
-            errors.push(node.error("one metric cannot have more series than all").expected("at most storage.limits.series"));
+            errors.push(
+                node.error("one metric cannot have more series than all").expected("at most storage.limits.series"),
+            );
         }
         found.series_per_family = series;
     }

@@ -15,7 +15,10 @@ const CASES: &[(&str, &[&str])] = &[
     ("storage: {durability: maybe}", &["maybe"]),
     ("storage: {limits: {series: 50000, series_per_family: 5000}}", &[]),
     ("storage: {limits: {series: 10}}", &[]),
-    ("storage: {limits: {series: 0}}", &["f.yml:1:28: storage.limits.series: not a possible number of series; expected 1 to 10000000"]),
+    (
+        "storage: {limits: {series: 0}}",
+        &["f.yml:1:28: storage.limits.series: not a possible number of series; expected 1 to 10000000"],
+    ),
     ("storage: {limits: {series: 20000000}}", &["expected 1 to 10000000"]),
     ("storage: {limits: {series: many}}", &["storage.limits.series"]),
     ("storage: {limits: {series: 10, series_per_family: 11}}", &["one metric cannot have more series than all"]),

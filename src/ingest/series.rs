@@ -1,8 +1,6 @@
 //! The totals of one event series.
 
-use crate::model::{
-    Family, Intern, MetricKind, Origin, SeriesKey, SeriesRef, SeriesRefusal, Timestamp, format_float,
-};
+use crate::model::{Family, Intern, MetricKind, Origin, SeriesKey, SeriesRef, SeriesRefusal, Timestamp, format_float};
 
 /// The ring's job of these series.
 const JOB: &str = "events";

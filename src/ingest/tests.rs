@@ -113,7 +113,8 @@ fn limits_of_series_refuse_new_series_and_keep_the_known_ones() {
     let limits = SeriesLimits { series: 100, series_per_family: 2 };
     let table = Arc::new(SeriesTable::new(RegistryConfig { limits, ..RegistryConfig::default() }));
     let events = Events::new(EventsConfig::default(), Arc::clone(&table) as Arc<dyn Intern>, GroupId(0));
-    let line = |run: u32| format!("{{\"name\":\"a\",\"type\":\"gauge\",\"value\":{run},\"labels\":{{\"run\":\"{run}\"}}}}\n");
+    let line =
+        |run: u32| format!("{{\"name\":\"a\",\"type\":\"gauge\",\"value\":{run},\"labels\":{{\"run\":\"{run}\"}}}}\n");
     let body: String = (0..5).chain(0..2).map(line).collect();
     let report = events.ingest(body.as_bytes(), NOW);
     assert_eq!((report.accepted, report.rejected_total, report.over_limit), (4, 3, 3));

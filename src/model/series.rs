@@ -46,7 +46,9 @@ impl SeriesKey<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SeriesRefusal {
     /// Its metric name has as many series as one may have.
-    #[error("the metric has {0} series, as many as one may have (storage.limits.series_per_family): use fewer label values")]
+    #[error(
+        "the metric has {0} series, as many as one may have (storage.limits.series_per_family): use fewer label values"
+    )]
     Family(u32),
     /// There are as many series as there may be in all.
     #[error("there are {0} series, as many as there may be in all (storage.limits.series): use fewer label values")]

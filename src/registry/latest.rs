@@ -188,7 +188,13 @@ impl Latest {
         Layout { generation, families }
     }
 
-    fn new_slot(&self, series: SeriesRef, slot_of: &mut FxHashMap<SeriesRef, u32>, slots: &mut Slots, generation: &mut u64) -> u32 {
+    fn new_slot(
+        &self,
+        series: SeriesRef,
+        slot_of: &mut FxHashMap<SeriesRef, u32>,
+        slots: &mut Slots,
+        generation: &mut u64,
+    ) -> u32 {
         if self.table.own_entry(series).is_none() {
             return HIDDEN;
         }

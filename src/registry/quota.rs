@@ -1,6 +1,6 @@
 //! How many series each metric name has, and which names were refused more: each is named in the log once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -60,6 +60,8 @@ impl Notice {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     by_name: FxHashMap<Box<str>, Name>,
+    /// How many are full.
+    full: AtomicU32,
 }
 
 impl Names {
@@ -81,6 +83,7 @@ impl Names {
         let entry = self.by_name.get_mut(name)?;
         entry.series -= 1;
         let notice = entry.recovered(name, limit);
+        *self.full.get_mut() -= u32::from(notice.is_some());
         if entry.series == 0 {
             self.by_name.remove(name);
         }
@@ -90,12 +93,23 @@ impl Names {
     /// Counts a refusal of a name that has as many series as the limit allows.
     pub(super) fn refuse(&self, name: &str, limit: u32) -> Option<Notice> {
         let before = self.by_name.get(name)?.refused.fetch_add(1, Ordering::Relaxed);
-        (before == 0).then(|| Notice::FamilyFull { family: name.to_owned(), limit })
+        (before == 0).then(|| {
+            self.full.fetch_add(1, Ordering::Relaxed);
+            Notice::FamilyFull { family: name.to_owned(), limit }
+        })
     }
 
     /// What another limit changes.
     pub(super) fn look_again(&mut self, limit: u32) -> Vec<Notice> {
-        self.by_name.iter_mut().filter_map(|(name, entry)| entry.recovered(name, limit)).collect()
+        let news: Vec<Notice> =
+            self.by_name.iter_mut().filter_map(|(name, entry)| entry.recovered(name, limit)).collect();
+        *self.full.get_mut() -= news.len() as u32;
+        news
+    }
+
+    /// How many names are full.
+    pub(super) fn full_count(&self) -> u32 {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// The names that are full, largest first.
@@ -174,7 +188,7 @@ mod tests {
         (0..10).for_each(|_| names.add("a"));
         let full = || Some(Notice::FamilyFull { family: "a".to_owned(), limit: 10 });
         assert_eq!((names.refuse("a", 10), names.refuse("a", 10)), (full(), None));
-        assert_eq!(names.full(), [("a".to_owned(), 10)]);
+        assert_eq!((names.full(), names.full_count()), (vec![("a".to_owned(), 10)], 1));
         // One less is no news: series that come and go would be in the log each minute.
         assert_eq!(names.remove("a", 10), None);
         names.add("a");
@@ -182,11 +196,12 @@ mod tests {
         assert_eq!(names.remove("a", 10), None);
         let room = Some(Notice::FamilyHasRoom { family: "a".to_owned(), refused: 3 });
         assert_eq!(names.remove("a", 10), room);
-        assert_eq!(names.full(), []);
+        assert_eq!((names.full(), names.full_count()), (vec![], 0));
         assert_eq!(names.refuse("a", 10), full());
         assert_eq!(names.look_again(20).len(), 1, "a higher limit makes room");
         (0..8).for_each(|_| assert_eq!(names.remove("a", 10), None));
         assert_eq!((names.len(), names.series_of("a"), names.refuse("a", 10)), (0, 0, None));
+        assert_eq!(names.full_count(), 0);
     }
 
     #[test]

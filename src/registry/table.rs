@@ -113,7 +113,7 @@ impl SeriesTable {
     pub fn counts(&self) -> SeriesCounts {
         let inner = self.inner.read();
         let (held, alive) = (self.held.load(Ordering::Relaxed), inner.alive());
-        let full_families = inner.names.full().len() as u32;
+        let full_families = inner.names.full_count();
         SeriesCounts { held, ending: alive.saturating_sub(held), full_families, limits: inner.limits }
     }
 
@@ -272,8 +272,7 @@ impl Inner {
         let series = SeriesRef(self.next);
         self.next += 1;
         self.names.add(ring.metric_name());
-        let entry =
-            Entry { ring: ring.clone(), own, holders: AtomicU32::new(1), idle_since: 0, is_listed: false };
+        let entry = Entry { ring: ring.clone(), own, holders: AtomicU32::new(1), idle_since: 0, is_listed: false };
         self.entries.insert(series, entry);
         self.by_labels.insert(ring, series);
         series
