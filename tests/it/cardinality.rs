@@ -66,8 +66,8 @@ fn a_family_over_its_limit_is_refused_counted_and_named_once() {
     let full = "a metric has as many series as one may have";
     assert_eq!(lines_with(&daemon, full), 1, "{}", daemon.process.log());
     assert!(daemon.process.log().lines().any(|line| line.contains(full) && line.contains("loss")));
-    let tsdb = get(&format!("{}/api/v1/status/tsdb", daemon.url)).json();
-    let limits = &tsdb["data"]["seriesLimits"];
+    let series = get(&format!("{}/api/watchfire/v1/series", daemon.url)).json();
+    let limits = &series["data"];
     assert_eq!((limits["limitPerFamily"].as_u64(), limits["limit"].as_u64()), (Some(100), Some(1_000_000)), "{limits}");
     assert_eq!(limits["fullFamilies"], serde_json::json!([{"name": "loss", "value": 100}]));
     // A reload changes the limits; nothing is lost by it.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,7 +14,6 @@ use crate::http::params::Params;
 use crate::http::times::rfc3339;
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::parser::{AggregateOp, FUNCTIONS};
-use crate::registry::SeriesTable;
 use crate::telemetry::BUILD;
 
 /// Entries of each list of `status/tsdb` when nothing else is asked for, as Prometheus.
@@ -91,24 +89,10 @@ pub(in crate::http) async fn status_tsdb(State(edge): State<Arc<Edge>>, params: 
                 "maxTime": facts.max_time.unwrap_or(0),
             });
             map.insert("headStats".to_owned(), head);
-            map.insert("seriesLimits".to_owned(), series_limits(&edge.table, limit));
         }
         Ok(success_value(&data))
     })
     .await
-}
-
-/// What Prometheus has no word for: how many series are alive, how many may be, and which metrics were refused more.
-fn series_limits(table: &SeriesTable, limit: usize) -> Value {
-    let (counts, counters) = (table.counts(), table.counters());
-    json!({
-        "series": counts.held + counts.ending,
-        "limit": counts.limits.series,
-        "limitPerFamily": counts.limits.series_per_family,
-        "refusedByFamilyLimit": counters.refused_family_limit.load(Ordering::Relaxed),
-        "refusedByTotalLimit": counters.refused_total_limit.load(Ordering::Relaxed),
-        "fullFamilies": top(table.full_families().into_iter().map(|(name, series)| (name, u64::from(series))), limit),
-    })
 }
 
 fn cardinality(series: &[Labels], limit: usize) -> Value {
