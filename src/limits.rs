@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// Series that are alive at once, by default; a fleet page of 10,000 fits a hundred times over.
 pub const MAX_SERIES: u32 = 1_000_000;
-/// Series of one metric name that are alive at once, by default: a label that never repeats its values takes a tenth of
-/// all places, not all of them.
-pub const MAX_FAMILY_SERIES: u32 = 100_000;
+/// Series of one metric name that are alive at once, by default: a label that never repeats its values takes a twentieth of
+/// all places, and meets this limit, which is named in the log, before the columns of its group in memory are full (65,536).
+pub const MAX_FAMILY_SERIES: u32 = 50_000;
 /// The most that a configuration may allow for either: a thousand bytes each are 10 GB.
 pub const MOST_SERIES: u32 = 10_000_000;
 /// Metric names that the log names because the table as a whole is full; further ones are only counted.

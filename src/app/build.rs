@@ -267,7 +267,7 @@ impl Ground {
         let latest = Arc::new(Latest::new(Arc::clone(&table)));
         let hub = Arc::new(Hub::new());
         let sources = Arc::new(SourceClock::new(clock.clone()));
-        let store = Box::new(RingStore(Arc::clone(&ring)));
+        let store = Box::new(RingStore::new(Arc::clone(&ring)));
         let pipeline = Pipeline::start(Arc::clone(&table), Arc::clone(&latest), Arc::clone(&hub), sources, store)?;
         let own = Arc::new(OwnMetrics::new(settings.demo.is_some()));
         Ok(Self { clock, table, latest, hub, ring, pipeline, own, instance })

@@ -61,8 +61,8 @@ fn documents_are_accepted_or_every_mistake_is_named() {
 #[test]
 fn limits_of_series_have_defaults() {
     let cases = [
-        ("", 1_000_000, 100_000),
-        ("storage: {limits: {series: 200000}}", 200_000, 100_000),
+        ("", 1_000_000, 50_000),
+        ("storage: {limits: {series: 200000}}", 200_000, 50_000),
         ("storage: {limits: {series: 10}}", 10, 10),
         ("storage: {limits: {series_per_family: 7}}", 1_000_000, 7),
     ];
