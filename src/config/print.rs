@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::model::{Labels, format_duration};
+use crate::storage::Tier;
 use crate::yaml;
 
 use super::Config;
@@ -37,6 +38,7 @@ struct Global {
 struct Storage {
     retention_size_bytes: u64,
     retention_time: String,
+    retention_rollups: std::collections::BTreeMap<&'static str, String>,
     limits: Limits,
 }
 
@@ -79,6 +81,10 @@ impl Config {
                     series: self.storage.limits.series,
                     series_per_family: self.storage.limits.series_per_family,
                 },
+                retention_rollups: Tier::ALL
+                    .into_iter()
+                    .map(|tier| (tier.name(), format_duration(self.storage.ring.rollups[tier as usize])))
+                    .collect(),
             },
             scrape_configs: self.shown_jobs(),
             models: self
