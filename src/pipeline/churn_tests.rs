@@ -118,6 +118,8 @@ fn a_year_of_churn() {
         merged_span: Duration::from_secs(12 * 3_600),
         head_span: Duration::from_secs(6 * 3_600),
         retention_time: Duration::from_secs(7 * 86_400),
+        // They keep the series of their own, much longer, retention.
+        rollups: [Duration::ZERO; 3],
         ..Config::default()
     };
     let keep = config.head_span + config.window + config.seal_delay;
