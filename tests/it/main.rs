@@ -5,6 +5,7 @@ mod api;
 mod architecture;
 mod bad_input;
 mod browser;
+mod cardinality;
 mod command_line;
 mod differential;
 mod exposition;
