@@ -80,6 +80,12 @@ impl Catalog {
         self.segments.iter().filter(|s| s.window < floor && s.overlaps(start, end)).cloned().collect()
     }
 
+    /// Segments that may have exemplars within the bounds.
+    pub(crate) fn with_exemplars(&self, start: Timestamp, end: Timestamp) -> Vec<Arc<SegmentMeta>> {
+        let within = |s: &&Arc<SegmentMeta>| s.exemplars.is_some_and(|span| span.first <= end && start <= span.last);
+        self.segments.iter().filter(within).cloned().collect()
+    }
+
     /// The series by id, if the table has been read.
     pub(crate) fn ids(&self, epoch: u32) -> Option<Ids> {
         self.epochs.get(&epoch)?.ids.clone()

@@ -27,6 +27,16 @@ pub(crate) struct SegmentMeta {
     pub(crate) stream_len: u64,
     /// Where in the stream its index begins; it reaches to the end.
     pub(crate) index_offset: u64,
+    /// Its exemplars, if it has any.
+    pub(crate) exemplars: Option<ExemplarSpan>,
+}
+
+/// How many exemplars a segment has, and their first and last time: late ones are before the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExemplarSpan {
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) count: u64,
 }
 
 impl SegmentMeta {
@@ -39,6 +49,11 @@ impl SegmentMeta {
         put_u32(&mut out, self.series);
         for number in [self.samples, self.stream_len, self.index_offset] {
             put_u64(&mut out, number);
+        }
+        if let Some(span) = self.exemplars {
+            for number in [span.first as u64, span.last as u64, span.count] {
+                put_u64(&mut out, number);
+            }
         }
         seal_crc(&mut out);
         out
@@ -60,7 +75,14 @@ impl SegmentMeta {
             samples: reader.u64()?,
             stream_len: reader.u64()?,
             index_offset: reader.u64()?,
+            exemplars: None,
         };
+        let exemplars = if reader.is_empty() {
+            None
+        } else {
+            Some(ExemplarSpan { first: reader.i64()?, last: reader.i64()?, count: reader.u64()? })
+        };
+        let meta = Self { exemplars, ..meta };
         // Streams are far below this; a larger one would make us allocate what is not there.
         if meta.index_offset > meta.stream_len || meta.stream_len > 1 << 36 {
             return Err(FormatError("a directory record contradicts itself"));
