@@ -7,6 +7,7 @@ mod bad_input;
 mod browser;
 mod command_line;
 mod differential;
+mod exemplars;
 mod exposition;
 mod faults;
 mod history;
