@@ -12,8 +12,6 @@ use crate::storage::rows::write_exemplar;
 
 use super::{Head, Limits, Sid, announce};
 
-/// Characters of all names and values of one exemplar: OpenMetrics' bound, which Prometheus keeps to.
-const MAX_LABEL_CHARS: usize = 128;
 /// Exemplars that a series may bring at once, …
 const BURST: i64 = 60;
 /// … and the milliseconds after which it may bring one more: a page that has a new one each second must not outweigh its
@@ -96,9 +94,7 @@ impl Head {
     ) {
         for (series, exemplar) in exemplars {
             let ts = exemplar.ts.unwrap_or(now);
-            let chars = |text: &str| text.chars().count();
-            let length: usize = exemplar.labels.iter().map(|(name, value)| chars(name) + chars(value)).sum();
-            if ts < limits.oldest || ts > limits.newest || length > MAX_LABEL_CHARS {
+            if ts < limits.oldest || ts > limits.newest || exemplar.is_too_long() {
                 counters.exemplars_refused.fetch_add(1, Relaxed);
                 continue;
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLockReadGuard;
 use rustc_hash::FxHashMap;
 
-use crate::model::{Matcher, Timestamp};
+use crate::model::{Labels, Matcher, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::bytes::FormatError;
 use crate::storage::codec::{Stamped, decode_exemplars};
@@ -56,6 +56,47 @@ impl Ring {
             }
         }
         Ok(found)
+    }
+
+    /// All exemplars of the series that match within inclusive bounds, however many they are: for exports, which ask for one
+    /// metric or series at a time. As [`crate::storage::Querier::exemplars`] else.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn exemplars_unbounded(
+        &self,
+        matchers: &[Matcher],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<ExemplarSeries>, StorageError> {
+        self.exemplars_of(matchers, start, end, usize::MAX)
+    }
+
+    /// Series that match and may have exemplars within the bounds: those of a segment count as a whole.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn series_with_exemplars(
+        &self,
+        matchers: &[Matcher],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<Labels>, StorageError> {
+        let (inner, segments) = self.lock_with_exemplars(start, end)?;
+        let resolved = self.resolutions.get(&inner.head, matchers);
+        let recent = |sid: &Sid| !inner.head.exemplars_within(*sid, start, end).is_empty();
+        let mut known: Vec<bool> = resolved.sids.iter().map(recent).collect();
+        drop(inner);
+        for (meta, ids) in &segments {
+            let pairs = resolved.rows_of(meta.epoch, ids);
+            let index = self.skip_damage(self.store.with_segment(meta, |reader| self.index(meta, &reader)))?;
+            let Some(index) = index.flatten() else { continue };
+            for (_, row) in pairs.iter().filter(|(id, _)| index.exemplars.of(*id).is_some()) {
+                known[*row as usize] = true;
+            }
+        }
+        let labels = resolved.labels.iter().zip(known);
+        Ok(labels.filter(|(_, known)| *known).map(|(labels, _)| labels.clone()).collect())
     }
 
     /// Takes out exemplars that are older than `window` and in a segment already: pages show theirs again after a restart.
