@@ -50,6 +50,8 @@ pub struct ImportReport {
     pub exemplars: u64,
     /// Exemplars that are too old, too far ahead, or have labels of more than 128 characters.
     pub exemplars_refused: u64,
+    /// Samples that retention took at the end, imported ones or others.
+    pub retired: u64,
 }
 
 /// Why an import failed.
@@ -152,6 +154,7 @@ pub fn import(
         progress(ImportProgress::Writing(written, all));
         Ok(())
     })?;
+    report.retired = ring.apply_retention(request.size_bytes, request.oldest)?;
     Ok(report)
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    CUSTOM_BUCKETS_SCHEMA, Exemplar, Histogram, IrregularSample, Labels, ResetHint, Span, Timestamp, Value, stale_marker,
+    CUSTOM_BUCKETS_SCHEMA, Exemplar, Histogram, IrregularSample, Labels, ResetHint, Span, Timestamp, Value,
+    stale_marker,
 };
 use crate::storage::{ExemplarSeries, Querier, Ring, StorageError};
 
@@ -11,7 +12,8 @@ use super::tests::{NOW, read, request, ring, series, write};
 use super::{ExportFormat, Privacy, Sample, for_each_series};
 
 fn histograms() -> (Labels, Vec<IrregularSample>) {
-    let spans = |list: &[(i32, u32)]| list.iter().map(|(offset, length)| Span { offset: *offset, length: *length }).collect();
+    let spans =
+        |list: &[(i32, u32)]| list.iter().map(|(offset, length)| Span { offset: *offset, length: *length }).collect();
     let full = Histogram {
         schema: 3,
         zero_threshold: 2.938735877055719e-39,
@@ -68,7 +70,12 @@ fn fill(ring: &Ring) {
         // More at the end than there are lines.
         exemplars(
             &[("__name__", "x_seconds_bucket"), ("le", "0.5")],
-            &[(-6000, f64::NAN, &[("user", "bob")]), (-3500, f64::INFINITY, &[]), (-3500, 1.0, &[("a", "")]), (-2000, 1.0, &[("a", "b")])],
+            &[
+                (-6000, f64::NAN, &[("user", "bob")]),
+                (-3500, f64::INFINITY, &[]),
+                (-3500, 1.0, &[("a", "")]),
+                (-2000, 1.0, &[("a", "b")]),
+            ],
         ),
         exemplars(&[("__name__", "depth")], &[(-3500, 7.0, trace)]),
     ];
@@ -106,11 +113,7 @@ fn each_format_brings_back_what_it_can_hold_and_counts_the_rest() {
     let all = everything(&source);
     assert_eq!(all.len(), 8 + 6 + 7);
     // Format, histograms and exemplars left out, and what the lines have that are missing.
-    let cases = [
-        (ExportFormat::JsonLines, 0, 0),
-        (ExportFormat::OpenMetrics, 4, 2),
-        (ExportFormat::Csv, 4, 7),
-    ];
+    let cases = [(ExportFormat::JsonLines, 0, 0), (ExportFormat::OpenMetrics, 4, 2), (ExportFormat::Csv, 4, 7)];
     for (format, histograms, exemplars) in cases {
         let place = dir.path().join(format.name());
         let out = place.join(format!("export.{}", format.extension()));

@@ -70,8 +70,10 @@ pub fn for_each_series<E: From<StorageError>>(
     each: &mut Each<'_, E>,
 ) -> Result<(), E> {
     let range = Range { selectors, from, to };
-    let units: Vec<Unit> =
-        series_of(ring, &range)?.into_iter().map(|labels| Unit { sources: vec![labels.clone()], labels, folded: false }).collect();
+    let units: Vec<Unit> = series_of(ring, &range)?
+        .into_iter()
+        .map(|labels| Unit { sources: vec![labels.clone()], labels, folded: false })
+        .collect();
     let samples_only = &mut |unit: &Unit, found: Found| match found.samples.as_slice() {
         [] => Ok(()),
         samples => each(&unit.labels, samples),

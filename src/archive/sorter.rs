@@ -101,13 +101,7 @@ impl Sorter {
         number
     }
 
-    pub(super) fn push(
-        &mut self,
-        series: u32,
-        ts: Timestamp,
-        start_ts: Timestamp,
-        value: &Value,
-    ) -> io::Result<()> {
+    pub(super) fn push(&mut self, series: u32, ts: Timestamp, start_ts: Timestamp, value: &Value) -> io::Result<()> {
         let (kind, bits) = match value {
             Value::Float(value) => (Kind::Float, value.to_bits()),
             Value::Histogram(histogram) => {
@@ -184,10 +178,7 @@ impl Sorter {
     }
 
     /// Hands out everything, oldest window first.
-    pub(super) fn finish<E: From<io::Error>>(
-        mut self,
-        each: &mut dyn FnMut(Part) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn finish<E: From<io::Error>>(mut self, each: &mut dyn FnMut(Part) -> Result<(), E>) -> Result<(), E> {
         self.flush()?;
         self.buffer = Vec::new();
         self.bytes.flush()?;

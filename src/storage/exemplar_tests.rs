@@ -90,7 +90,8 @@ fn what_is_not_taken_is_counted() {
     bench.clock.set(500_000);
     let counts = |bench: &Bench| {
         let c = bench.ring().counters();
-        [&c.exemplars, &c.exemplars_out_of_order, &c.exemplars_over_limit, &c.exemplars_refused].map(|c| c.load(Relaxed))
+        [&c.exemplars, &c.exemplars_out_of_order, &c.exemplars_over_limit, &c.exemplars_refused]
+            .map(|c| c.load(Relaxed))
     };
     tick(&bench, 500_000, &[(0, Some(499_000), "a"), (0, Some(499_000), "a"), (0, Some(499_000), "b")]);
     tick(&bench, 501_000, &[(0, Some(499_000), "a"), (0, Some(498_000), "c"), (0, None, "d")]);

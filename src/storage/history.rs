@@ -108,6 +108,28 @@ impl Ring {
         Ok(done)
     }
 
+    /// Retires segments whose samples are older than `oldest`, and the oldest ones until the others take at most `size_bytes`. Returns how
+    /// many samples went. Only for a ring that nobody appends to: maintenance does it else.
+    ///
+    /// # Errors
+    /// When the database failed; nothing is retired then.
+    pub fn apply_retention(&self, size_bytes: u64, oldest: Timestamp) -> Result<u64, StorageError> {
+        let _sealer = self.sealer.lock();
+        let writer = self.store.writer();
+        let inner = self.inner.read();
+        let retire = inner.catalog.due(0, 0, size_bytes, oldest);
+        let gone = inner.catalog.segments().iter().filter(|s| retire.segments.contains(&s.id)).map(|s| s.samples).sum();
+        drop(inner);
+        if !retire.segments.is_empty() {
+            self.store.retire(&retire)?;
+            let mut inner = self.inner.write();
+            let inner = &mut *inner;
+            inner.catalog.remove(&retire, &mut inner.head.series);
+        }
+        drop(writer);
+        Ok(gone)
+    }
+
     /// A window before everything that is still open in rows: what a segment covers is not replayed.
     fn window_for_history(&self, head: &super::head::Head, ts: Timestamp) -> (Timestamp, Timestamp) {
         let length = millis(self.config.window).max(1000);
@@ -210,6 +232,19 @@ mod tests {
         assert!(bench.dump(0, 1 << 40).contains("0@140000=140"));
         bench.ring = None;
         assert_eq!(verify(&bench.config.path, &mut |_, _| {}).unwrap().findings, []);
+    }
+
+    #[test]
+    fn retention_can_be_applied_at_once() {
+        let bench = Bench::new();
+        bench.clock.set(500_000);
+        for from in [10, 40, 70] {
+            bench.ring().insert_history(vec![(labels(0), samples(from, from + 5))]).unwrap();
+        }
+        assert_eq!(bench.ring().apply_retention(u64::MAX, 44_000).unwrap(), 5);
+        assert_eq!(bench.ring().apply_retention(u64::MAX, 44_000).unwrap(), 0);
+        assert!(bench.dump(0, 1 << 40).starts_with("0@40000=40 "));
+        assert_eq!((bench.ring().apply_retention(0, 0).unwrap(), bench.dump(0, 1 << 40).as_str()), (10, ""));
     }
 
     #[test]

@@ -48,17 +48,24 @@ fn at(seconds: f64) -> String {
 }
 
 fn page(now: f64, round: u32) -> String {
-    let trace = |n: u32| format!("trace_id=\"{:032x}\"", u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834));
+    let trace =
+        |n: u32| format!("trace_id=\"{:032x}\"", u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834));
     let r = f64::from(round);
     let mut text = String::from("# TYPE request_seconds histogram\n");
-    text += &format!("request_seconds_bucket{{le=\"0.1\"}} {} # {{{}}} 0.067 {}\n", 8 + round, trace(round), at(now + r));
+    text +=
+        &format!("request_seconds_bucket{{le=\"0.1\"}} {} # {{{}}} 0.067 {}\n", 8 + round, trace(round), at(now + r));
     text += &format!("request_seconds_bucket{{le=\"1\"}} {} # {{{}}} 0.54 {}\n", 9 + round, trace(7), at(now - 5.0));
     // Goes back in time: dropped.
     text += &format!("request_seconds_bucket{{le=\"10\"}} {} # {{{}}} 9.8 {}\n", 10 + round, trace(round), at(now - r));
     text += &format!("request_seconds_bucket{{le=\"+Inf\"}} {} # {{}} 67 {}\n", 11 + round, at(now + r / 8.0));
     text += &format!("request_seconds_sum 324789.3\nrequest_seconds_count {}\n", 11 + round);
     text += "# TYPE calls counter\n";
-    text += &format!("calls_total{{path=\"/a\\\"b\"}} {} # {{{},kind=\"ü\"}} 1 {}\n", 3 + round, trace(round + 9), at(now + r));
+    text += &format!(
+        "calls_total{{path=\"/a\\\"b\"}} {} # {{{},kind=\"ü\"}} 1 {}\n",
+        3 + round,
+        trace(round + 9),
+        at(now + r)
+    );
     text += &format!("calls_total{{path=\"long\"}} 3 # {{x=\"{}\"}} 1 {}\n", "y".repeat(128), at(now));
     text += "# TYPE plain gauge\nplain 1\n# EOF\n";
     text
@@ -118,7 +125,9 @@ fn prometheus_and_we_answer_the_same() {
         target.show(page(now, round));
         let expected = 5 + 3 * round as usize;
         for base in [&peer, &daemon.url] {
-            wait_for(&format!("round {round} at {base}"), Duration::from_secs(40), || (count(base) == expected).then_some(()));
+            wait_for(&format!("round {round} at {base}"), Duration::from_secs(40), || {
+                (count(base) == expected).then_some(())
+            });
         }
     }
     let between = format!("&start={}&end={}", at(now), at(now + 1.0));

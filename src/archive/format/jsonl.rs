@@ -128,8 +128,7 @@ pub(in crate::archive) fn write_histogram(line: &mut Vec<u8>, value: &Histogram)
         });
         line.push(b']');
     }
-    let lists =
-        [("positive", &value.positive), ("negative", &value.negative), ("custom_values", &value.custom_values)];
+    let lists = [("positive", &value.positive), ("negative", &value.negative), ("custom_values", &value.custom_values)];
     for (key, numbers) in lists.into_iter().filter(|(_, numbers)| !numbers.is_empty()) {
         line.extend_from_slice(format!(",\"{key}\":[").as_bytes());
         list(line, numbers, |line, value| number(line, *value));

@@ -14,7 +14,9 @@ use super::manifest::LeftOut;
 use super::scan::{Sample, Stamped};
 
 pub(super) use csv::{Header, fields};
-pub(super) use jsonl::{Parsed, labels_json, read_histogram, read_labels, read_line as read_json_line, write_histogram};
+pub(super) use jsonl::{
+    Parsed, labels_json, read_histogram, read_labels, read_line as read_json_line, write_histogram,
+};
 pub(super) use openmetrics::STALE_FAMILY;
 
 /// The form of exported samples.

@@ -108,9 +108,8 @@ mod tests {
 
     #[test]
     fn exemplars_are_written_as_prometheus_does() {
-        let exemplar = |ts, value, id| {
-            (ts, Exemplar { labels: Labels::from_pairs(&[("traceID", id)]), value, ts: Some(ts) })
-        };
+        let exemplar =
+            |ts, value, id| (ts, Exemplar { labels: Labels::from_pairs(&[("traceID", id)]), value, ts: Some(ts) });
         let series = ExemplarSeries {
             labels: Labels::from_pairs(&[("__name__", "a_bucket"), ("le", "+Inf")]),
             exemplars: vec![exemplar(1_600_096_945_479, 6.0, "Epo\"i"), exemplar(1_600_096_946_000, f64::NAN, "x")],

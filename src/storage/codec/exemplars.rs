@@ -169,7 +169,9 @@ fn read_value(reader: &mut Reader<'_>, before: Option<&str>, most: usize) -> Res
         _ => {
             let mut value = match length {
                 0 => Vec::new(),
-                shared => old()?.as_bytes().get(..shared).ok_or(FormatError("labels share more than there is"))?.to_vec(),
+                shared => {
+                    old()?.as_bytes().get(..shared).ok_or(FormatError("labels share more than there is"))?.to_vec()
+                }
             };
             let rest = reader.bytes()?;
             if value.len() + rest.len() > most {
@@ -210,7 +212,11 @@ mod tests {
         let uuid = "01234567-89ab-cdef-0123-456789abcdef";
         let list = [
             exemplar(-5, 0.25, &[("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")]),
-            exemplar(1000, f64::NAN, &[("trace_id", "4bf92f3577b34da6a3ce929d0e0e4737"), ("span_id", "00f067aa0ba902b7")]),
+            exemplar(
+                1000,
+                f64::NAN,
+                &[("trace_id", "4bf92f3577b34da6a3ce929d0e0e4737"), ("span_id", "00f067aa0ba902b7")],
+            ),
             exemplar(1000, -0.0, &[("trace_id", "abc"), ("span_id", "00f067aa0ba902b7")]),
             exemplar(1001, 1e300, &[("id", uuid), ("ü", "é")]),
             exemplar(1002, 3.0, &[("id", "01234567-89AB-cdef-0123-456789abcdef"), ("ü", "è")]),
@@ -241,7 +247,8 @@ mod tests {
     fn trace_ids_cost_little_more_than_their_bytes() {
         let list: Vec<Stamped> = (0..100u64)
             .map(|n| {
-                let trace = format!("{:016x}{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15), !n.wrapping_mul(0xff51_afd7));
+                let trace =
+                    format!("{:016x}{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15), !n.wrapping_mul(0xff51_afd7));
                 exemplar(1_700_000_000_000 + n as i64 * 6000, (n % 50) as f64 / 1000.0, &[("trace_id", &trace)])
             })
             .collect();

@@ -274,7 +274,6 @@ impl Head {
         let (series, columns, rows) = (&mut self.series, &group.columns, &mut group.rows);
         self.log.add(window, |out| rows.write(&row, || members(series, columns, window), out));
     }
-
 }
 
 /// The labels of a series when the rows of this window do not have them yet.

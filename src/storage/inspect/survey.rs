@@ -74,6 +74,10 @@ pub struct Survey {
     pub series: u64,
     /// Samples that are not sealed yet.
     pub open_samples: u64,
+    /// Exemplars in segments.
+    pub exemplars: u64,
+    /// Bytes of their columns, which the pages of raw samples include.
+    pub exemplar_bytes: u64,
     /// The tiers; only raw samples today.
     pub tiers: Vec<TierSize>,
     /// Metrics by the bytes that they take.
@@ -140,6 +144,10 @@ impl Ring {
             }
             let facts = take_apart(&self.store, meta)?;
             survey.damaged += facts.problems.len() as u64;
+            for (_, bytes, count) in &facts.exemplars {
+                survey.exemplars += count;
+                survey.exemplar_bytes += bytes;
+            }
             raw.segments += 1;
             raw.samples += meta.samples;
             raw.time_bytes += facts.time_bytes;
