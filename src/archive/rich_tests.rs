@@ -49,9 +49,11 @@ fn histograms() -> (Labels, Vec<IrregularSample>) {
     (Labels::from_pairs(&[("__name__", "native_seconds"), ("job", "a")]), samples)
 }
 
-/// An exemplar with odd labels, and its series.
-fn exemplars(pairs: &[(&str, &str)], list: &[(i64, f64, &[(&str, &str)])]) -> ExemplarSeries {
-    let one = |(ts, value, labels): &(i64, f64, &[(&str, &str)])| {
+type Given<'a> = (i64, f64, &'a [(&'a str, &'a str)]);
+
+/// A series with exemplars.
+fn exemplars(pairs: &[(&str, &str)], list: &[Given<'_>]) -> ExemplarSeries {
+    let one = |(ts, value, labels): &Given<'_>| {
         let ts = NOW + ts;
         (ts, Exemplar { labels: Labels::from_pairs(labels), value: *value, ts: Some(ts) })
     };

@@ -145,7 +145,10 @@ impl Ring {
     /// Sorts exemplars, and takes out those that the ring has.
     fn drop_known_exemplars(&self, series: &mut Vec<ExemplarSeries>) -> Result<(), StorageError> {
         let all = || series.iter().flat_map(|series| series.exemplars.iter().map(|(ts, _)| *ts));
-        let (Some(start), Some(end)) = (all().min(), all().max()) else { return Ok(series.clear()) };
+        let (Some(start), Some(end)) = (all().min(), all().max()) else {
+            series.clear();
+            return Ok(());
+        };
         let known = self.exemplars_of(&[], start, end, usize::MAX)?;
         let known: FxHashMap<Labels, _> = known.into_iter().map(|known| (known.labels, known.exemplars)).collect();
         for ExemplarSeries { labels, exemplars } in series.iter_mut() {

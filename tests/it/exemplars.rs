@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -67,6 +68,9 @@ fn page(now: f64, round: u32) -> String {
         at(now + r)
     );
     text += &format!("calls_total{{path=\"long\"}} 3 # {{x=\"{}\"}} 1 {}\n", "y".repeat(128), at(now));
+    // With a time of its own.
+    let own = at(now + r);
+    text += &format!("# TYPE stamped counter\nstamped_total {} {own} # {{{}}} 1 {own}\n", 3 + round, trace(round + 20));
     text += "# TYPE plain gauge\nplain 1\n# EOF\n";
     text
 }
@@ -123,7 +127,7 @@ fn prometheus_and_we_answer_the_same() {
     let mut daemon = start();
     for round in 0..3 {
         target.show(page(now, round));
-        let expected = 5 + 3 * round as usize;
+        let expected = 6 + 4 * round as usize;
         for base in [&peer, &daemon.url] {
             wait_for(&format!("round {round} at {base}"), Duration::from_secs(40), || {
                 (count(base) == expected).then_some(())
@@ -155,5 +159,38 @@ fn prometheus_and_we_answer_the_same() {
         assert_eq!(ours.as_u64(), theirs.as_u64(), "{query} {bounds}: {ours} {theirs}");
         assert_eq!(ours["status"], theirs["status"], "{query} {bounds}: {ours} {theirs}");
         assert_eq!(ours["errorType"], theirs["errorType"], "{query} {bounds}: {ours} {theirs}");
+    }
+    drop(daemon);
+    exported_and_imported(dir.path(), &data, &peer);
+}
+
+/// An export, imported into a new history, answers as Prometheus still does; promtool takes the other form.
+fn exported_and_imported(dir: &Path, data: &Path, peer: &str) {
+    let tsdb = |args: &[&str], ring: &Path| {
+        let output =
+            Daemon::command().arg("tsdb").args(args).arg("--storage.path").arg(ring).output().expect("it runs");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{args:?}: {out}{err}");
+        format!("{out}{err}")
+    };
+    let verified = tsdb(&["verify"], data);
+    assert!(verified.contains("no damage"), "{verified}");
+    for form in ["jsonl", "openmetrics"] {
+        let file = dir.join(format!("export-{form}")).join("x").display().to_string();
+        let said = tsdb(&["export", "--format", form, "--match", r#"{job="app"}"#, "--out", &file], data);
+        assert!(said.contains(", 14 exemplars") && !said.contains("left out"), "{said}");
+        let copy = dir.join(form);
+        let said = tsdb(&["import", "--format", form, &file], &copy);
+        assert!(said.contains("and 14 exemplars imported"), "{said}");
+        let daemon = Daemon::start_in::<&str>(&copy, &[]);
+        for query in QUERIES {
+            assert_eq!(answer(&daemon.url, query, ""), answer(peer, query, ""), "{form}: {query}");
+        }
+        if let (Some(promtool), "openmetrics") = (find_program(&["promtool"]), form) {
+            let mut command = Command::new(promtool);
+            command.args(["tsdb", "create-blocks-from", "openmetrics", &file]).arg(dir.join("blocks"));
+            let made = command.output().expect("promtool runs");
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
     }
 }

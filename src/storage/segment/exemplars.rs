@@ -10,12 +10,15 @@ use crate::storage::head::{Sid, is_same};
 
 use super::Source;
 
+/// A column of another segment.
+type Column = (Arc<Source>, Range<usize>);
+
 /// Exemplars of a series: those of a window, or those that other segments have.
 pub(crate) struct ExemplarInput {
     /// Number in the series table.
     pub(super) id: u32,
     own: Vec<Stamped>,
-    merged: Vec<(Arc<Source>, Range<usize>)>,
+    merged: Vec<Column>,
 }
 
 impl ExemplarInput {
@@ -29,7 +32,7 @@ impl ExemplarInput {
 
     /// Those of other segments.
     pub(crate) fn merged(sources: &[Arc<Source>]) -> Vec<Self> {
-        let mut by_id: BTreeMap<u32, Vec<(Arc<Source>, Range<usize>)>> = BTreeMap::new();
+        let mut by_id: BTreeMap<u32, Vec<Column>> = BTreeMap::new();
         for source in sources {
             for (id, at) in &source.index.exemplars.columns {
                 by_id.entry(*id).or_default().push((Arc::clone(source), at.clone()));
