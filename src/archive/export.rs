@@ -143,7 +143,9 @@ fn write(
     let damaged_before = damage();
     let (units, mut redactor) = request.privacy.apply(series_of(ring, &range)?).map_err(failed)?;
     let names: HashSet<String> = units.iter().map(|unit| unit.labels.metric_name().to_owned()).collect();
-    let mut writer = writer(request.format, names);
+    let explained = ring.series_with_exemplars(&[], from, to)?;
+    let explained = explained.iter().map(|labels| labels.metric_name().to_owned()).collect();
+    let mut writer = writer(request.format, names, explained);
     let mut out = Counted { out, bytes: 0, hash: Sha256::new() };
     let (mut series, mut written, mut bounds, mut hidden) = (0, Written::default(), None, LeftOut::default());
     let mut last = None;

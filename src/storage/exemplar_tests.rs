@@ -75,10 +75,18 @@ fn exemplars_live_as_long_as_their_samples() {
         assert_eq!((two.len(), &two[0].labels), (1, &labels(2)));
         bench.kill_and_open();
     }
+    let survey = bench.ring().survey(&[], 5).unwrap();
+    assert!(survey.exemplars > 100 && survey.exemplar_bytes < survey.exemplars * 40, "{survey:?}");
+    let copy = bench.config.path.join("copy");
+    bench.ring().snapshot(&copy).unwrap();
     bench.ring = None;
-    let verified = verify(&bench.config.path, &mut |_, _| {}).unwrap();
-    assert_eq!(verified.findings, []);
-    assert!(verified.exemplars > 100, "{verified:?}");
+    for path in [&bench.config.path, &copy] {
+        let verified = verify(path, &mut |_, _| {}).unwrap();
+        assert_eq!((verified.exemplars, verified.findings), (survey.exemplars, vec![]));
+    }
+    bench.config.path = copy;
+    bench.open();
+    assert_eq!(all(&bench), text(i64::MIN, i64::MAX));
 }
 
 #[test]

@@ -77,10 +77,14 @@ pub(super) trait SampleWriter {
     fn left_out(&self) -> LeftOut;
 }
 
-/// The writer of a form; `names` are all metric names that will come.
-pub(super) fn writer(format: ExportFormat, names: HashSet<String>) -> Box<dyn SampleWriter> {
+/// The writer of a form; `names` are all metric names that will come, and `explained` those that may have exemplars.
+pub(super) fn writer(
+    format: ExportFormat,
+    names: HashSet<String>,
+    explained: HashSet<String>,
+) -> Box<dyn SampleWriter> {
     match format {
-        ExportFormat::OpenMetrics => Box::new(openmetrics::OpenMetrics::new(names)),
+        ExportFormat::OpenMetrics => Box::new(openmetrics::OpenMetrics::new(names, explained)),
         ExportFormat::Csv => Box::new(csv::Csv::default()),
         ExportFormat::JsonLines => Box::new(jsonl::JsonLines::default()),
     }

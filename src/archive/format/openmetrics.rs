@@ -20,6 +20,8 @@ pub(in crate::archive) const STALE_FAMILY: &str = "watchfire_export_nan_is_stale
 
 pub(super) struct OpenMetrics {
     names: HashSet<String>,
+    /// Names of metrics that may have exemplars.
+    explained: HashSet<String>,
     /// The metric name at hand, and whether it is declared as a counter, so that starts and exemplars have a place in it.
     metric: Option<(String, bool)>,
     series: Option<Labels>,
@@ -29,9 +31,9 @@ pub(super) struct OpenMetrics {
 }
 
 impl OpenMetrics {
-    pub(super) fn new(names: HashSet<String>) -> Self {
+    pub(super) fn new(names: HashSet<String>, explained: HashSet<String>) -> Self {
         let (metric, series, start) = (None, None, 0);
-        Self { names, metric, series, start, left_out: LeftOut::default(), line: Vec::new() }
+        Self { names, explained, metric, series, start, left_out: LeftOut::default(), line: Vec::new() }
     }
 
     /// Whether a counter's family may be declared: nothing else may have the names that it takes.
@@ -69,7 +71,7 @@ impl SampleWriter for OpenMetrics {
         self.line.clear();
         if self.metric.as_ref().is_none_or(|(known, _)| known != name) {
             // A counter is one from its first series on: the others of the family have a start as well, as a rule.
-            let is_counter = !exemplars.is_empty() || samples.iter().any(|sample| sample.start_ts != 0);
+            let is_counter = self.explained.contains(name) || samples.iter().any(|sample| sample.start_ts != 0);
             self.declare(name, is_counter);
         }
         let counter = self.metric.as_ref().is_some_and(|(_, counter)| *counter);
