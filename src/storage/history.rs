@@ -4,12 +4,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{IrregularSample, Labels, Timestamp};
 
-use super::catalog::{cost, millis};
+use super::catalog::{Keep, cost, millis};
 use super::head::{WindowData, is_same};
 use super::ring::Ring;
 use super::segment::{ExemplarInput, SegmentWriter, SliceInput, sort_exemplars};
 use super::store::{Retire, SealChange};
-use super::{Column, ExemplarSeries, Querier, SelectRequest, Stop, StorageError};
+use super::{Column, ExemplarSeries, SelectRequest, Stop, StorageError};
 
 /// What became of samples that were brought in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Ring {
         let _sealer = self.sealer.lock();
         let writer = self.store.writer();
         let inner = self.inner.read();
-        let retire = inner.catalog.due(0, 0, size_bytes, oldest);
+        let retire = inner.catalog.due(0, 0, &Keep::since(oldest, size_bytes));
         let gone = inner.catalog.segments().iter().filter(|s| retire.segments.contains(&s.id)).map(|s| s.samples).sum();
         drop(inner);
         if !retire.segments.is_empty() {
@@ -172,7 +172,7 @@ impl Ring {
         let (matchers, stop) = (Vec::new(), Stop::never());
         let request = SelectRequest { matchers, start, end, last_only: false, max_samples: usize::MAX, stop };
         let mut known: FxHashMap<Labels, FxHashSet<Timestamp>> = FxHashMap::default();
-        for found in self.select(&request)?.into_series() {
+        for found in self.select_raw(&request)?.into_series() {
             let times = known.entry(found.labels).or_default();
             for run in &found.runs {
                 let is_there = |i: usize| match &run.values {

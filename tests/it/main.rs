@@ -18,6 +18,7 @@ mod panels;
 mod pprof;
 mod prometheus;
 mod promql_parser;
+mod rollups;
 mod rules;
 mod scripts;
 mod support;

@@ -9,7 +9,7 @@ mod series;
 mod write;
 
 pub(crate) use exemplars::{ExemplarInput, sort_exemplars};
-pub(crate) use index::{ColumnEntry, ColumnKind, SegmentIndex, Slice};
+pub(crate) use index::{ColumnEntry, ColumnKind, ExemplarIndex, SegmentIndex, Slice};
 pub(crate) use merge::{Source, merged_slices};
 pub(crate) use meta::{ExemplarSpan, SegmentMeta};
 pub(crate) use pieces::{allocated_bytes, piece_ranges};

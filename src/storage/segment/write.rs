@@ -52,7 +52,7 @@ pub(crate) struct Finished {
     pub(crate) samples: u64,
     pub(crate) min_ts: Timestamp,
     pub(crate) max_ts: Timestamp,
-    exemplars: Option<ExemplarSpan>,
+    pub(crate) exemplars: Option<ExemplarSpan>,
 }
 
 impl Finished {
@@ -60,6 +60,8 @@ impl Finished {
     pub(crate) fn meta(&self, id: u64, window: (Timestamp, Timestamp), epoch: u32, series: u32) -> SegmentMeta {
         SegmentMeta {
             id,
+            tier: None,
+            content: id,
             window: window.0,
             window_end: window.1,
             min_ts: self.min_ts,
