@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::{Matcher, Timestamp, is_stale, stale_marker};
 use crate::storage::testing::{Bench, Random, labels};
-use crate::storage::{Aspect, Cells, Querier, Rolled, RollupRequest, Stop, Tier, verify};
+use crate::storage::{Aspect, Cells, Config, Querier, Rolled, RollupRequest, Stop, Tier, verify};
 
 use super::bucket::end_of;
 
@@ -30,6 +30,7 @@ fn bench() -> Bench {
     bench.config.window = Duration::from_secs(600);
     bench.config.seal_delay = Duration::from_secs(15);
     bench.config.head_span = Duration::from_secs(900);
+    bench.config.rollups = Config::default().rollups;
     bench.open();
     bench
 }
