@@ -36,6 +36,9 @@ families! {
     STORAGE_AHEAD "watchfire_storage_too_far_ahead_samples_total" Counter "" "Samples too far ahead of the clock, dropped." [];
     STORAGE_OVER_LIMIT "watchfire_storage_over_limit_samples_total" Counter "" "Samples dropped because their group, or the memory for late samples, is full." [];
     STORAGE_UNKNOWN "watchfire_storage_unknown_series_samples_total" Counter "" "Samples of series that had left the table, dropped." [];
+    STORAGE_EXEMPLARS "watchfire_storage_exemplars_appended_total" Counter "" "Exemplars that the ring took." [];
+    STORAGE_EXEMPLARS_OLD "watchfire_storage_exemplars_out_of_order_total" Counter "" "Exemplars older than the newest one of their series, dropped." [];
+    STORAGE_EXEMPLARS_DROPPED "watchfire_storage_exemplars_dropped_total" Counter "" "Exemplars that were not taken: limit (the series brings too many, or memory has no room), invalid (labels too long, or too old, or too far ahead)." ["reason"];
     STORAGE_COMMITS "watchfire_storage_commits_total" Counter "" "Commits of write-ahead rows." [];
     STORAGE_COMMIT_ERRORS "watchfire_storage_commit_errors_total" Counter "" "Commits that failed." [];
     STORAGE_ROWS_LOST "watchfire_storage_rows_lost_total" Counter "" "Rows that were given up while the disk was full." [];
@@ -98,6 +101,10 @@ pub(super) fn storage(ring: Arc<Ring>) -> Arc<dyn OwnSource> {
         out.add(&STORAGE_AHEAD, value(&counters.too_far_ahead));
         out.add(&STORAGE_OVER_LIMIT, value(&counters.over_limit));
         out.add(&STORAGE_UNKNOWN, value(&counters.unknown_series));
+        out.add(&STORAGE_EXEMPLARS, value(&counters.exemplars));
+        out.add(&STORAGE_EXEMPLARS_OLD, value(&counters.exemplars_out_of_order));
+        out.add_with(&STORAGE_EXEMPLARS_DROPPED, &["limit"], value(&counters.exemplars_over_limit));
+        out.add_with(&STORAGE_EXEMPLARS_DROPPED, &["invalid"], value(&counters.exemplars_refused));
         out.add(&STORAGE_COMMITS, value(&counters.commits));
         out.add(&STORAGE_COMMIT_ERRORS, value(&counters.commit_errors));
         out.add(&STORAGE_ROWS_LOST, value(&counters.rows_lost));

@@ -11,6 +11,8 @@ mod codec;
 mod config;
 mod error;
 #[cfg(test)]
+mod exemplar_tests;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod formats;

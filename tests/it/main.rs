@@ -8,6 +8,7 @@ mod browser;
 mod cardinality;
 mod command_line;
 mod differential;
+mod exemplars;
 mod exposition;
 mod faults;
 mod history;
