@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -31,6 +32,8 @@ pub(crate) struct Epoch {
     segments: u32,
     /// Ids that are on disk.
     persisted: u32,
+    /// Whether a query wanted the series since [`Catalog::unload`] looked.
+    asked: AtomicBool,
 }
 
 /// The directory in memory.
@@ -101,7 +104,9 @@ impl Catalog {
 
     /// The series by id, if the table has been read.
     pub(crate) fn ids(&self, epoch: u32) -> Option<Ids> {
-        self.epochs.get(&epoch)?.ids.clone()
+        let epoch = self.epochs.get(&epoch)?;
+        epoch.asked.store(true, Relaxed);
+        epoch.ids.clone()
     }
 
     /// The epoch that the next segment belongs to.
@@ -132,6 +137,25 @@ impl Catalog {
             }
         }
         entry.ids = Some(Arc::new(sids));
+    }
+
+    /// Gives up the series tables that no query asked for since the last call: they are read again when one does. Rollups of ten
+    /// years have thousands of them. What is under way must not count on their series.
+    pub(crate) fn unload(&mut self, table: &mut SeriesTable) {
+        let current = self.current_epoch();
+        for (_, epoch) in self.epochs.iter_mut().filter(|(number, _)| **number != current) {
+            let whole = epoch.ids.as_ref().is_some_and(|ids| ids.len() == epoch.persisted as usize);
+            if epoch.asked.swap(false, Relaxed) || !whole {
+                continue;
+            }
+            epoch.by_sid = FxHashMap::default();
+            for sid in epoch.ids.take().iter().flat_map(|ids| ids.iter().flatten()) {
+                if let Some(series) = table.get_mut(*sid) {
+                    series.uses -= 1;
+                }
+                table.release_if_unused(*sid);
+            }
+        }
     }
 
     /// Numbers a series in the current epoch, whose table must be loaded.

@@ -59,10 +59,6 @@ enum State {
 
 /// One slice of whatever is due.
 pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
-    if !(0..AGE_MS).contains(&(now - ring.last_aged.load(Relaxed))) {
-        ring.last_aged.store(now, Relaxed);
-        ring.resolutions.age();
-    }
     look_for_file(ring, now);
     if ring.degraded.load(Relaxed) && !recover(ring, now)? {
         forget_unsealed(ring, now);
@@ -70,6 +66,7 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
     }
     let mut sealer = ring.sealer.lock();
     let Some(job) = sealer.job.take() else {
+        age(ring, now);
         evict(ring, now);
         ring.store.forget_replaced();
         // Before retention takes what they are made of, and before merges move it.
@@ -101,6 +98,18 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
     sealer.job = job;
     result.inspect_err(|error| ring.degrade(now, error))?;
     Ok(Progress::More)
+}
+
+/// Forgets selections and series tables that nobody asked for lately.
+fn age(ring: &Ring, now: Timestamp) {
+    if (0..AGE_MS).contains(&(now - ring.last_aged.load(Relaxed))) {
+        return;
+    }
+    ring.last_aged.store(now, Relaxed);
+    ring.resolutions.age();
+    let mut inner = ring.inner.write();
+    let inner = &mut *inner;
+    inner.catalog.unload(&mut inner.head.series);
 }
 
 /// Encodes columns for the length of a slice; `None` when the window turned out to be empty.

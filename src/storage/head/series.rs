@@ -8,6 +8,9 @@ use smallvec::SmallVec;
 
 use crate::model::{Labels, METRIC_NAME, MatchOp, Matcher, SeriesRef, Timestamp};
 
+/// References that are remembered for one series.
+const MAX_REFS: usize = 8;
+
 /// A series inside the ring; reused after the series has left head and loaded segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Sid(pub(crate) u32);
@@ -133,8 +136,12 @@ impl SeriesTable {
     /// Remembers under which reference the process speaks of a series.
     pub(crate) fn bind(&mut self, series: SeriesRef, sid: Sid) {
         self.by_ref.insert(series, sid);
-        if let Some(entry) = self.get_mut(sid) {
-            entry.refs.push(series);
+        let Some(entry) = self.get_mut(sid) else { return };
+        entry.refs.push(series);
+        // One that comes back each hour gets another reference each time, and the first of them are long dead.
+        let dead = (entry.refs.len() > MAX_REFS).then(|| entry.refs.remove(0));
+        if let Some(dead) = dead {
+            self.by_ref.remove(&dead);
         }
     }
 

@@ -31,6 +31,7 @@ use super::selection::{Cells, Piece, Selection};
 use assemble::{Loose, assemble};
 use lend::Sources;
 use newest::Newest;
+use rolled::{Changed, MAX_TRIES};
 use slices::Reading;
 use strip::Strip;
 
@@ -47,9 +48,18 @@ pub(crate) type Sealed = (Arc<SegmentMeta>, Ids);
 
 impl Querier for Ring {
     fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let (resolved, mut pieces) = self.raw(request)?;
-        let thinned = self.thinned(request, &resolved, &mut pieces)?;
-        Ok(Selection { thinned, ..compacted(&resolved, pieces) })
+        let mut tries = 0;
+        loop {
+            let (resolved, mut pieces) = self.raw(request)?;
+            tries += 1;
+            let thinned = match self.thinned(request, &resolved.labels, &mut pieces)? {
+                Ok(thinned) => thinned,
+                // Series come and go faster than they can be read: what is left of raw samples must do.
+                Err(Changed) if tries == MAX_TRIES => None,
+                Err(Changed) => continue,
+            };
+            return Ok(Selection { thinned, ..compacted(&resolved, pieces) });
+        }
     }
 
     fn rollups(&self) -> Option<Rollups> {

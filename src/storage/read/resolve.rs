@@ -28,7 +28,7 @@ const MAX_EPOCHS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Resolved {
     generation: u64,
-    pub(super) labels: Arc<Vec<Labels>>,
+    pub(crate) labels: Arc<Vec<Labels>>,
     /// Parallel to the labels.
     pub(super) sids: Vec<Sid>,
     /// Columns of the head.

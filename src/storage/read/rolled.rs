@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Timestamp, absent, is_absent, is_stale};
+use crate::model::{Labels, Timestamp, absent, is_absent, is_stale};
 use crate::storage::StorageError;
 use crate::storage::querier::{Aspect, Rolled, RollupRequest, Rollups, SelectRequest};
 use crate::storage::ring::{Inner, Ring};
@@ -18,7 +18,11 @@ use super::slices::{Reading, Scratch, SegmentSlices};
 use super::{Sealed, within};
 
 /// How often a selection begins anew because series came or went while it was read.
-const MAX_TRIES: usize = 4;
+pub(super) const MAX_TRIES: usize = 4;
+
+/// Series came or went while a selection was read.
+#[derive(Debug)]
+pub(super) struct Changed;
 
 /// Part of a rollup segment: after the first bound, up to the second.
 type Part = (Sealed, Timestamp, Timestamp);
@@ -119,19 +123,29 @@ impl Ring {
     }
 
     /// Samples from before the raw ones, thinned out: the first and the last of each of the finest buckets that there are.
-    /// Rows keep what `pieces` have; says which tier it was.
+    /// Rows keep what `pieces` have; says which tier it was, `Err(Changed)` when the matching series are others by now.
     pub(super) fn thinned(
         &self,
         request: &SelectRequest,
-        resolved: &Resolved,
+        labels: &Arc<Vec<Labels>>,
         pieces: &mut Vec<Piece>,
-    ) -> Result<Option<Tier>, StorageError> {
+    ) -> Result<Result<Option<Tier>, Changed>, StorageError> {
+        let metas = self.rolled_before_raw(&self.inner.read(), request.start, request.end);
+        if metas.is_empty() {
+            return Ok(Ok(None));
+        }
+        self.skip_damage(self.load_epochs(&metas))?;
         let inner = self.inner.read();
         let raw_from = inner.catalog.raw_from(|| inner.head.extent().0);
-        if inner.catalog.rolled.is_empty() || request.start >= raw_from {
-            return Ok(None);
+        let resolved = self.resolutions.get(&inner.head, &request.matchers);
+        if !Arc::ptr_eq(&resolved.labels, labels) {
+            return Ok(Err(Changed));
         }
         let found = inner.catalog.rolled.cover_finest(request.start.saturating_sub(1), buckets_until(request.end));
+        let ids = |(meta, from, to): (Arc<SegmentMeta>, Timestamp, Timestamp)| {
+            Some(((Arc::clone(&meta), inner.catalog.ids(meta.epoch)?), from, to))
+        };
+        let found: Vec<Part> = found.into_iter().filter_map(ids).collect();
         drop(inner);
         let mut raw: Vec<Timestamp> = vec![raw_from; resolved.labels.len()];
         for piece in pieces.iter() {
@@ -143,22 +157,20 @@ impl Ring {
         let reading = Reading::new(request.stop.clone(), self.counters());
         let mut thin = Thin { rows: vec![Vec::new(); raw.len()], cells: 0, most: request.max_samples };
         let mut coarsest = None;
-        for (meta, from, to) in found {
-            let Some(ids) = self.inner.read().catalog.ids(meta.epoch) else { continue };
-            let Some(buckets) =
-                self.buckets_of(&(Arc::clone(&meta), ids), resolved, (from, to), &reading, &|_, _| true)?
-            else {
+        for (sealed, from, to) in found {
+            let Some(buckets) = self.buckets_of(&sealed, &resolved, (from, to), &reading, &|_, _| true)? else {
                 continue;
             };
-            if thin.take(&buckets, meta.tier.unwrap_or(Tier::Minute).bucket_ms(), request, &raw)? {
-                coarsest = coarsest.max(meta.tier);
+            let tier = sealed.0.tier.unwrap_or(Tier::Minute);
+            if thin.take(&buckets, tier.bucket_ms(), request, &raw)? {
+                coarsest = coarsest.max(Some(tier));
             }
         }
         reading.go_on()?;
         let mut all = thin.into_pieces();
         all.append(pieces);
         *pieces = all;
-        Ok(coarsest)
+        Ok(Ok(coarsest))
     }
 }
 

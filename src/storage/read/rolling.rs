@@ -6,7 +6,6 @@ use rustc_hash::FxHashMap;
 
 use crate::model::{Timestamp, is_absent};
 use crate::storage::StorageError;
-use crate::storage::head::Sid;
 use crate::storage::querier::{SelectRequest, Stop};
 use crate::storage::ring::Ring;
 use crate::storage::rollup::{Bucket, Tier};
@@ -87,10 +86,6 @@ impl StoredBuckets {
 }
 
 impl Resolved {
-    pub(crate) fn sid(&self, row: usize) -> Option<Sid> {
-        self.sids.get(row).copied()
-    }
-
     pub(crate) fn rows(&self) -> usize {
         self.sids.len()
     }

@@ -10,7 +10,6 @@ use crate::model::Timestamp;
 use crate::storage::StorageError;
 use crate::storage::catalog::{Catalog, Keep, cost};
 use crate::storage::codec::{PcoCodec, encode_ints};
-use crate::storage::head::Sid;
 use crate::storage::read::{Resolved, Sealed, SpanSamples, StoredBuckets, StoredRow};
 use crate::storage::ring::Ring;
 use crate::storage::seal::SLICE;
@@ -79,7 +78,8 @@ struct Finer {
 
 /// The column of one series.
 struct Encoded {
-    sid: Sid,
+    /// Its row in the selection: a series may have another number by the time it is written.
+    row: usize,
     bytes: Vec<u8>,
     /// Buckets in it.
     count: u64,
@@ -326,18 +326,19 @@ impl Work {
             }
         }
         let count = buckets.iter().flatten().count() as u64;
-        let Some(sid) = self.resolved.sid(row).filter(|_| count > 0 || has_more) else { return };
+        if count == 0 && !has_more {
+            return;
+        }
         let mut bytes = Vec::new();
         column::encode(&self.codec, &buckets, &self.ends, tier.bucket_ms(), has_more, &mut bytes);
         let first = buckets.iter().position(Option::is_some);
         let last = buckets.iter().rposition(Option::is_some);
-        self.columns.push(Encoded { sid, bytes, count, ends: first.zip(last) });
+        self.columns.push(Encoded { row, bytes, count, ends: first.zip(last) });
     }
 
-    /// Puts the columns, in the order of their numbers, into one stream. The bounds are the ends of its first and last bucket.
-    fn stream(&self, id_of: impl Fn(Sid) -> Option<u32>) -> Option<Finished> {
-        let mut columns: Vec<(u32, &Encoded)> =
-            self.columns.iter().filter_map(|column| Some((id_of(column.sid)?, column))).collect();
+    /// Puts the columns, in the order of their `ids`, into one stream. The bounds are the ends of its first and last bucket.
+    fn stream(&self, ids: &[u32]) -> Option<Finished> {
+        let mut columns: Vec<(u32, &Encoded)> = ids.iter().copied().zip(&self.columns).collect();
         columns.sort_unstable_by_key(|(id, _)| *id);
         let first = columns.iter().filter_map(|(_, column)| column.ends).map(|(first, _)| first).min()?;
         let last = columns.iter().filter_map(|(_, column)| column.ends).map(|(_, last)| last).max()?;
@@ -373,12 +374,13 @@ fn write(ring: &Ring, roll: &Roll, work: &Work, now: Timestamp) -> Result<(), St
     ring.load_epoch(epoch)?;
     let mut guard = ring.inner.write();
     let inner = &mut *guard;
-    let mut ids = FxHashMap::default();
-    for column in &work.columns {
-        ids.insert(column.sid, inner.catalog.id_for(epoch, column.sid, &mut inner.head.series));
+    let mut ids = Vec::with_capacity(work.columns.len());
+    for labels in work.columns.iter().filter_map(|column| work.resolved.labels.get(column.row)) {
+        let sid = inner.head.series.intern(labels);
+        ids.push(inner.catalog.id_for(epoch, sid, &mut inner.head.series));
     }
     drop(guard);
-    let Some(finished) = work.stream(|sid| ids.get(&sid).copied()) else { return Ok(()) };
+    let Some(finished) = work.stream(&ids) else { return Ok(()) };
     let inner = ring.inner.read();
     let window = (span, span.saturating_add(tier.span_ms()));
     let mut meta = finished.meta(inner.catalog.next_segment(), window, epoch, ids.len() as u32);

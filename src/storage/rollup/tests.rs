@@ -1,10 +1,14 @@
 //! Rollups against what they are made of.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Matcher, Timestamp, is_stale, stale_marker};
-use crate::storage::testing::{Bench, Random, labels};
-use crate::storage::{Aspect, Cells, Config, Querier, Rolled, RollupRequest, Stop, Tier, verify};
+use crate::clock::{Clock, ManualClock};
+use crate::model::{Batch, GroupId, Matcher, Timestamp, is_stale, stale_marker};
+use crate::storage::inspect::walk;
+use crate::storage::test_disk::{Disk, apply};
+use crate::storage::testing::{Bench, Random, SeriesTable, labels, of};
+use crate::storage::{Aspect, Cells, Config, Progress, Querier, Ring, Rolled, RollupRequest, Stop, Tier, verify};
 
 use super::bucket::end_of;
 
@@ -95,7 +99,7 @@ fn expected(aspect: Aspect, samples: &[(Timestamp, f64)], before: Option<f64>) -
     })
 }
 
-fn rolled(bench: &Bench, tier: Tier, after: Timestamp, until: Timestamp) -> Rolled {
+fn rolled(ring: &Ring, tier: Tier, after: Timestamp, until: Timestamp) -> Rolled {
     let request = RollupRequest {
         matchers: vec![Matcher::equal("__name__", "m")],
         after,
@@ -105,12 +109,12 @@ fn rolled(bench: &Bench, tier: Tier, after: Timestamp, until: Timestamp) -> Roll
         max_samples: 1 << 30,
         stop: Stop::never(),
     };
-    bench.ring().select_rollups(&request).unwrap().expect("nothing changes meanwhile")
+    ring.select_rollups(&request).unwrap().expect("nothing changes meanwhile")
 }
 
 /// Compares every aspect of every bucket; finer ones that stand for a bucket are put together by `extend`'s rules.
-fn compare(bench: &Bench, tier: Tier, after: Timestamp, until: Timestamp, step: i64) {
-    let found = rolled(bench, tier, after, until);
+fn compare(ring: &Ring, tier: Tier, after: Timestamp, until: Timestamp, step: i64) {
+    let found = rolled(ring, tier, after, until);
     assert!(!found.has_more);
     for (aspect, selection) in ALL.iter().zip(&found.selections) {
         for piece in &selection.pieces {
@@ -165,10 +169,10 @@ fn minutes_and_hours_say_what_the_samples_say() {
     assert_eq!(tiers.iter().map(|(tier, ..)| *tier).collect::<Vec<_>>(), [Tier::Minute, Tier::Hour]);
     assert_eq!(tiers[0].2, 26 * HOUR);
     for _ in 0..2 {
-        compare(&bench, Tier::Minute, 0, 27 * HOUR, 20_000);
-        compare(&bench, Tier::Minute, 7 * HOUR + 120_000, 9 * HOUR - 60_000, 20_000);
-        compare(&bench, Tier::Hour, 0, 27 * HOUR, 20_000);
-        compare(&bench, Tier::Hour, 3 * HOUR, 24 * HOUR, 20_000);
+        compare(bench.ring(), Tier::Minute, 0, 27 * HOUR, 20_000);
+        compare(bench.ring(), Tier::Minute, 7 * HOUR + 120_000, 9 * HOUR - 60_000, 20_000);
+        compare(bench.ring(), Tier::Hour, 0, 27 * HOUR, 20_000);
+        compare(bench.ring(), Tier::Hour, 3 * HOUR, 24 * HOUR, 20_000);
         bench.kill_and_open();
     }
     bench.ring = None;
@@ -180,7 +184,7 @@ fn late_samples_come_into_the_buckets() {
     let bench = bench();
     fill(&bench, 10_000, 3 * HOUR, 10_000);
     let of = |bench: &Bench, end: Timestamp| {
-        let found = rolled(bench, Tier::Minute, end - 60_000, end);
+        let found = rolled(bench.ring(), Tier::Minute, end - 60_000, end);
         let count = &found.selections[6];
         let row = count.labels.iter().position(|l| *l == labels(2)).unwrap();
         let piece = &count.pieces[0];
@@ -242,6 +246,48 @@ fn every_column_comes_back() {
             let mut broken = bytes.clone();
             broken[at] ^= 1 << random.below(8);
             let _ = RollupColumn::decode(&codec, &broken, &ends, 60_000, &mut FloatScratch::default());
+        }
+    }
+}
+
+/// The process dies after each step of its disk while hours are rolled up: what is there then is whole, and what is missing is made.
+#[test]
+fn a_crash_while_rolling_up_costs_nothing() {
+    let open = |disk: &Disk, now: Timestamp| {
+        let config = Config { seal_delay: Duration::from_secs(1), ..Config::default() };
+        let (clock, names): (_, Arc<SeriesTable>) = (ManualClock::new(now), Arc::default());
+        let ring = Ring::with_store(config, Clock::Manual(clock.clone()), names.clone(), disk.store()).unwrap();
+        (ring, names, clock)
+    };
+    let settle = |ring: &Ring, now: Timestamp| while ring.maintain(now).unwrap() == Progress::More {};
+    let (disk, end) = (Disk::new(), 2 * HOUR + 12 * 60_000);
+    let (ring, names, clock) = open(&disk, 0);
+    let mut image = disk.bytes.lock().clone();
+    disk.record();
+    for ts in (60_000..=end).step_by(60_000) {
+        clock.set(ts);
+        let mut tick = Batch::new(GroupId(1), ts);
+        let there = (0..5).filter_map(|i| Some((of(&names, &labels(i)), value(i, ts)?)));
+        tick.floats.extend(there);
+        ring.append(&tick).unwrap();
+        if ts % 300_000 == 0 {
+            ring.commit().unwrap();
+            settle(&ring, ts);
+        }
+    }
+    drop(ring);
+    let steps = disk.take_record();
+    assert!(steps.len() > 200, "{}", steps.len());
+    for (done, step) in steps.iter().enumerate() {
+        apply(&mut image, step);
+        let (ring, ..) = open(&Disk::with(image.clone()), end);
+        assert_eq!(walk(&ring.store, &mut |_, _| {}).findings, [], "after {done} steps");
+        settle(&ring, end);
+        let until = ring.stats().newest.unwrap_or(0).div_euclid(60_000) * 60_000;
+        let hours = ring.rollups().map_or(0, |found| found.tiers[0].2 / HOUR);
+        assert!(hours >= (until - 601_000).div_euclid(HOUR), "after {done} steps {hours} hours are rolled up of {until}");
+        if done % 7 == 0 || done + 20 > steps.len() {
+            compare(&ring, Tier::Minute, 0, until, 60_000);
         }
     }
 }
