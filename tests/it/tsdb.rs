@@ -188,8 +188,8 @@ fn reports_are_readable() {
     let ring = imported(dir.path());
     let (list, _) = run(0, &["list", &ring]);
     let mut lines = list.lines();
-    assert!(lines.next().is_some_and(|line| line.starts_with("SEGMENT    MIN TIME")), "{list}");
-    let samples: usize = lines.map(|line| line.split_whitespace().nth(4).unwrap().parse::<usize>().unwrap()).sum();
+    assert!(lines.next().is_some_and(|line| line.starts_with("SEGMENT    TIER  MIN TIME")), "{list}");
+    let samples: usize = lines.map(|line| line.split_whitespace().nth(5).unwrap().parse::<usize>().unwrap()).sum();
     assert_eq!(samples, SAMPLES);
     assert!(run(0, &["list", "-r", &ring]).0.contains('Z'));
     let (analysis, _) = run(0, &["analyze", &ring]);
