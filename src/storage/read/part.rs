@@ -63,6 +63,18 @@ impl Part<'_> {
         }
     }
 
+    /// The newest float of a column, and its place.
+    pub(super) fn newest_float(&self, k: usize, col: u32, scratch: &mut Scratch) -> Option<(usize, f64)> {
+        match self {
+            Self::Slice(slice) => slice.newest_float(k, scratch),
+            _ => {
+                let column = self.floats(k, col)?;
+                let at = column.iter().rposition(|v| !is_absent(*v))?;
+                Some((at, column[at]))
+            }
+        }
+    }
+
     pub(super) fn has_histograms(&self) -> bool {
         match self {
             Self::Block(block, ..) => !block.histograms.is_empty(),
