@@ -20,6 +20,7 @@ mod inspect;
 mod merge;
 #[cfg(test)]
 mod merge_tests;
+mod packing;
 mod querier;
 mod read;
 mod replay;

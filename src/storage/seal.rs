@@ -11,6 +11,7 @@ use crate::model::Timestamp;
 
 use super::catalog::{cost, millis};
 use super::merge::{self, Merge};
+use super::packing::Packing;
 use super::replay::{Scope, replay};
 use super::ring::{Contents, Ring};
 use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
@@ -29,6 +30,7 @@ const AGE_MS: i64 = 300_000;
 #[derive(Default)]
 pub(crate) struct Sealer {
     job: Option<Job>,
+    packing: Packing,
     /// Segments that cannot be merged, for they are damaged.
     unmergeable: Vec<u64>,
 }
@@ -58,6 +60,9 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
     if !(0..AGE_MS).contains(&(now - ring.last_aged.load(Relaxed))) {
         ring.last_aged.store(now, Relaxed);
         ring.resolutions.age();
+    }
+    if ring.sealer.lock().packing.proceed(ring) {
+        return Ok(Progress::More);
     }
     look_for_file(ring, now);
     if ring.degraded.load(Relaxed) && !recover(ring, now)? {

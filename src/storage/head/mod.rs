@@ -1,9 +1,11 @@
 //! Recent time, uncompressed: groups of columns, irregular samples, and the rows that make them durable.
 
+mod floats;
 mod group;
 mod irregular;
 mod late;
 mod log;
+mod pack;
 mod read;
 mod replayed;
 mod series;
@@ -24,6 +26,7 @@ use super::rows::{Member, RowState, Tick};
 pub(crate) use group::{BLOCK, Block, bounds};
 pub(crate) use irregular::IrregularSeries;
 pub(crate) use log::{Log, Record};
+pub(crate) use pack::WideBlock;
 pub(crate) use replayed::ReplayedTick;
 pub(crate) use series::{Place, SeriesTable, Sid};
 pub(crate) use ticks::{NewestTick, OpenTicks};
