@@ -30,8 +30,8 @@ impl Packing {
                 }
             }
             let done = block.finish();
-            let wide = ring.inner.write().head.put_packed(done);
-            drop(wide);
+            let rest = ring.inner.write().head.put_packed(done);
+            drop(rest);
             if watch.elapsed() >= SLICE {
                 return true;
             }

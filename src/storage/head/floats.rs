@@ -46,6 +46,14 @@ impl Floats {
         }
     }
 
+    /// The places of wide columns.
+    pub(super) fn into_places(self) -> Vec<f64> {
+        match self {
+            Self::Wide(places, _) => places,
+            Self::Packed(_) => Vec::new(),
+        }
+    }
+
     pub(super) fn is_wide(&self) -> bool {
         matches!(self, Self::Wide(..))
     }

@@ -50,6 +50,8 @@ pub(crate) struct Columns {
     col_of: FxHashMap<Sid, u32>,
     pub(super) blocks: VecDeque<Arc<Block>>,
     pub(super) open: Open,
+    /// The places of a block that was packed, for the next open one: fresh memory costs its first tick milliseconds.
+    spare: Vec<f64>,
 }
 
 impl Columns {
@@ -107,8 +109,13 @@ impl Columns {
         }
         if self.open.times.is_empty() {
             self.open.window = window;
-            // Each tick writes all columns, so nothing has to be there before.
-            self.open.floats = vec![0.0; self.cols.len() * BLOCK];
+            // Each tick writes all columns, so it does not matter what was there before.
+            let places = self.cols.len() * BLOCK;
+            self.open.floats = std::mem::take(&mut self.spare);
+            if self.open.floats.capacity() < places {
+                self.open.floats = vec![0.0; places];
+            }
+            self.open.floats.resize(places, 0.0);
         }
         self.open.times.push(ts);
         for column in self.open.histograms.values_mut() {
@@ -174,7 +181,7 @@ impl Columns {
         if floats.columns() <= PACKED_AT_ONCE {
             let mut packer = Packer::default();
             packer.step(&floats, PACKED_AT_ONCE);
-            floats = packer.finish();
+            self.spare = std::mem::replace(&mut floats, packer.finish()).into_places();
         }
         let block = Block {
             window: self.open.window,
@@ -196,6 +203,13 @@ impl Columns {
     pub(super) fn replace(&mut self, wide: &Arc<Block>, packed: Arc<Block>) -> Option<Arc<Block>> {
         let place = self.blocks.iter_mut().find(|block| Arc::ptr_eq(block, wide))?;
         Some(std::mem::replace(place, packed))
+    }
+
+    /// Takes the places of a block that was packed back; returns those that are not needed.
+    pub(super) fn keep_spare(&mut self, places: Vec<f64>) -> Vec<f64> {
+        // After a growth or a cut they would be a waste.
+        let fits = (self.cols.len()..2 * self.cols.len()).contains(&(places.len() / BLOCK));
+        if fits { std::mem::replace(&mut self.spare, places) } else { places }
     }
 
     /// The blocks of a window; the open one must have been closed before.
@@ -252,7 +266,7 @@ impl Columns {
     /// Approximate bytes of all columns.
     pub(crate) fn bytes(&self) -> usize {
         let block = |b: &Arc<Block>| b.floats.bytes() + b.times.len() * 8;
-        self.blocks.iter().map(block).sum::<usize>() + self.open.floats.capacity() * 8
+        self.blocks.iter().map(block).sum::<usize>() + (self.open.floats.capacity() + self.spare.capacity()) * 8
     }
 }
 

@@ -51,10 +51,17 @@ impl Head {
         found
     }
 
-    /// Puts a packed block in its place. What comes back is for the caller to drop, without the lock.
+    /// Puts a packed block in the place of the wide one, whose places take the ticks of a later block unless a query still
+    /// reads them. What comes back is for the caller to drop, without the lock.
     pub(crate) fn put_packed(&mut self, done: PackedBlock) -> impl Sized + use<> {
         let PackedBlock { group, wide, packed } = done;
-        let group = self.groups.get_mut(group as usize).and_then(Option::as_mut);
-        (group.and_then(|group| group.columns.replace(&wide, packed)), wide)
+        let Some(Some(group)) = self.groups.get_mut(group as usize) else { return (Some(wide), None) };
+        if group.columns.replace(&wide, packed).is_none() {
+            return (Some(wide), None);
+        }
+        match Arc::try_unwrap(wide) {
+            Ok(block) => (None, Some(group.columns.keep_spare(block.floats.into_places()))),
+            Err(wide) => (Some(wide), None),
+        }
     }
 }
