@@ -178,7 +178,8 @@ pub(crate) fn process_cpu_time() -> Duration {
     cpu_clock(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-fn cpu_clock(clock: libc::clockid_t) -> Duration {
+/// A clock of CPU time.
+pub(crate) fn cpu_clock(clock: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a timespec that the call may write to.
     let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
