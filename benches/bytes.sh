@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The same samples in watchfire, VictoriaMetrics and Prometheus: bytes on disk a sample, CPU time of writing them, and the time
-# from SIGKILL to ready. The samples are node data at 1 Hz replayed 20 times, and the fleet page of the storage bench.
+# from SIGKILL to ready. The samples are node data at 1 Hz replayed 20 times, the same once (30 minutes, nothing repeats itself),
+# and the fleet page of the storage bench.
 #
-#   cargo build --release && bash benches/bytes.sh [DATA, default "node page"]
+#   cargo build --release && bash benches/bytes.sh [DATA, default "node node-once page"]
 #
 # watchfire's ring is written through the library as the daemon writes it (a commit every half minute or minute of the
 # samples' time, sealing and merging as they fall due); the peers get remote write, 12 ticks a request, in the order of time.
@@ -12,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/load/common.sh
 need prometheus victoria-metrics
-sets=${1:-node page}
+sets=${1:-node node-once page}
 bench() { if [ -n "${STORAGE_BENCH:-}" ]; then "$STORAGE_BENCH" "$@"; else cargo bench --quiet --bench storage -- "$@"; fi; }
 
 # Allocated bytes under some paths.
@@ -23,12 +24,16 @@ serve() {
   read -r ms pid < <(bench ready "$@")
   pids+=("$pid")
 }
+# Ends the server.
+stop() {
+  kill "${1:--TERM}" "$pid"
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+}
 # Kills the server and starts it again: sets $warm.
 again() {
   warm=""
   for _ in 1 2 3; do
-    kill -KILL "$pid"
-    while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+    stop -KILL
     serve "$@"
     warm+="${warm:+, }$ms"
   done
@@ -48,11 +53,15 @@ for data in $sets; do
   vm=(victoria-metrics -storageDataPath="$dir/vm-$data" -httpListenAddr="127.0.0.1:$at" -retentionPeriod=100y)
   serve "$at" /health "${vm[@]}"
   sent "$at"
-  get "http://127.0.0.1:$at/internal/force_flush" > /dev/null
+  # What is in memory goes to disk when it stops; then the parts that queries read are merged into one a month.
+  stop
   before=$(disk "$dir/vm-$data/data" "$dir/vm-$data/indexdb")
+  serve "$at" /health "${vm[@]}"
   get "http://127.0.0.1:$at/internal/force_merge" > /dev/null
-  sleep 10
+  sleep 5
+  stop
   after=$(disk "$dir/vm-$data/data" "$dir/vm-$data/indexdb")
+  serve "$at" /health "${vm[@]}"
   again "$at" /health "${vm[@]}"
   row VictoriaMetrics "$(a_sample "$before"), $(a_sample "$after") after force_merge" "$ns" "$warm"
   kill "$pid"

@@ -11,13 +11,15 @@ use watchfire::storage::{Cells, LenderRoom};
 
 use super::setup::{Setup, Work, per, print_bytes, size};
 
-/// How often the data is replayed.
+/// How often the data is replayed: it becomes ten hours that way.
 const ROUNDS: i64 = 20;
 
 /// The data: label sets, and ticks of one value a series (NaN: not there).
 pub(crate) struct Node {
     pub(crate) names: Vec<Labels>,
     ticks: Vec<(Timestamp, Vec<f64>)>,
+    /// How often it is replayed.
+    pub(crate) rounds: i64,
 }
 
 impl Node {
@@ -32,7 +34,7 @@ impl Node {
         let mut text = String::new();
         flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).expect("gzip");
         let (names, ticks) = parse(&text);
-        Some(Self { names, ticks })
+        Some(Self { names, ticks, rounds: ROUNDS })
     }
 
     fn span(&self) -> i64 {
@@ -41,12 +43,12 @@ impl Node {
 
     /// How long all rounds are.
     pub(crate) fn span_ms(&self) -> i64 {
-        ROUNDS * self.span()
+        self.rounds * self.span()
     }
 
     /// Calls `each` with the time and the values of every tick of every round.
     pub(crate) fn scrapes(&self, start: Timestamp, mut each: impl FnMut(Timestamp, &[f64])) {
-        for round in 0..ROUNDS {
+        for round in 0..self.rounds {
             for (ts, values) in &self.ticks {
                 each(start + ts - self.ticks[0].0 + round * self.span(), values);
             }

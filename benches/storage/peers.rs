@@ -24,8 +24,14 @@ enum Data {
 
 impl Data {
     fn named(name: &str) -> Self {
+        let node = || Node::read().expect("the node data is in the shared folder");
         match name {
-            "node" => Self::Node(Node::read().expect("the node data is in the shared folder")),
+            "node" => Self::Node(node()),
+            "node-once" => {
+                let mut once = node();
+                once.rounds = 1;
+                Self::Node(once)
+            }
             "page" => Self::Page,
             other => panic!("no data is called {other:?}"),
         }
