@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
+#[cfg(doc)]
+use super::Tier;
+
 /// What a commit promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -26,6 +29,9 @@ pub struct Config {
     pub retention_size_bytes: u64,
     /// Samples older than this go.
     pub retention_time: Duration,
+    /// How long the rollups of each [`Tier`] stay, from the finest on; zero: they are not made. A tier is made of the one
+    /// before it.
+    pub rollups: [Duration; 3],
     /// What a commit promises.
     pub durability: Durability,
     /// Longest time between two writes when durability is relaxed.
@@ -43,6 +49,9 @@ pub struct Config {
     pub max_ahead: Option<Duration>,
     /// Most bytes that redb may cache.
     pub cache_bytes: usize,
+    /// Exemplars that memory may hold, those of the last [`Config::head_span`] or so; what comes above it is dropped and
+    /// counted. 0 takes none. As Prometheus' `storage.exemplars.max_exemplars`, but for those in segments.
+    pub max_exemplars: usize,
 }
 
 impl Default for Config {
@@ -51,6 +60,7 @@ impl Default for Config {
             path: PathBuf::from("data"),
             retention_size_bytes: 1 << 30,
             retention_time: Duration::from_secs(15 * 86_400),
+            rollups: [90, 2 * 365, 10 * 365].map(|days| Duration::from_secs(days * 86_400)),
             durability: Durability::Immediate,
             relaxed_interval: Duration::from_secs(10),
             window: Duration::from_secs(600),
@@ -60,6 +70,7 @@ impl Default for Config {
             // As far as Prometheus lets a scraped timestamp run ahead.
             max_ahead: Some(Duration::from_secs(600)),
             cache_bytes: 4 << 20,
+            max_exemplars: 100_000,
         }
     }
 }
@@ -97,6 +108,14 @@ pub struct RingCounters {
     pub unknown_series: AtomicU64,
     /// Samples refused because their group, or memory for irregular samples, is full.
     pub over_limit: AtomicU64,
+    /// Exemplars taken.
+    pub exemplars: AtomicU64,
+    /// Exemplars older than the newest one of their series, dropped.
+    pub exemplars_out_of_order: AtomicU64,
+    /// Exemplars of series that bring too many, or for which memory has no room, dropped.
+    pub exemplars_over_limit: AtomicU64,
+    /// Exemplars with too long labels, too old or too far ahead, or of series that nobody knows, dropped.
+    pub exemplars_refused: AtomicU64,
     /// Commits of rows.
     pub commits: AtomicU64,
     /// Commits that failed.
@@ -107,6 +126,8 @@ pub struct RingCounters {
     pub sealed: AtomicU64,
     /// Segments that were merged into larger ones.
     pub merged: AtomicU64,
+    /// Segments of rollups written.
+    pub rolled: AtomicU64,
     /// Segments that retention took.
     pub retired: AtomicU64,
     /// Damaged records that were skipped, each time one is met.
@@ -128,6 +149,10 @@ pub struct RingStats {
     pub segment_bytes: u64,
     /// Bytes of the pages that they take, their share of the series tables included.
     pub segment_page_bytes: u64,
+    /// Segments of rollups.
+    pub rollup_segments: usize,
+    /// Bytes of the pages that they take.
+    pub rollup_page_bytes: u64,
     /// Bytes that the file takes on disk (allocated blocks), 0 in memory.
     pub disk_bytes: u64,
     /// Oldest sample.

@@ -84,11 +84,14 @@ impl Replay {
             self.rows += 1;
             match read_row(&mut reader, record.window)? {
                 Row::Tick(row) => self.tick(record.run, row, head)?,
+                Row::Exemplar { sid, labels, exemplar } => {
+                    let sid = self.series(record.run, sid, labels, head)?;
+                    if self.scope.has(record.run == self.run, exemplar.0) {
+                        head.replay_exemplar(sid, exemplar);
+                    }
+                }
                 Row::Irregular { sid, labels, samples } => {
-                    let sid = match labels {
-                        Some(labels) => self.learn(record.run, sid, &labels, head),
-                        None => self.known(record.run, sid)?,
-                    };
+                    let sid = self.series(record.run, sid, labels, head)?;
                     for sample in samples {
                         if !self.scope.has(record.run == self.run, sample.ts) {
                             continue;
@@ -103,6 +106,13 @@ impl Replay {
             }
         }
         Ok(())
+    }
+
+    fn series(&mut self, run: u32, sid: u32, labels: Option<Labels>, head: &mut Head) -> Result<Sid, FormatError> {
+        match labels {
+            Some(labels) => Ok(self.learn(run, sid, &labels, head)),
+            None => self.known(run, sid),
+        }
     }
 
     fn learn(&mut self, run: u32, number: u32, labels: &Labels, head: &mut Head) -> Sid {

@@ -9,12 +9,13 @@ use rustc_hash::FxHashMap;
 use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
-use super::catalog::{cost, millis};
+use super::catalog::{Keep, cost, millis};
 use super::merge::{self, Merge};
 use super::packing::Packing;
 use super::replay::{Scope, replay};
 use super::ring::{Contents, Ring};
-use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
+use super::rollup::{self, Roll, Rolled};
+use super::segment::{ExemplarInput, Finished, SegmentMeta, SegmentWriter, SliceInput};
 use super::store::SealChange;
 use super::{Progress, StorageError};
 
@@ -33,11 +34,14 @@ pub(crate) struct Sealer {
     packing: Packing,
     /// Segments that cannot be merged, for they are damaged.
     unmergeable: Vec<u64>,
+    /// What is known of the spans of time that may be rolled up.
+    rolled: Rolled,
 }
 
 enum Job {
     Seal(Plan, State),
     Merge(Merge),
+    Roll(Roll),
 }
 
 /// Which window becomes which segment.
@@ -73,8 +77,12 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
     let Some(job) = sealer.job.take() else {
         evict(ring, now);
         ring.store.forget_replaced();
+        // Before retention takes what they are made of, and before merges move it.
         sealer.job = match begin(ring, now)? {
-            None => merge::begin(ring, &sealer.unmergeable).map(Job::Merge),
+            None => match rollup::begin(ring, &mut sealer.rolled, now)? {
+                None => merge::begin(ring, &sealer.unmergeable).map(Job::Merge),
+                roll => roll.map(Job::Roll),
+            },
             job => job,
         };
         return if sealer.job.is_some() { Ok(Progress::More) } else { retire_by_time(ring, now) };
@@ -89,6 +97,10 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
         Job::Merge(job) => {
             let (job, result) = merge::proceed(ring, job, &mut sealer.unmergeable, now);
             (job.map(Job::Merge), result)
+        }
+        Job::Roll(job) => {
+            let (job, result) = rollup::proceed(ring, job, &mut sealer.rolled, now);
+            (job.map(Job::Roll), result)
         }
     };
     sealer.job = job;
@@ -121,18 +133,21 @@ fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
     ring.load_epoch(epoch)?;
     let mut guard = ring.inner.write();
     let inner = &mut *guard;
-    let data = inner.head.close_window(window);
+    let mut data = inner.head.close_window(window);
+    let exemplars = std::mem::take(&mut data.exemplars);
     let mut ids = FxHashMap::default();
     let dense = data.groups.iter().flat_map(|(sids, _)| sids.iter().flatten());
-    for sid in dense.chain(data.irregular.iter().map(|(sid, _)| sid)) {
+    for sid in dense.chain(data.irregular.iter().map(|(sid, _)| sid)).chain(exemplars.iter().map(|(sid, _)| sid)) {
         ids.entry(*sid).or_insert_with(|| inner.catalog.id_for(epoch, *sid, &mut inner.head.series));
     }
     // Ticks go on while the columns are put in order.
     drop(guard);
     let series = ids.len() as u32;
     let slices = SliceInput::of_window(data, |sid| ids.get(&sid).copied());
+    let exemplars = ring.without_sealed(exemplars, window);
+    let exemplars = ExemplarInput::of_window(exemplars, |sid| ids.get(&sid).copied());
     let plan = Plan { window, window_end, epoch, series };
-    Ok(Some(Job::Seal(plan, State::Encoding(Box::new(SegmentWriter::new(slices))))))
+    Ok(Some(Job::Seal(plan, State::Encoding(Box::new(SegmentWriter::new(slices, exemplars))))))
 }
 
 /// Writes the segment with everything that goes with it.
@@ -145,8 +160,7 @@ fn write(ring: &Ring, plan: Plan, finished: &Finished, now: Timestamp) -> Result
     let rows = ring.row_bytes.swap(0, Relaxed);
     // Two windows of rows are in the file at times.
     let reserve = 2 * ring.row_bytes_peak.fetch_max(rows, Relaxed).max(rows);
-    let oldest = now.saturating_sub(millis(ring.config.retention_time));
-    let retire = inner.catalog.due(cost(&meta), reserve, ring.config.retention_size_bytes, oldest);
+    let retire = inner.catalog.due(cost(&meta), reserve, &Keep::of(&ring.config, now));
     drop(inner);
     let change = SealChange {
         meta: &meta,
@@ -197,8 +211,7 @@ fn forget_unsealed(ring: &Ring, now: Timestamp) {
 
 /// Segments past their time go even when nothing new is sealed.
 fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
-    let oldest = now.saturating_sub(millis(ring.config.retention_time));
-    let retire = ring.inner.read().catalog.due(0, 0, u64::MAX, oldest);
+    let retire = ring.inner.read().catalog.due(0, 0, &Keep::of(&ring.config, now).by_time());
     if retire.segments.is_empty() {
         return Ok(Progress::Idle);
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::{Timestamp, format_duration};
-use crate::storage::{self, LabelCount, SegmentInfo, Survey};
+use crate::storage::{self, LabelCount, SegmentInfo, Survey, Tier};
 
 use super::super::progress::Bar;
 use super::super::tsdb_args::{Place, ReportFormat};
@@ -53,6 +53,9 @@ fn print_survey(survey: &Survey) {
             bytes(tier.series_bytes)
         );
     }
+    if survey.exemplars > 0 {
+        println!("Exemplars among raw samples: {}, {}", survey.exemplars, bytes(survey.exemplar_bytes));
+    }
     println!("\nLargest metrics (bytes of columns, series, samples):");
     for metric in &survey.metrics {
         println!("{} {} series {} samples {}", metric.bytes, metric.name, metric.series, metric.samples);
@@ -87,6 +90,8 @@ fn json_of(survey: &Survey) -> Value {
         "file_bytes": survey.file_bytes,
         "series": survey.series,
         "open_samples": survey.open_samples,
+        "exemplars": survey.exemplars,
+        "exemplar_bytes": survey.exemplar_bytes,
         "damaged": survey.damaged,
         "tiers": survey.tiers.iter().map(|tier| json!({
             "tier": tier.tier,
@@ -119,10 +124,11 @@ pub(super) fn verify(place: &Place) -> Result<Outcome, String> {
         println!("{}: {finding}", setup.dir.join("ring.redb").display());
     }
     println!(
-        "{} segments, {} columns, {} samples, {} series, {} ticks in rows: {}",
+        "{} segments, {} columns, {} samples, {} exemplars, {} series, {} ticks in rows: {}",
         seen.segments,
         seen.columns,
         seen.samples,
+        seen.exemplars,
         seen.series,
         seen.rows,
         if seen.findings.is_empty() { "no damage".to_owned() } else { format!("{} findings", seen.findings.len()) }
@@ -133,8 +139,8 @@ pub(super) fn verify(place: &Place) -> Result<Outcome, String> {
 pub(super) fn list(place: &Place, human: bool) -> Result<Outcome, String> {
     let ring = look(&setup(place)?)?;
     println!(
-        "{:<10} {:<24} {:<24} {:<10} {:>12} {:>10} {:>12} {:>12}",
-        "SEGMENT", "MIN TIME", "MAX TIME", "DURATION", "NUM SAMPLES", "NUM SERIES", "SIZE", "BYTES/SAMPLE"
+        "{:<10} {:<5} {:<24} {:<24} {:<10} {:>12} {:>10} {:>12} {:>12}",
+        "SEGMENT", "TIER", "MIN TIME", "MAX TIME", "DURATION", "NUM SAMPLES", "NUM SERIES", "SIZE", "BYTES/SAMPLE"
     );
     for segment in ring.segments() {
         print_segment(&segment, human);
@@ -147,8 +153,9 @@ fn print_segment(segment: &SegmentInfo, human: bool) {
     let size = if human { bytes(segment.bytes) } else { segment.bytes.to_string() };
     let span = std::time::Duration::from_millis((segment.max_time - segment.min_time).max(0) as u64);
     println!(
-        "{:<10} {:<24} {:<24} {:<10} {:>12} {:>10} {:>12} {:>12.3}",
+        "{:<10} {:<5} {:<24} {:<24} {:<10} {:>12} {:>10} {:>12} {:>12.3}",
         segment.id,
+        segment.tier.map_or("raw", Tier::name),
         time(segment.min_time),
         time(segment.max_time),
         format_duration(span),
