@@ -165,6 +165,11 @@ pub(crate) fn print_bytes(name: &str, setup: &Setup, work: &Work) {
         stats.segments,
         stats.disk_bytes as f64 / 1e6
     );
+    println!(
+        "{name}: rollups {:.4} bytes/sample more, in {} segments",
+        per_sample(stats.rollup_page_bytes),
+        stats.rollup_segments
+    );
     work.print(name, stats.segment_samples as usize);
 }
 

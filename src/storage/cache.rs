@@ -80,7 +80,10 @@ mod tests {
         let bytes = (columns.len() + 2) * 32;
         assert!(columns.len() * size_of::<ColumnEntry>() <= bytes);
         let slice = Slice { ticks: 1, first: 0, last: 0, times: 0..1, columns };
-        (Arc::new(SegmentIndex { codec: PcoCodec::default(), slices: vec![slice], exemplars: Default::default() }), bytes)
+        (
+            Arc::new(SegmentIndex { codec: PcoCodec::default(), slices: vec![slice], exemplars: Default::default() }),
+            bytes,
+        )
     }
 
     #[test]
