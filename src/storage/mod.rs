@@ -22,6 +22,7 @@ mod inspect;
 mod merge;
 #[cfg(test)]
 mod merge_tests;
+mod packing;
 mod querier;
 mod read;
 mod replay;

@@ -280,11 +280,15 @@ impl ReplayState {
         for (col, xor) in &row.changes {
             *self.bits.get_mut(*col as usize).ok_or(FormatError("a row does not fit its group"))? ^= xor;
         }
-        let value = |(col, bits): (usize, &u64)| {
-            if self.present[col / 8] >> (col % 8) & 1 == 1 { f64::from_bits(*bits) } else { absent() }
-        };
         self.values.clear();
-        self.values.extend(self.bits.iter().enumerate().map(value));
+        for (bits, present) in self.bits.chunks(8).zip(&self.present) {
+            let value = |(i, bits): (usize, &u64)| if present >> i & 1 == 1 { f64::from_bits(*bits) } else { absent() };
+            if *present == u8::MAX {
+                self.values.extend(bits.iter().map(|bits| f64::from_bits(*bits)));
+            } else {
+                self.values.extend(bits.iter().enumerate().map(value));
+            }
+        }
         Ok(&self.values)
     }
 }
@@ -311,10 +315,12 @@ fn read_tick(reader: &mut Reader<'_>, window: Timestamp) -> Result<TickRow, Form
     let bitmap = cols.div_ceil(8);
     let presence = if flags & PRESENCE == 0 { None } else { Some(reader.take(bitmap)?.to_vec()) };
     let mask = reader.take(bitmap)?;
-    let mut changes = Vec::new();
+    let mut changes = Vec::with_capacity(mask.iter().map(|byte| byte.count_ones() as usize).sum());
     for (byte, mask) in mask.iter().enumerate() {
-        for bit in (0..8).filter(|bit| mask >> bit & 1 == 1) {
-            changes.push((byte as u32 * 8 + bit, reader.xor()?));
+        let mut left = *mask;
+        while left != 0 {
+            changes.push((byte as u32 * 8 + left.trailing_zeros(), reader.xor()?));
+            left &= left - 1;
         }
     }
     let mut histograms = Vec::new();

@@ -11,6 +11,7 @@ use crate::model::Timestamp;
 
 use super::catalog::{Keep, cost, millis};
 use super::merge::{self, Merge};
+use super::packing::Packing;
 use super::replay::{Scope, replay};
 use super::ring::{Contents, Ring};
 use super::rollup::{self, Roll, Rolled};
@@ -30,6 +31,7 @@ const AGE_MS: i64 = 300_000;
 #[derive(Default)]
 pub(crate) struct Sealer {
     job: Option<Job>,
+    packing: Packing,
     /// Segments that cannot be merged, for they are damaged.
     unmergeable: Vec<u64>,
     /// What is known of the spans of time that may be rolled up.
@@ -59,6 +61,10 @@ enum State {
 
 /// One slice of whatever is due.
 pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
+    age(ring, now);
+    if ring.sealer.lock().packing.proceed(ring) {
+        return Ok(Progress::More);
+    }
     look_for_file(ring, now);
     if ring.degraded.load(Relaxed) && !recover(ring, now)? {
         forget_unsealed(ring, now);
@@ -66,7 +72,6 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
     }
     let mut sealer = ring.sealer.lock();
     let Some(job) = sealer.job.take() else {
-        age(ring, now);
         evict(ring, now);
         ring.store.forget_replaced();
         // Before retention takes what they are made of, and before merges move it.
@@ -107,9 +112,13 @@ fn age(ring: &Ring, now: Timestamp) {
     }
     ring.last_aged.store(now, Relaxed);
     ring.resolutions.age();
-    let mut inner = ring.inner.write();
-    let inner = &mut *inner;
-    inner.catalog.unload(&mut inner.head.series);
+    let sealer = ring.sealer.lock();
+    // What is under way counts on its series.
+    if sealer.job.is_none() {
+        let mut inner = ring.inner.write();
+        let inner = &mut *inner;
+        inner.catalog.unload(&mut inner.head.series);
+    }
 }
 
 /// Encodes columns for the length of a slice; `None` when the window turned out to be empty.

@@ -1,5 +1,7 @@
 //! Float columns. Bits come back exactly: NaN payloads, negative zero and stale markers included.
 
+use std::ops::Range;
+
 use pco::DecompressorScratch;
 
 use crate::model::{absent, is_absent};
@@ -45,6 +47,11 @@ pub(crate) struct FloatScratch {
     pco: DecompressorScratch,
 }
 
+/// Whether a column may have holes; one that cannot has a value for each tick.
+pub(crate) fn may_have_holes(bytes: &[u8]) -> bool {
+    bytes.first().is_none_or(|tag| tag & HOLES != 0)
+}
+
 /// Reads a column of as many ticks as `out` has places; holes are [`absent`].
 pub(crate) fn decode_floats_into(
     codec: &PcoCodec,
@@ -52,14 +59,35 @@ pub(crate) fn decode_floats_into(
     out: &mut [f64],
     scratch: &mut FloatScratch,
 ) -> Result<(), FormatError> {
+    let ticks = out.len();
+    decode_floats_within(codec, bytes, ticks, 0..ticks, out, scratch)
+}
+
+/// Reads the ticks of `range`, in a column of `ticks`, into as many places. Most encodings are read no further than that,
+/// pco's in batches of 256.
+pub(crate) fn decode_floats_within(
+    codec: &PcoCodec,
+    bytes: &[u8],
+    ticks: usize,
+    range: Range<usize>,
+    out: &mut [f64],
+    scratch: &mut FloatScratch,
+) -> Result<(), FormatError> {
+    debug_assert!(range.end <= ticks && range.len() == out.len(), "{range:?} of {ticks} into {}", out.len());
     let mut reader = Reader::new(bytes);
     let tag = reader.u8()?;
-    let present = if tag & HOLES == 0 { None } else { decode_presence(&mut reader, out.len())? };
-    let Some(present) = present else { return decode_dense(codec, &mut reader, tag, out, scratch) };
-    let mut left = present.iter().filter(|p| **p).count();
-    decode_dense(codec, &mut reader, tag, &mut out[..left], scratch)?;
+    let present = if tag & HOLES == 0 { None } else { decode_presence(&mut reader, ticks)? };
+    let Some(present) = present else {
+        return decode_dense(codec, &mut reader, tag, &Wanted { total: ticks, range }, out, scratch);
+    };
+    let count = |flags: &[bool]| flags.iter().filter(|p| **p).count();
+    let (before, here) = (count(&present[..range.start]), &present[range.clone()]);
+    let mut left = count(here);
+    let total = before + left + count(&present[range.end..]);
+    let wanted = Wanted { total, range: before..before + left };
+    decode_dense(codec, &mut reader, tag, &wanted, &mut out[..left], scratch)?;
     // From the back, every value has its place at or after where it is.
-    for (i, present) in present.iter().enumerate().rev() {
+    for (i, present) in here.iter().enumerate().rev() {
         out[i] = if *present {
             left -= 1;
             out[left]
@@ -68,6 +96,12 @@ pub(crate) fn decode_floats_into(
         };
     }
     Ok(())
+}
+
+/// Which of the values that are there.
+struct Wanted {
+    total: usize,
+    range: Range<usize>,
 }
 
 /// Writes the values that are there, and the tag byte that stands before them.
@@ -146,35 +180,44 @@ fn decode_dense(
     codec: &PcoCodec,
     reader: &mut Reader<'_>,
     tag: u8,
+    wanted: &Wanted,
     out: &mut [f64],
     scratch: &mut FloatScratch,
 ) -> Result<(), FormatError> {
     match tag & !(HOLES | EXCEPTIONS) {
         CONSTANT => out.fill(f64::from_bits(reader.xor()?)),
-        RUNS => {
-            let mut bits = 0;
-            let mut rest = out;
-            while !rest.is_empty() {
-                let run = reader.varint()? as usize;
-                if run == 0 || run > rest.len() {
-                    return Err(FormatError("a run of values is impossible"));
-                }
-                bits ^= reader.xor()?;
-                let (here, after) = rest.split_at_mut(run);
-                here.fill(f64::from_bits(bits));
-                rest = after;
-            }
-        }
-        SCALED => return Scaled::read(codec, reader, tag & EXCEPTIONS != 0, out, scratch),
-        PCO_FLOATS => return codec.floats(reader, out, &mut scratch.pco),
+        RUNS => return decode_runs(reader, wanted, out),
+        SCALED => return Scaled::read(codec, reader, tag & EXCEPTIONS != 0, wanted, out, scratch),
+        PCO_FLOATS => return codec.floats(reader, wanted.total, &wanted.range, out, &mut scratch.pco),
         XOR => {
             let mut bits = 0;
+            for _ in 0..wanted.range.start {
+                bits ^= reader.xor()?;
+            }
             for value in out {
                 bits ^= reader.xor()?;
                 *value = f64::from_bits(bits);
             }
         }
         _ => return Err(FormatError("unknown column encoding")),
+    }
+    Ok(())
+}
+
+fn decode_runs(reader: &mut Reader<'_>, wanted: &Wanted, out: &mut [f64]) -> Result<(), FormatError> {
+    let Range { start, end } = wanted.range;
+    let (mut bits, mut at) = (0, 0);
+    while at < end {
+        let run = reader.varint()? as usize;
+        if run == 0 || run > wanted.total - at {
+            return Err(FormatError("a run of values is impossible"));
+        }
+        bits ^= reader.xor()?;
+        let (from, to) = (at.max(start), end.min(at + run));
+        if from < to {
+            out[from - start..to - start].fill(f64::from_bits(bits));
+        }
+        at += run;
     }
     Ok(())
 }
@@ -237,6 +280,7 @@ impl Scaled {
         codec: &PcoCodec,
         reader: &mut Reader<'_>,
         patched: bool,
+        wanted: &Wanted,
         out: &mut [f64],
         scratch: &mut FloatScratch,
     ) -> Result<(), FormatError> {
@@ -253,7 +297,7 @@ impl Scaled {
         let gcd = reader.varint()? as i64;
         let FloatScratch { ints, pco } = scratch;
         ints.resize(out.len(), 0);
-        codec.ints(reader, ints, pco)?;
+        codec.ints(reader, wanted.total, &wanted.range, ints, pco)?;
         // A division by one would cost as much as any other, a multiplication too.
         if gcd == 1 && power == 1.0 {
             for (value, step) in out.iter_mut().zip(ints.iter()) {
@@ -273,7 +317,12 @@ impl Scaled {
             }
         }
         for (at, value) in exceptions {
-            *out.get_mut(at).ok_or(FormatError("an exception lies outside its column"))? = value;
+            if at >= wanted.total {
+                return Err(FormatError("an exception lies outside its column"));
+            }
+            if wanted.range.contains(&at) {
+                out[at - wanted.range.start] = value;
+            }
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! Integers: values, differences, or differences of differences, as varints, in packed blocks, or through pco.
 
+use std::ops::Range;
+
 use pco::wrapped::{FileCompressor, FileDecompressor};
-use pco::{ChunkConfig, DecompressorScratch, DeltaSpec, ModeSpec, PagingSpec};
+use pco::{ChunkConfig, DecompressorScratch, DeltaSpec, FULL_BATCH_N, ModeSpec, PagingSpec};
 
 use crate::storage::bytes::{FormatError, Reader, put_signed, unzigzag, zigzag};
 
 use super::packed::{put_packed, read_packed};
+use super::sums::Sums;
 
 /// Below this many values pco's tables cost more than they save.
 const PCO_MIN: usize = 24;
@@ -104,61 +107,86 @@ impl PcoCodec {
         Ok(())
     }
 
-    /// Reads integers, as many as there are places; they must be the last thing in their record.
+    /// Reads those of `total` integers that lie within `range`, into as many places; nothing in their record may follow them.
     pub(crate) fn ints(
         &self,
         reader: &mut Reader<'_>,
+        total: usize,
+        range: &Range<usize>,
         out: &mut [i64],
         scratch: &mut DecompressorScratch,
     ) -> Result<(), FormatError> {
         match reader.u8()? {
             VARINT => {
-                let order = reader.u8()?;
-                if out.len() > reader.rest().len() || order > 2 {
+                let mut sums = sums(reader)?;
+                if total > reader.rest().len() {
                     return Err(FormatError("too few integers"));
                 }
-                for value in out.iter_mut() {
-                    *value = unzigzag(reader.varint()?);
+                for _ in 0..range.start {
+                    sums.next(unzigzag(reader.varint()?));
                 }
-                sum_differences(order, out);
+                for value in out {
+                    *value = sums.next(unzigzag(reader.varint()?));
+                }
                 Ok(())
             }
-            PCO => self.chunk(reader, out, scratch),
+            PCO => self.chunk(reader, total, range, out, scratch),
             PACKED => {
-                let order = reader.u8()?;
-                if order > 2 {
-                    return Err(FormatError("unknown order of differences"));
-                }
-                read_packed(reader, out)?;
-                sum_differences(order, out);
-                Ok(())
+                let sums = sums(reader)?;
+                read_packed(reader, sums, total, range, out)
             }
             _ => Err(FormatError("unknown integer encoding")),
         }
     }
 
-    /// Reads floats as [`Self::put_floats`] wrote them.
+    /// Reads floats as [`Self::put_floats`] wrote them, in the way of [`Self::ints`].
     pub(crate) fn floats(
         &self,
         reader: &mut Reader<'_>,
+        total: usize,
+        range: &Range<usize>,
         out: &mut [f64],
         scratch: &mut DecompressorScratch,
     ) -> Result<(), FormatError> {
-        self.chunk(reader, out, scratch)
+        self.chunk(reader, total, range, out, scratch)
     }
 
-    fn chunk<T: pco::data_types::Number>(
+    fn chunk<T: pco::data_types::Number + Default>(
         &self,
         reader: &mut Reader<'_>,
+        total: usize,
+        range: &Range<usize>,
         out: &mut [T],
         scratch: &mut DecompressorScratch,
     ) -> Result<(), FormatError> {
         let bad = |_| FormatError("pco cannot read its column");
         let (chunk, rest) = self.decompressor.chunk_decompressor::<T, _>(reader.rest()).map_err(bad)?;
-        let mut page = chunk.page_decompressor_with_scratch(rest, out.len(), scratch).map_err(bad)?;
-        page.read(out).map_err(bad)?;
-        *reader = Reader::new(page.into_src());
+        let mut page = chunk.page_decompressor_with_scratch(rest, total, scratch).map_err(bad)?;
+        if range.len() == total {
+            page.read(out).map_err(bad)?;
+            *reader = Reader::new(page.into_src());
+            return Ok(());
+        }
+        let mut batch = [T::default(); FULL_BATCH_N];
+        let mut at = 0;
+        while at < range.end {
+            page.read(&mut batch).map_err(bad)?;
+            let end = total.min(at + FULL_BATCH_N);
+            let (from, to) = (at.max(range.start), end.min(range.end));
+            if from < to {
+                out[from - range.start..to - range.start].copy_from_slice(&batch[from - at..to - at]);
+            }
+            at = end;
+        }
         Ok(())
+    }
+}
+
+/// Sums of differences of the order that the record names.
+fn sums(reader: &mut Reader<'_>) -> Result<Sums, FormatError> {
+    match reader.u8()? {
+        order @ 0..=2 => Ok(Sums::new(order)),
+        _ => Err(FormatError("unknown order of differences")),
     }
 }
 
@@ -168,23 +196,6 @@ fn packed(values: &[i64], order: u8, most: usize) -> Option<Vec<u8>> {
     differences(values, order, |d| different.push(d));
     let mut out = vec![PACKED, order];
     put_packed(&different, most.saturating_sub(out.len()), &mut out).then_some(out)
-}
-
-/// Makes values of differences of this order.
-fn sum_differences(order: u8, values: &mut [i64]) {
-    // The first values stand for themselves.
-    for skipped in (0..usize::from(order)).rev() {
-        sum_up(values.get_mut(skipped..).unwrap_or_default());
-    }
-}
-
-/// Makes values of their differences; the first stands for itself.
-fn sum_up(values: &mut [i64]) {
-    let mut sum = 0i64;
-    for value in values {
-        sum = sum.wrapping_add(*value);
-        *value = sum;
-    }
 }
 
 /// Calls `take` with the differences of the given order (0, 1 or 2); the first values stand for themselves.

@@ -6,13 +6,14 @@ mod histogram;
 mod ints;
 mod packed;
 mod presence;
+mod sums;
 mod times;
 
-pub(crate) use column::{FloatScratch, decode_floats_into, encode_floats};
+pub(crate) use column::{FloatScratch, decode_floats_into, decode_floats_within, encode_floats, may_have_holes};
 pub(crate) use exemplars::{Stamped, decode_exemplars, encode_exemplars, put_exemplar, read_exemplar};
 pub(crate) use histogram::{decode_histograms, encode_histograms, put_histogram, read_histogram};
 pub(crate) use ints::PcoCodec;
 pub(crate) use presence::{decode_presence, encode_presence};
-pub(crate) use times::{decode_ints, encode_ints};
+pub(crate) use times::{decode_ints, decode_ints_within, encode_ints};
 #[cfg(test)]
 mod tests;

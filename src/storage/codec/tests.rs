@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    FloatScratch, PcoCodec, decode_floats_into, decode_histograms, decode_ints, encode_floats, encode_histograms,
-    encode_ints,
+    FloatScratch, PcoCodec, decode_floats_into, decode_floats_within, decode_histograms, decode_ints,
+    decode_ints_within, encode_floats, encode_histograms, encode_ints, may_have_holes,
 };
-use crate::model::{Histogram, ResetHint, Span, absent, stale_marker};
+use crate::model::{Histogram, ResetHint, Span, absent, is_absent, stale_marker};
 use crate::storage::bytes::{FormatError, Reader};
 use crate::storage::testing::Random;
 
@@ -24,6 +24,7 @@ fn check(name: &str, values: &[f64], most_bytes: usize) {
     assert_eq!(back.len(), values.len(), "{name}");
     let differs = back.iter().zip(values).position(|(a, b)| a.to_bits() != b.to_bits());
     assert_eq!(differs, None, "{name}");
+    check_parts(name, &codec, &out, &back);
     assert!(out.len() <= most_bytes, "{name}: {} bytes, at most {most_bytes} expected", out.len());
     for cut in 0..out.len().min(64) {
         // A record that ends early is an error or, when only padding is gone, the same values; never a panic.
@@ -31,6 +32,22 @@ fn check(name: &str, values: &[f64], most_bytes: usize) {
             assert_eq!(short.len(), values.len(), "{name} cut at {cut}");
         }
     }
+}
+
+/// Part of a column is what is there in the whole of it.
+fn check_parts(name: &str, codec: &PcoCodec, bytes: &[u8], whole: &[f64]) {
+    let n = whole.len();
+    let edges = [0, 1, n / 3, n / 2, 127, 128, 129, 255, 256, 257, n.saturating_sub(1), n];
+    for from in edges {
+        for to in edges.into_iter().filter(|to| (from..=n).contains(to)) {
+            let mut part = vec![1.0; to - from];
+            let read = decode_floats_within(codec, bytes, n, from..to, &mut part, &mut FloatScratch::default());
+            assert_eq!(read, Ok(()), "{name}: {from}..{to}");
+            let same = part.iter().zip(&whole[from..to]).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{name}: {from}..{to}");
+        }
+    }
+    assert!(may_have_holes(bytes) || !whole.iter().any(|v| is_absent(*v)), "{name}");
 }
 
 #[test]
@@ -104,7 +121,12 @@ fn integer_columns_come_back() {
     for (name, values, most) in cases {
         let mut out = Vec::new();
         encode_ints(&codec, &values, &mut out);
-        assert_eq!(decode_ints(&codec, &mut Reader::new(&out), values.len()), Ok(values), "{name}");
+        let n = values.len();
+        for part in [0..n / 2, n / 3..n, n / 3..n / 2, n - 1..n, n..n] {
+            let found = decode_ints_within(&codec, &mut Reader::new(&out), n, &part);
+            assert_eq!(found, Ok(values[part.clone()].to_vec()), "{name}: {part:?}");
+        }
+        assert_eq!(decode_ints(&codec, &mut Reader::new(&out), n), Ok(values), "{name}");
         assert!(out.len() <= most, "{name}: {} bytes", out.len());
     }
 }
@@ -210,8 +232,14 @@ fn packed_integers_come_back() {
         codec.put_ints(&values, &mut out);
         let mut back = vec![0; n];
         let mut reader = Reader::new(&out);
-        codec.ints(&mut reader, &mut back, &mut pco::DecompressorScratch::default()).unwrap();
+        let mut scratch = pco::DecompressorScratch::default();
+        codec.ints(&mut reader, n, &(0..n), &mut back, &mut scratch).unwrap();
         assert_eq!(back, values, "case {case}, kind {}", out[0]);
+        let from = random.below(n as u64) as usize;
+        let part = from..from + random.below((n - from) as u64 + 1) as usize;
+        let place = &mut back[part.clone()];
+        codec.ints(&mut Reader::new(&out), n, &part, place, &mut scratch).unwrap();
+        assert_eq!(back, values, "case {case}, kind {}, {part:?}", out[0]);
         assert!(out[0] == 1 || reader.is_empty(), "case {case}: all of it is read");
     }
 }
@@ -224,7 +252,9 @@ fn garbage_is_an_error_and_never_a_panic() {
     let mut try_all = |bytes: &[u8], n: usize| {
         let mut out = vec![0.0; n];
         let floats = decode_floats_into(&codec, bytes, &mut out, &mut scratch).is_err();
+        let _ = decode_floats_within(&codec, bytes, n, n / 3..n / 2, &mut out[n / 3..n / 2], &mut scratch);
         let ints = decode_ints(&codec, &mut Reader::new(bytes), n).is_err();
+        let _ = decode_ints_within(&codec, &mut Reader::new(bytes), n, &(n / 3..n / 2));
         (floats, ints, decode_histograms(bytes, n).is_err())
     };
     assert_eq!(try_all(&[], 5), (true, true, true));

@@ -1,5 +1,7 @@
 //! Integer columns: timestamps (a straight line in the best case) and start timestamps.
 
+use std::ops::Range;
+
 use pco::DecompressorScratch;
 
 use crate::storage::bytes::{FormatError, Reader, put_signed};
@@ -28,15 +30,25 @@ pub(crate) fn encode_ints(codec: &PcoCodec, values: &[i64], out: &mut Vec<u8>) {
 
 /// Reads `n` integers.
 pub(crate) fn decode_ints(codec: &PcoCodec, reader: &mut Reader<'_>, n: usize) -> Result<Vec<i64>, FormatError> {
+    decode_ints_within(codec, reader, n, &(0..n))
+}
+
+/// Reads those of `n` integers that lie within `range`.
+pub(crate) fn decode_ints_within(
+    codec: &PcoCodec,
+    reader: &mut Reader<'_>,
+    n: usize,
+    range: &Range<usize>,
+) -> Result<Vec<i64>, FormatError> {
     match reader.u8()? {
         LINE => {
             let (first, step) = (reader.signed()?, reader.signed()?);
-            Ok((0..n as i64).map(|i| first.wrapping_add(step.wrapping_mul(i))).collect())
+            Ok(range.clone().map(|i| first.wrapping_add(step.wrapping_mul(i as i64))).collect())
         }
         INTS => {
             let first = reader.signed()?;
-            let mut values = vec![0; n];
-            codec.ints(reader, &mut values, &mut DecompressorScratch::default())?;
+            let mut values = vec![0; range.len()];
+            codec.ints(reader, n, range, &mut values, &mut DecompressorScratch::default())?;
             values.iter_mut().for_each(|value| *value = value.wrapping_add(first));
             Ok(values)
         }

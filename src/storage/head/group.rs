@@ -7,10 +7,14 @@ use rustc_hash::FxHashMap;
 
 use crate::model::{Histogram, Timestamp, absent, is_absent};
 
+use super::floats::{Floats, Packer};
 use super::series::Sid;
 
 /// Ticks of a full block: two minutes at 1 Hz. Full blocks are shared with queries, the open one is copied.
 pub(crate) const BLOCK: usize = 120;
+/// Columns of a block that are packed while the tick waits: that takes some hundred microseconds. Larger ones stay as they
+/// are until maintenance packs them.
+const PACKED_AT_ONCE: usize = if cfg!(test) { 2 } else { 128 };
 
 /// The shape of a histogram column.
 pub(crate) type HistogramColumn = Arc<[Option<Arc<Histogram>>]>;
@@ -21,8 +25,7 @@ pub(crate) struct Block {
     /// Start of the window that it belongs to.
     pub(crate) window: Timestamp,
     pub(crate) times: Arc<[Timestamp]>,
-    /// By column; `None` where the series was never there.
-    pub(crate) floats: Vec<Option<Arc<[f64]>>>,
+    pub(crate) floats: Floats,
     pub(crate) histograms: FxHashMap<u32, HistogramColumn>,
     pub(crate) starts: FxHashMap<u32, Arc<[Timestamp]>>,
 }
@@ -32,7 +35,7 @@ pub(crate) struct Block {
 pub(super) struct Open {
     window: Timestamp,
     pub(super) times: Vec<Timestamp>,
-    /// Column after column, [`BLOCK`] places each.
+    /// Column after column, [`BLOCK`] places each, of which those of ticks that came mean something.
     pub(super) floats: Vec<f64>,
     pub(super) histograms: FxHashMap<u32, Vec<Option<Arc<Histogram>>>>,
     pub(super) starts: FxHashMap<u32, Vec<Timestamp>>,
@@ -47,6 +50,8 @@ pub(crate) struct Columns {
     col_of: FxHashMap<Sid, u32>,
     pub(super) blocks: VecDeque<Arc<Block>>,
     pub(super) open: Open,
+    /// The places of a block that was packed, for the next open one: fresh memory costs its first tick milliseconds.
+    spare: Vec<f64>,
 }
 
 impl Columns {
@@ -96,15 +101,21 @@ impl Columns {
         self.blocks.front().and_then(|b| b.times.first()).or_else(|| self.open.times.first()).copied()
     }
 
-    /// Starts a tick, in a new block where the old one is full or belongs to another window. Returns its place.
+    /// Starts a tick, in a new block where the old one is full or belongs to another window. Returns its place, whose floats
+    /// must be written with [`Self::put_all`].
     pub(crate) fn begin_tick(&mut self, window: Timestamp, ts: Timestamp) -> usize {
         if !self.open.times.is_empty() && (self.open.window != window || self.open.times.len() == BLOCK) {
             self.freeze();
         }
         if self.open.times.is_empty() {
             self.open.window = window;
-            self.open.floats.clear();
-            self.open.floats.resize(self.cols.len() * BLOCK, absent());
+            // Each tick writes all columns, so it does not matter what was there before.
+            let places = self.cols.len() * BLOCK;
+            self.open.floats = std::mem::take(&mut self.spare);
+            if self.open.floats.capacity() < places {
+                self.open.floats = vec![0.0; places];
+            }
+            self.open.floats.resize(places, 0.0);
         }
         self.open.times.push(ts);
         for column in self.open.histograms.values_mut() {
@@ -120,13 +131,6 @@ impl Columns {
     pub(crate) fn put_all(&mut self, tick: usize, values: &[f64]) {
         for (column, value) in self.open.floats.chunks_exact_mut(BLOCK).zip(values) {
             column[tick] = *value;
-        }
-    }
-
-    /// Writes one value of the tick that was begun last.
-    pub(crate) fn put(&mut self, tick: usize, col: u32, value: f64) {
-        if let Some(place) = self.open.floats.get_mut(col as usize * BLOCK + tick) {
-            *place = value;
         }
     }
 
@@ -161,7 +165,7 @@ impl Columns {
         if block.histograms.get(&col).is_some_and(|h| h[i].is_some()) {
             return Some(None);
         }
-        block.floats.get(col as usize)?.as_ref().and_then(|column| float(column[i]))
+        block.floats.column(col).and_then(|column| float(column[i]))
     }
 
     /// Closes the open block if it belongs to this window.
@@ -173,28 +177,39 @@ impl Columns {
 
     fn freeze(&mut self) {
         let len = self.open.times.len();
-        // Columns that stand still at the same value share one allocation.
-        let mut constants: FxHashMap<u64, Arc<[f64]>> = FxHashMap::default();
-        let floats = (0..self.cols.len()).map(|col| {
-            let column = self.open.floats.get(col * BLOCK..col * BLOCK + len)?;
-            let bits = column.first()?.to_bits();
-            if column.iter().any(|v| v.to_bits() != bits) {
-                return Some(Arc::from(column));
-            }
-            if is_absent(f64::from_bits(bits)) {
-                return None;
-            }
-            Some(constants.entry(bits).or_insert_with(|| Arc::from(column)).clone())
-        });
+        let mut floats = Floats::Wide(std::mem::take(&mut self.open.floats), len);
+        if floats.columns() <= PACKED_AT_ONCE {
+            let mut packer = Packer::default();
+            packer.step(&floats, PACKED_AT_ONCE);
+            self.spare = std::mem::replace(&mut floats, packer.finish()).into_places();
+        }
         let block = Block {
             window: self.open.window,
             times: Arc::from(self.open.times.as_slice()),
-            floats: floats.collect(),
+            floats,
             histograms: self.open.histograms.drain().map(|(col, column)| (col, column.into())).collect(),
             starts: self.open.starts.drain().map(|(col, column)| (col, column.into())).collect(),
         };
         self.blocks.push_back(Arc::new(block));
         self.open.times.clear();
+    }
+
+    /// Blocks that wait to be packed, the oldest last.
+    pub(super) fn wide_blocks(&self) -> impl Iterator<Item = &Arc<Block>> {
+        self.blocks.iter().rev().filter(|block| block.floats.is_wide())
+    }
+
+    /// Puts a packed block in the place of the wide one, which is handed back; nothing when it has left.
+    pub(super) fn replace(&mut self, wide: &Arc<Block>, packed: Arc<Block>) -> Option<Arc<Block>> {
+        let place = self.blocks.iter_mut().find(|block| Arc::ptr_eq(block, wide))?;
+        Some(std::mem::replace(place, packed))
+    }
+
+    /// Takes the places of a block that was packed back; returns those that are not needed.
+    pub(super) fn keep_spare(&mut self, places: Vec<f64>) -> Vec<f64> {
+        // After a growth or a cut they would be a waste.
+        let fits = (self.cols.len()..2 * self.cols.len()).contains(&(places.len() / BLOCK));
+        if fits { std::mem::replace(&mut self.spare, places) } else { places }
     }
 
     /// The blocks of a window; the open one must have been closed before.
@@ -243,18 +258,15 @@ impl Columns {
                 || self.open.histograms.contains_key(&key)
                 || self.open.starts.contains_key(&key)
         };
-        let sealed = |b: &Arc<Block>| {
-            b.floats.get(col).is_some_and(Option::is_some)
-                || b.histograms.contains_key(&key)
-                || b.starts.contains_key(&key)
-        };
+        let sealed =
+            |b: &Arc<Block>| b.floats.has(key) || b.histograms.contains_key(&key) || b.starts.contains_key(&key);
         self.blocks.iter().any(sealed) || open()
     }
 
     /// Approximate bytes of all columns.
     pub(crate) fn bytes(&self) -> usize {
-        let block = |b: &Arc<Block>| (b.floats.iter().flatten().count() + 1) * b.times.len() * 8;
-        self.blocks.iter().map(block).sum::<usize>() + self.open.floats.capacity() * 8
+        let block = |b: &Arc<Block>| b.floats.bytes() + b.times.len() * 8;
+        self.blocks.iter().map(block).sum::<usize>() + (self.open.floats.capacity() + self.spare.capacity()) * 8
     }
 }
 

@@ -1,10 +1,12 @@
 //! Recent time, uncompressed: groups of columns, irregular samples, and the rows that make them durable.
 
 mod exemplars;
+mod floats;
 mod group;
 mod irregular;
 mod late;
 mod log;
+mod pack;
 mod read;
 mod replayed;
 mod series;
@@ -25,6 +27,7 @@ pub(crate) use exemplars::is_same;
 pub(crate) use group::{BLOCK, Block, bounds};
 pub(crate) use irregular::IrregularSeries;
 pub(crate) use log::{Log, Record};
+pub(crate) use pack::WideBlock;
 pub(crate) use replayed::ReplayedTick;
 pub(crate) use series::{Place, SeriesTable, Sid};
 pub(crate) use ticks::{NewestTick, OpenTicks};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Histogram, Timestamp};
+use crate::model::{Histogram, Timestamp, absent};
 
 use super::{Head, Sid};
 
@@ -33,11 +33,14 @@ impl Head {
             return;
         }
         let at = group.columns.begin_tick(window, tick.ts);
+        self.scratch.clear();
+        self.scratch.resize(group.columns.len(), absent());
         for (value, col) in tick.floats.iter().zip(tick.cols) {
-            if let Some(col) = col {
-                group.columns.put(at, *col, *value);
+            if let Some(place) = col.and_then(|col| self.scratch.get_mut(col as usize)) {
+                *place = *value;
             }
         }
+        group.columns.put_all(at, &self.scratch);
         let col_of = |col: u32| tick.cols.get(col as usize).copied().flatten();
         for (col, histogram) in tick.histograms {
             if let Some(col) = col_of(*col) {

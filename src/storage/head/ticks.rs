@@ -105,10 +105,10 @@ impl NewestTick<'_> {
                 let value = |col: &u32| open.floats.get(*col as usize * BLOCK + self.at).copied().unwrap_or(absent());
                 out.extend(cols.iter().map(value));
             }
-            TickPlace::Block(block) => out.extend(cols.iter().map(|col| match block.floats.get(*col as usize) {
-                Some(Some(column)) => column.get(self.at).copied().unwrap_or(absent()),
-                _ => absent(),
-            })),
+            TickPlace::Block(block) => {
+                let value = |col: &u32| block.floats.column(*col)?.get(self.at).copied();
+                out.extend(cols.iter().map(|col| value(col).unwrap_or(absent())));
+            }
         }
     }
 
@@ -207,7 +207,7 @@ impl Columns {
             if from >= to {
                 continue;
             }
-            let floats = block.floats.get(col as usize).and_then(Option::as_ref).map_or(&[][..], |c| &c[from..to]);
+            let floats = block.floats.column(col).map_or(&[][..], |c| &c[from..to]);
             let histograms = block.histograms.get(&col).map_or(&[][..], |c| &c[from..to]);
             if let Some((i, value)) = newest_of(floats, histograms) {
                 let start_ts = block.starts.get(&col).map_or(0, |s| s[from + i]);

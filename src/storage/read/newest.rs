@@ -221,11 +221,10 @@ impl Ring {
 fn newest_of(strip: &Strip<'_>, known: &[Timestamp]) -> Vec<(u32, Sample)> {
     let mut found: Vec<(u32, Option<Sample>)> = strip.rows.iter().map(|row| (*row, None)).collect();
     let work = |first: usize, found: &mut [(u32, Option<Sample>)], scratch: &mut Scratch| {
-        let mut room = Room::default();
         for (i, (row, sample)) in found.iter_mut().enumerate() {
             for part in &strip.parts {
                 let after = known[*row as usize];
-                if let Some(newest) = room.newest(part, first + i, after, scratch) {
+                if let Some(newest) = newest_in(part, first + i, after, scratch) {
                     *sample = Some(newest);
                 }
             }
@@ -241,33 +240,23 @@ fn newest_of(strip: &Strip<'_>, known: &[Timestamp]) -> Vec<(u32, Sample)> {
     found.into_iter().filter_map(|(row, sample)| Some((row, sample?))).collect()
 }
 
-/// Room for one column.
-#[derive(Default)]
-struct Room {
-    floats: Vec<f64>,
-    starts: Vec<Timestamp>,
-}
-
-impl Room {
-    /// The newest sample of a row in a slice, if it is newer than `after`.
-    fn newest(&mut self, part: &Part<'_>, k: usize, after: Timestamp, scratch: &mut Scratch) -> Option<Sample> {
-        let times = part.times();
-        if part.has_histograms() && part.has_histogram(k, 0) {
-            let mut samples = Vec::new();
-            part.samples(k, 0, scratch, &mut samples);
-            return samples.pop().filter(|(ts, _, _)| *ts > after);
-        }
-        self.floats.clear();
-        self.floats.resize(times.len(), crate::model::absent());
-        part.fill(k, 0, &mut self.floats, scratch);
-        let at = self.floats.iter().rposition(|v| !is_absent(*v)).filter(|at| times[*at] > after)?;
-        let mut start = 0;
-        if part.has_starts() {
-            self.starts.clear();
-            self.starts.resize(times.len(), 0);
-            part.fill_starts(k, 0, &mut self.starts);
-            start = self.starts[at];
-        }
-        Some((times[at], start, Value::Float(self.floats[at])))
+/// The newest sample of a row in a slice, if it is newer than `after`.
+fn newest_in(part: &Part<'_>, k: usize, after: Timestamp, scratch: &mut Scratch) -> Option<Sample> {
+    let times = part.times();
+    if times.last().is_none_or(|last| *last <= after) {
+        return None;
     }
+    if part.has_histograms() && part.has_histogram(k, 0) {
+        let mut samples = Vec::new();
+        part.samples(k, 0, scratch, &mut samples);
+        return samples.pop().filter(|(ts, _, _)| *ts > after);
+    }
+    let (at, value) = part.newest_float(k, 0, scratch).filter(|(at, _)| times[*at] > after)?;
+    let mut start = 0;
+    if part.has_starts() {
+        let mut starts = vec![0; times.len()];
+        part.fill_starts(k, 0, &mut starts);
+        start = starts[at];
+    }
+    Some((times[at], start, Value::Float(value)))
 }

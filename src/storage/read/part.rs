@@ -36,7 +36,7 @@ impl Part<'_> {
     /// Floats that lie in memory as they are.
     pub(super) fn floats(&self, k: usize, col: u32) -> Option<&[f64]> {
         match self {
-            Self::Block(block, from, to) => Some(&block.floats.get(col as usize)?.as_ref()?[*from..*to]),
+            Self::Block(block, from, to) => Some(&block.floats.column(col)?[*from..*to]),
             Self::Open(open) => open.floats(k, col),
             Self::Slice(_) => None,
         }
@@ -45,7 +45,7 @@ impl Part<'_> {
     /// Whether a column has floats in here.
     pub(super) fn has_floats(&self, k: usize, col: u32) -> bool {
         match self {
-            Self::Block(block, ..) => block.floats.get(col as usize).is_some_and(Option::is_some),
+            Self::Block(block, ..) => block.floats.has(col),
             Self::Open(open) => open.floats(k, col).is_some_and(|column| column.iter().any(|v| !is_absent(*v))),
             Self::Slice(slice) => slice.has_floats(k),
         }
@@ -59,6 +59,18 @@ impl Part<'_> {
                 if let Some(column) = self.floats(k, col) {
                     out.copy_from_slice(column);
                 }
+            }
+        }
+    }
+
+    /// The newest float of a column, and its place.
+    pub(super) fn newest_float(&self, k: usize, col: u32, scratch: &mut Scratch) -> Option<(usize, f64)> {
+        match self {
+            Self::Slice(slice) => slice.newest_float(k, scratch),
+            _ => {
+                let column = self.floats(k, col)?;
+                let at = column.iter().rposition(|v| !is_absent(*v))?;
+                Some((at, column[at]))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -14,9 +15,10 @@ use crate::storage::head::{Head, Sid};
 const MAX_BYTES: usize = 20 << 20;
 /// What a selection takes by itself, with its matchers.
 const SELECTION_BYTES: usize = 1 << 10;
-/// What a row takes: its number, labels, place in a group and column. What is worked out later for segments and for
-/// smaller versions of a selection comes to as much again, mostly.
+/// What a row takes: its number, labels, place in a group and column.
 const ROW_BYTES: usize = 25;
+/// What a row takes in a smaller version of a selection, besides its place there.
+const COMPACT_ROW_BYTES: usize = size_of::<Labels>();
 /// Smaller versions of a selection that are kept: of the newest samples, of the last hour, of a day.
 const MAX_COMPACT: usize = 4;
 /// Selections up to this size are handed out whole, however few of them have samples.
@@ -39,6 +41,8 @@ pub(crate) struct Resolved {
     pub(super) several: Vec<u32>,
     epochs: Mutex<VecDeque<EpochRows>>,
     compact: Mutex<VecDeque<Arc<Compact>>>,
+    /// Something was worked out since the selection was weighed: for a segment, or a smaller version.
+    grown: AtomicBool,
 }
 
 /// The columns of a group that a selection reads.
@@ -108,7 +112,17 @@ impl Resolved {
             several,
             epochs: Mutex::default(),
             compact: Mutex::new(compact),
+            grown: AtomicBool::new(false),
         }
+    }
+
+    /// Approximate bytes, with everything that was worked out so far.
+    fn bytes(&self) -> usize {
+        let epochs: usize = self.epochs.lock().iter().map(|epoch| size_of_val(&*epoch.pairs)).sum();
+        let compact =
+            |compact: &Arc<Compact>| size_of_val(compact.place.as_slice()) + compact.labels.len() * COMPACT_ROW_BYTES;
+        let compacts: usize = self.compact.lock().iter().map(compact).sum();
+        SELECTION_BYTES + self.sids.len() * ROW_BYTES + epochs + compacts
     }
 
     /// The rows that a series table's numbers mean, ascending by number.
@@ -126,6 +140,7 @@ impl Resolved {
             epochs.pop_front();
         }
         epochs.push_back(EpochRows { epoch, len: ids.len(), pairs: Arc::clone(&pairs) });
+        self.grown.store(true, Relaxed);
         pairs
     }
 
@@ -156,6 +171,7 @@ impl Resolved {
             kept.pop_front();
         }
         kept.push_back(Arc::clone(&compact));
+        self.grown.store(true, Relaxed);
         Some(compact)
     }
 }
@@ -176,9 +192,14 @@ impl Resolutions {
         let generation = head.series.generation(matchers);
         let (before, _) = self.0.lock().get(matchers, Arc::clone);
         if let Some(known) = before.as_ref().filter(|known| known.generation == generation) {
+            if known.grown.swap(false, Relaxed) {
+                let outgrown = self.0.lock().put(matchers.to_vec(), Arc::clone(known), known.bytes());
+                drop(outgrown);
+            }
             return Arc::clone(known);
         }
         let resolved = Arc::new(Resolved::of(head, matchers, generation, before.as_deref()));
+        let bytes = resolved.bytes();
         let mut kept = self.0.lock();
         // Another query may have been faster; its labels are out already.
         if let (Some(known), _) = kept.get(matchers, Arc::clone)
@@ -186,7 +207,6 @@ impl Resolutions {
         {
             return known;
         }
-        let bytes = SELECTION_BYTES + resolved.sids.len() * ROW_BYTES;
         let outgrown = kept.put(matchers.to_vec(), Arc::clone(&resolved), bytes);
         drop(kept);
         drop(outgrown);

@@ -7,12 +7,14 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::model::{Histogram, Timestamp, absent};
+use crate::model::{Histogram, Timestamp, absent, is_absent};
 use crate::storage::StorageError;
 use crate::storage::bytes::Reader;
 use crate::storage::cache::Decoded;
 use crate::storage::catalog::Ids;
-use crate::storage::codec::{FloatScratch, decode_floats_into, decode_histograms, decode_ints};
+use crate::storage::codec::{
+    FloatScratch, decode_floats_within, decode_histograms, decode_ints, decode_ints_within, may_have_holes,
+};
 use crate::storage::config::RingCounters;
 use crate::storage::head::bounds;
 use crate::storage::querier::Stop;
@@ -113,7 +115,7 @@ impl SlicePart {
 
     /// Ticks that are decoded to get at those within the bounds.
     pub(super) fn decoded_ticks(&self) -> usize {
-        self.times.len()
+        self.to
     }
 
     pub(super) fn has_floats(&self, k: usize) -> bool {
@@ -134,23 +136,36 @@ impl SlicePart {
 
     /// Decodes the floats of a row; a damaged column leaves holes.
     pub(super) fn fill(&self, k: usize, out: &mut [f64], scratch: &mut Scratch) {
-        let segment = &*self.segment;
-        if segment.is_given_up(scratch) {
-            return;
+        if let Some(bytes) = self.wanted(k, scratch) {
+            self.decode(&bytes, self.from..self.to, out, &mut scratch.decode);
         }
-        let Some(entry) = segment.entry(self.number, &self.floats, k) else { return };
-        let Some(bytes) = segment.stream.get().and_then(|stream| stream.part_and_more(&entry.at)) else { return };
-        let codec = &segment.index.codec;
-        let decoded = if self.to - self.from == self.times.len() {
-            decode_floats_into(codec, &bytes, out, &mut scratch.decode)
-        } else {
-            scratch.floats.clear();
-            scratch.floats.resize(self.times.len(), absent());
-            let decoded = decode_floats_into(codec, &bytes, &mut scratch.floats, &mut scratch.decode);
-            out.copy_from_slice(&scratch.floats[self.from..self.to]);
-            decoded
-        };
-        if decoded.is_err() {
+    }
+
+    /// The newest float of a row within the bounds, and its place among them.
+    pub(super) fn newest_float(&self, k: usize, scratch: &mut Scratch) -> Option<(usize, f64)> {
+        let bytes = self.wanted(k, scratch)?;
+        let Scratch { floats, decode, .. } = scratch;
+        // Without holes the last tick has it.
+        let from = if may_have_holes(&bytes) { self.from } else { self.from.max(self.to.saturating_sub(1)) };
+        floats.clear();
+        floats.resize(self.to - from, absent());
+        self.decode(&bytes, from..self.to, floats, decode);
+        let at = floats.iter().rposition(|v| !is_absent(*v))?;
+        Some((from - self.from + at, floats[at]))
+    }
+
+    /// The bytes of a row's floats, unless nobody wants them any more.
+    fn wanted(&self, k: usize, scratch: &mut Scratch) -> Option<Cow<'_, [u8]>> {
+        if self.segment.is_given_up(scratch) {
+            return None;
+        }
+        let entry = self.segment.entry(self.number, &self.floats, k)?;
+        self.segment.stream.get()?.part_and_more(&entry.at)
+    }
+
+    fn decode(&self, bytes: &[u8], ticks: Range<usize>, out: &mut [f64], scratch: &mut FloatScratch) {
+        let segment = &*self.segment;
+        if decode_floats_within(&segment.index.codec, bytes, self.times.len(), ticks, out, scratch).is_err() {
             out.fill(absent());
             segment.reading.damaged(segment.id);
         }
@@ -179,8 +194,9 @@ impl SlicePart {
     pub(super) fn fill_starts(&self, k: usize, out: &mut [Timestamp]) {
         let segment = &*self.segment;
         let Some(bytes) = segment.column(self.number, &self.starts, k) else { return };
-        match decode_ints(&segment.index.codec, &mut Reader::new(&bytes), self.times.len()) {
-            Ok(starts) => out.copy_from_slice(&starts[self.from..self.to]),
+        let codec = &segment.index.codec;
+        match decode_ints_within(codec, &mut Reader::new(&bytes), self.times.len(), &(self.from..self.to)) {
+            Ok(starts) => out.copy_from_slice(&starts),
             Err(_) => segment.reading.damaged(segment.id),
         }
     }

@@ -299,3 +299,37 @@ fn a_selection_can_be_stopped() {
         }
     }
 }
+
+#[test]
+fn packed_blocks_answer_as_wide_ones() {
+    let mut bench = Bench::new();
+    bench.config.window = std::time::Duration::from_secs(10_000);
+    bench.config.head_span = std::time::Duration::from_secs(10_000);
+    bench.kill_and_open();
+    // Constant, counting, gone after a while, there from a moment on, there now and then, there in one tick only.
+    for ts in 1..=400 {
+        let mut samples = vec![(0, 7.0), (1, ts as f64), (2, 7.0)];
+        samples.extend((ts < 130).then_some((3, 0.5)));
+        samples.extend((ts > 200).then_some((4, 7.0)));
+        samples.extend((ts % 9 == 0).then_some((5, ts as f64)));
+        samples.extend((ts == 250).then_some((6, f64::NAN)));
+        bench.tick(ts * 1000, &samples);
+    }
+    let bounds =
+        [(0, 400), (0, 120), (100, 121), (119, 130), (121, 240), (131, 239), (250, 250), (300, 400), (120, 360)];
+    let all = || {
+        let answers = bounds.iter().flat_map(|(from, to)| [(*from, *to, false), (*from, *to, true)]);
+        let answer = |(from, to, last): (i64, i64, bool)| {
+            samples(&bench.ring().select(&request(from * 1000, to * 1000, last)).unwrap())
+        };
+        answers.map(answer).collect::<Vec<_>>()
+    };
+    let waiting = || bench.ring().inner.read().head.wide_blocks().len();
+    let wide = all();
+    assert_eq!(wide[0].len(), 3 * 400 + 129 + 200 + 44 + 1);
+    assert_eq!(waiting(), 3);
+    bench.maintain(400_000);
+    assert_eq!(waiting(), 0);
+    assert_eq!(bench.ring().stats().segments, 0);
+    assert_eq!(all(), wide);
+}

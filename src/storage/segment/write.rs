@@ -228,9 +228,9 @@ impl SegmentWriter {
         let mut floats = std::mem::take(&mut self.floats);
         floats.clear();
         for block in &slice.blocks {
-            match block.floats.get(col as usize) {
-                Some(Some(column)) => floats.extend_from_slice(column),
-                _ => floats.resize(floats.len() + block.times.len(), absent()),
+            match block.floats.column(col) {
+                Some(column) => floats.extend_from_slice(column),
+                None => floats.resize(floats.len() + block.times.len(), absent()),
             }
         }
         self.put_floats(id, &floats);

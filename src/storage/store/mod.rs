@@ -278,9 +278,19 @@ impl Store {
 
     /// Remembers the length of a window, and how far rows reach that were keyed by windows of another length.
     pub(crate) fn set_window(&self, window_ms: i64) -> Result<()> {
+        let number = |bytes: &[u8]| bytes.first_chunk().map(|b| i64::from_le_bytes(*b));
+        let known = self.read("reading the window", |txn| {
+            let meta = txn.open_table(META)?;
+            let same = meta.get("window_ms")?.and_then(|v| number(v.value())) == Some(window_ms);
+            Ok(same && meta.get("foreign_rows")?.is_none())
+        })?;
+        if known {
+            // The usual case: a start need not wait for the disk once more.
+            self.writer.lock().foreign = None;
+            return Ok(());
+        }
         let foreign = self.write("remembering the window", Durability::Immediate, |txn| {
             let mut meta = txn.open_table(META)?;
-            let number = |bytes: &[u8]| bytes.first_chunk().map(|b| i64::from_le_bytes(*b));
             let old = meta.get("window_ms")?.and_then(|v| number(v.value()));
             let known = meta.get("foreign_rows")?.and_then(|v| {
                 let (until, length) = v.value().split_at_checked(8)?;
