@@ -109,6 +109,8 @@ pub struct RingCounters {
     pub merged: AtomicU64,
     /// Segments that retention took.
     pub retired: AtomicU64,
+    /// How often the file was compacted.
+    pub compactions: AtomicU64,
     /// Damaged records that were skipped, each time one is met.
     pub damaged: AtomicU64,
 }

@@ -8,7 +8,10 @@ mod bytes;
 mod cache;
 mod catalog;
 mod codec;
+mod compact;
 mod config;
+#[cfg(test)]
+mod damage_tests;
 mod error;
 #[cfg(test)]
 mod faults;
@@ -31,6 +34,8 @@ mod segment;
 mod selection;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod test_disk;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

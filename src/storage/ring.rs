@@ -231,7 +231,7 @@ impl Ring {
 
     /// Makes everything that was appended durable, in one transaction. Call it about once a second, where blocking is fine.
     ///
-    /// With relaxed durability it writes only every `relaxed_interval`.
+    /// With relaxed durability it writes only every `relaxed_interval`. While the file is compacted rows wait for the next call.
     ///
     /// # Errors
     /// When the disk failed: the rows stay in memory, the ring goes on without the file and says so in its stats,
@@ -240,7 +240,7 @@ impl Ring {
         let now = self.clock.now();
         let relaxed = self.config.durability == Durability::Relaxed
             && (0..millis(self.config.relaxed_interval)).contains(&(now - self.last_write.load(Relaxed)));
-        if relaxed || self.degraded.load(Relaxed) {
+        if relaxed || self.degraded.load(Relaxed) || self.store.is_compacting() {
             self.bound_pending();
             return Ok(());
         }

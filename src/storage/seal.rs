@@ -10,6 +10,7 @@ use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
 use super::catalog::{cost, millis};
+use super::compact::{Compactor, compact};
 use super::merge::{self, Merge};
 use super::replay::{Scope, replay};
 use super::ring::{Contents, Ring};
@@ -31,6 +32,7 @@ pub(crate) struct Sealer {
     job: Option<Job>,
     /// Segments that cannot be merged, for they are damaged.
     unmergeable: Vec<u64>,
+    compactor: Compactor,
 }
 
 enum Job {
@@ -72,7 +74,11 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
             None => merge::begin(ring, &sealer.unmergeable).map(Job::Merge),
             job => job,
         };
-        return if sealer.job.is_some() { Ok(Progress::More) } else { retire_by_time(ring, now) };
+        if sealer.job.is_some() {
+            return Ok(Progress::More);
+        }
+        retire_by_time(ring, now)?;
+        return compact(ring, &mut sealer.compactor, now);
     };
     let (job, result) = match job {
         // An empty window makes no segment; its rows go with the next one that does.
@@ -111,9 +117,8 @@ fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
     if window_end.saturating_add(millis(ring.config.seal_delay)) > now {
         return Ok(None);
     }
-    let epoch = inner.catalog.current_epoch();
     drop(inner);
-    ring.load_epoch(epoch)?;
+    let epoch = ring.load_current_epoch()?;
     let mut guard = ring.inner.write();
     let inner = &mut *guard;
     let data = inner.head.close_window(window);
@@ -191,11 +196,11 @@ fn forget_unsealed(ring: &Ring, now: Timestamp) {
 }
 
 /// Segments past their time go even when nothing new is sealed.
-fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
+fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<(), StorageError> {
     let oldest = now.saturating_sub(millis(ring.config.retention_time));
     let retire = ring.inner.read().catalog.due(0, 0, u64::MAX, oldest);
     if retire.segments.is_empty() {
-        return Ok(Progress::Idle);
+        return Ok(());
     }
     let writer = ring.store.writer();
     if let Err(error) = ring.store.retire(&retire) {
@@ -207,7 +212,7 @@ fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError>
     inner.catalog.remove(&retire, &mut inner.head.series);
     ring.counters().retired.fetch_add(retire.segments.len() as u64, Relaxed);
     drop(writer);
-    Ok(Progress::Idle)
+    Ok(())
 }
 
 /// Tries the file again. Says whether it works.
@@ -283,7 +288,18 @@ impl Ring {
         let mut inner = self.inner.write();
         let inner = &mut *inner;
         inner.catalog.load(epoch, labels, &mut inner.head.series);
+        if damaged > 0 {
+            inner.catalog.leave_epoch(epoch);
+        }
         Ok(())
+    }
+
+    /// Reads the series table that new segments go with, and says which one it is.
+    pub(crate) fn load_current_epoch(&self) -> Result<u32, StorageError> {
+        let epoch = self.inner.read().catalog.current_epoch();
+        self.load_epoch(epoch)?;
+        // Not the same if it turned out to be damaged.
+        Ok(self.inner.read().catalog.current_epoch())
     }
 
     /// Reads the series tables of all these segments, those that are missing.

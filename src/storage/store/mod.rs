@@ -1,5 +1,6 @@
 //! redb: tables, transactions, and its errors in our words.
 
+mod compact;
 mod copy;
 mod open;
 mod overlay;
@@ -9,6 +10,7 @@ mod segments;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -47,6 +49,8 @@ pub(crate) struct Store {
     writer: Mutex<Writer>,
     /// Segments that were merged into others while queries may be reading them.
     replaced: Mutex<Vec<Replaced>>,
+    /// The file is being compacted: whoever wants it waits.
+    compacting: AtomicBool,
 }
 
 /// An open database. After damaged pages made redb panic, it may panic again when it is dropped.
@@ -124,7 +128,8 @@ impl Store {
     /// A store on whatever `opener` opens, at the first [`Store::reopen`].
     pub(crate) fn with_opener(file: Option<PathBuf>, opener: Opener) -> Self {
         let (db, writer) = (RwLock::new(None), Mutex::new(Writer::default()));
-        Self { file, opener, db, identity: Mutex::new(None), writer, replaced: Mutex::default() }
+        let compacting = AtomicBool::new(false);
+        Self { file, opener, db, identity: Mutex::new(None), writer, replaced: Mutex::default(), compacting }
     }
 
     /// Whether the file has been taken away or replaced behind our back.

@@ -52,8 +52,9 @@ impl Store {
         Ok(())
     }
 
-    /// All rows, window by window in the order in which they were written, and how many records are damaged.
-    pub(crate) fn rows(&self, mut each: impl FnMut(StoredRecord)) -> Result<u64> {
+    /// All rows, window by window in the order in which they were written; `None` stands for a record that is damaged. Says how
+    /// many of those there are.
+    pub(crate) fn rows(&self, mut each: impl FnMut(Option<StoredRecord>)) -> Result<u64> {
         self.read("replaying rows", |txn| {
             let mut damaged = 0;
             let mut bytes = Vec::new();
@@ -64,11 +65,15 @@ impl Store {
                 if *more == 1 {
                     continue;
                 }
-                match decode_record(&bytes) {
-                    Some((run, rows)) => each(StoredRecord { window: key.value().0, run, rows: rows.to_vec() }),
-                    None => damaged += 1,
-                }
+                let record = decode_record(&bytes);
+                damaged += u64::from(record.is_none());
+                each(record.map(|(run, rows)| StoredRecord { window: key.value().0, run, rows: rows.to_vec() }));
                 bytes.clear();
+            }
+            // The last record says that more pieces follow, and none does.
+            if !bytes.is_empty() {
+                damaged += 1;
+                each(None);
             }
             Ok(damaged)
         })
