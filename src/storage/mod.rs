@@ -23,6 +23,8 @@ mod inspect;
 mod merge;
 #[cfg(test)]
 mod merge_tests;
+#[cfg(test)]
+mod model_tests;
 mod querier;
 mod read;
 mod replay;

@@ -17,6 +17,7 @@ mod panels;
 mod pprof;
 mod prometheus;
 mod promql_parser;
+mod ring;
 mod rules;
 mod scripts;
 mod support;
