@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use watchfire::archive::for_each_series;
 use watchfire::clock::{Clock, ManualClock};
-use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, Timestamp, Value};
+use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Timestamp, Value};
 use watchfire::registry::SeriesTable;
 use watchfire::storage::{
     Column, Config, Durability, Progress, Querier, Ring, RingStats, SelectRequest, Stop, StorageError, verify,
@@ -27,7 +27,7 @@ const BEGIN: Timestamp = 20_000 * DAY;
 /// which tick each sample is of.
 fn value(series: u64, ts: Timestamp) -> f64 {
     let mixed = (ts as u64 / 1000).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ series.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    ((mixed ^ (mixed >> 29)) >> 42) as f64 / 64.0
+    ((mixed ^ (mixed >> 29)) >> 12) as f64
 }
 
 fn labels(series: u64, generation: i64) -> Labels {
@@ -45,6 +45,8 @@ struct Life {
     clock: ManualClock,
     series: u64,
     step: i64,
+    /// The references of a generation.
+    references: Mutex<(i64, Vec<SeriesRef>)>,
     /// The newest tick that was appended.
     newest: AtomicI64,
 }
@@ -53,18 +55,21 @@ impl Life {
     fn begin(config: Config, series: u64, step: i64) -> Self {
         let (clock, table) = (ManualClock::new(BEGIN), Arc::<SeriesTable>::default());
         let ring = Ring::open(config, Clock::Manual(clock.clone()), table.clone()).expect("opens");
-        Self { ring, table, clock, series, step, newest: AtomicI64::new(BEGIN - step) }
+        Self { ring, table, clock, series, step, references: Mutex::default(), newest: AtomicI64::new(BEGIN - step) }
     }
 
     /// One tick of all series. The last one has another label in each generation.
     fn tick(&self, generation: i64) -> Timestamp {
         let ts = self.newest.load(Ordering::Acquire) + self.step;
         self.clock.set(ts);
+        let mut known = self.references.lock().expect("nobody panics here");
+        if known.0 != generation || known.1.is_empty() {
+            let last = |series| if series + 1 == self.series { generation } else { 0 };
+            let intern = |series| self.table.intern_labels(&labels(series, last(series))).expect("few series");
+            *known = (generation, (0..self.series).map(intern).collect());
+        }
         let mut batch = Batch::new(GroupId(1), ts);
-        batch.floats.extend((0..self.series).map(|series| {
-            let last = if series + 1 == self.series { generation } else { 0 };
-            (self.table.intern_labels(&labels(series, last)).expect("few series"), value(series, ts))
-        }));
+        batch.floats.extend(known.1.iter().zip(0..).map(|(reference, series)| (*reference, value(series, ts))));
         self.ring.append(&batch).expect("memory takes it");
         self.newest.store(ts, Ordering::Release);
         ts
@@ -156,9 +161,9 @@ impl Signal {
 }
 
 const MONTH_LIMIT: u64 = 8 << 20;
-const MONTH_STEP: i64 = 20_000;
+const MONTH_STEP: i64 = 30_000;
 
-/// 64 series, a tick every twenty seconds; the ring turns over several times, while queries, exports and snapshots go on.
+/// 64 series, a tick every thirty seconds; the ring turns over several times, while queries, exports and snapshots go on.
 #[test]
 fn a_simulated_month_stays_within_its_size() {
     let dir = temp_dir();
@@ -199,7 +204,7 @@ fn a_simulated_month_stays_within_its_size() {
         for n in 0..30 * DAY / MONTH_STEP {
             let now = life.tick(0);
             life.ring.commit().expect("the disk works");
-            if n % 15 == 0 {
+            if n % 20 == 0 {
                 life.maintain(now);
                 let stats = life.ring.stats();
                 largest_file = largest_file.max(stats.disk_bytes);
@@ -282,7 +287,7 @@ fn read(ring: &Ring, each: &mut dyn FnMut(u64, Timestamp)) {
 
 /// Set in the process that lives the year: what it takes is not mixed up with other tests.
 const ALONE: &str = "WATCHFIRE_TEST_YEAR";
-const YEAR_LIMIT: u64 = 4 << 20;
+const YEAR_LIMIT: u64 = 6 << 20;
 const YEAR_STEP: i64 = 60_000;
 const YEAR_SERIES: u64 = 8;
 /// Every week one series takes another label.
@@ -311,7 +316,15 @@ fn resident() -> u64 {
 fn live_a_year() {
     // Half a million commits: memory, where there is some, spares them the disk's fsync.
     let dir = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| temp_dir());
-    let config = Config { path: dir.path().join("ring"), retention_size_bytes: YEAR_LIMIT, ..Config::default() };
+    let config = Config {
+        path: dir.path().join("ring"),
+        retention_size_bytes: YEAR_LIMIT,
+        retention_time: Duration::from_secs(2 * 365 * 86_400),
+        // Half an hour of eight series is little enough for a segment.
+        window: Duration::from_secs(1800),
+        merged_span: Duration::from_secs(6 * 3600),
+        ..Config::default()
+    };
     let life = Life::begin(config, YEAR_SERIES, YEAR_STEP);
     let (mut settled, mut largest_file, mut most) = (0, 0, RingStats::default());
     for n in 0..365 * DAY / YEAR_STEP {
@@ -319,6 +332,8 @@ fn live_a_year() {
         life.ring.commit().expect("the disk works");
         if n % 10 == 0 {
             life.maintain(now);
+        }
+        if n % 60 == 31 {
             let stats = life.ring.stats();
             check_size(&stats, YEAR_LIMIT, largest_segment(&life.ring));
             largest_file = largest_file.max(stats.disk_bytes);
