@@ -10,6 +10,7 @@ mod differential;
 mod exposition;
 mod faults;
 mod history;
+mod kills;
 mod limits;
 mod llama;
 mod node_exporter;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use watchfire::archive::for_each_series;
@@ -133,7 +133,11 @@ fn check_whole(times: &[Timestamp], first: Timestamp, end: Timestamp, step: i64,
 
 /// What the file may take: its limit and one segment.
 fn check_size(stats: &RingStats, limit: u64, largest: u64) {
-    assert!(stats.disk_bytes <= limit + largest, "{} bytes of blocks, {limit} and {largest}: {stats:?}", stats.disk_bytes);
+    assert!(
+        stats.disk_bytes <= limit + largest,
+        "{} bytes of blocks, {limit} and {largest}: {stats:?}",
+        stats.disk_bytes
+    );
 }
 
 fn largest_segment(ring: &Ring) -> u64 {
