@@ -12,8 +12,8 @@ pub enum Durability {
     /// Every commit ends with fsync: neither SIGKILL nor a power cut costs a committed tick.
     #[default]
     Immediate,
-    /// Rows are written, with fsync, only every [`Config::relaxed_interval`]: SIGKILL or a power cut costs at most
-    /// that much of the newest history. The file itself is never harmed.
+    /// A commit only hands its rows to the kernel; every [`Config::relaxed_interval`] one ends with fsync. SIGKILL costs no committed
+    /// tick, a power cut at most that much of the newest history. The file itself is never harmed.
     Relaxed,
 }
 
@@ -28,7 +28,7 @@ pub struct Config {
     pub retention_time: Duration,
     /// What a commit promises.
     pub durability: Durability,
-    /// Longest time between two writes when durability is relaxed.
+    /// Longest time between two commits with fsync when durability is relaxed.
     pub relaxed_interval: Duration,
     /// Length of a window: what becomes one segment. At least a second.
     pub window: Duration,

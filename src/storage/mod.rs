@@ -37,6 +37,8 @@ mod selection;
 mod snapshot;
 mod store;
 #[cfg(test)]
+mod tail_tests;
+#[cfg(test)]
 mod test_disk;
 #[cfg(test)]
 mod testing;

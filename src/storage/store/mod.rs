@@ -7,7 +7,9 @@ mod overlay;
 mod raw;
 mod rows;
 mod segments;
+mod tail;
 
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -51,6 +53,8 @@ pub(crate) struct Store {
     replaced: Mutex<Vec<Replaced>>,
     /// The file is being compacted: whoever wants it waits.
     compacting: AtomicBool,
+    /// Rows that are beside the file, not yet in it.
+    tail: Mutex<tail::Tail>,
 }
 
 /// An open database. After damaged pages made redb panic, it may panic again when it is dropped.
@@ -129,7 +133,8 @@ impl Store {
     pub(crate) fn with_opener(file: Option<PathBuf>, opener: Opener) -> Self {
         let (db, writer) = (RwLock::new(None), Mutex::new(Writer::default()));
         let compacting = AtomicBool::new(false);
-        Self { file, opener, db, identity: Mutex::new(None), writer, replaced: Mutex::default(), compacting }
+        let (replaced, tail) = (Mutex::default(), Mutex::default());
+        Self { file, opener, db, identity: Mutex::new(None), writer, replaced, compacting, tail }
     }
 
     /// Whether the file has been taken away or replaced behind our back.
@@ -190,6 +195,11 @@ impl Store {
             let run = meta.get("run")?.map_or(0, |v| number(v.value())).wrapping_add(1);
             meta.insert("format", &FORMAT.to_le_bytes()[..])?;
             meta.insert("run", &run.to_le_bytes()[..])?;
+            if meta.get("tail")?.is_none() {
+                // A tail of another file that had this name must not fit.
+                let chance = RandomState::new().hash_one(run) >> 1;
+                meta.insert("tail", &chance.to_le_bytes()[..])?;
+            }
             drop(meta);
             txn.open_table(ROWS)?;
             txn.open_table(SEGMENTS)?;
@@ -218,10 +228,11 @@ impl Store {
         })?;
         // A store that was reopened after a failure goes on with its numbers.
         writer.next_row = writer.next_row.max(next_row);
-        if writer.run == 0 {
+        let is_first = writer.run == 0;
+        if is_first {
             writer.run = run;
         }
-        Ok(())
+        self.adopt_tail(&mut writer, is_first)
     }
 
     fn check_format(&self) -> Result<()> {
