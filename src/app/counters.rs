@@ -39,6 +39,7 @@ families! {
     STORAGE_ROWS_LOST "watchfire_storage_rows_lost_total" Counter "" "Rows that were given up while the disk was full." [];
     STORAGE_SEALED "watchfire_storage_segments_sealed_total" Counter "" "Segments written." [];
     STORAGE_MERGED "watchfire_storage_segments_merged_total" Counter "" "Segments that were merged into larger ones." [];
+    STORAGE_ROLLED "watchfire_storage_segments_rolled_total" Counter "" "Segments of rollups written." [];
     STORAGE_RETIRED "watchfire_storage_segments_retired_total" Counter "" "Segments that retention took." [];
     STORAGE_COMPACTIONS "watchfire_storage_compactions_total" Counter "" "How often the ring's file gave free room back to the disk." [];
     STORAGE_DAMAGED "watchfire_storage_damaged_records_total" Counter "" "Damaged records that were skipped." [];
@@ -46,6 +47,7 @@ families! {
     STORAGE_SERIES "watchfire_storage_head_series" Gauge "" "Series with samples in memory." [];
     STORAGE_HEAD_BYTES "watchfire_storage_head_bytes" Gauge "bytes" "Approximate size of the samples in memory." [];
     STORAGE_SEGMENTS "watchfire_storage_segments" Gauge "" "Sealed segments." [];
+    STORAGE_ROLLUP_BYTES "watchfire_storage_rollup_bytes" Gauge "bytes" "What rollups take of the ring's file." [];
     STORAGE_DISK_BYTES "watchfire_storage_disk_bytes" Gauge "bytes" "What the ring's file takes on disk." [];
     PIPELINE_BATCHES "watchfire_pipeline_batches_total" Counter "" "Ticks that went through the pipeline." [];
     PIPELINE_SAMPLES "watchfire_pipeline_samples_total" Counter "" "Samples that went through the pipeline." [];
@@ -95,6 +97,7 @@ pub(super) fn storage(ring: Arc<Ring>) -> Arc<dyn OwnSource> {
         out.add(&STORAGE_ROWS_LOST, value(&counters.rows_lost));
         out.add(&STORAGE_SEALED, value(&counters.sealed));
         out.add(&STORAGE_MERGED, value(&counters.merged));
+        out.add(&STORAGE_ROLLED, value(&counters.rolled));
         out.add(&STORAGE_RETIRED, value(&counters.retired));
         out.add(&STORAGE_COMPACTIONS, value(&counters.compactions));
         out.add(&STORAGE_DAMAGED, value(&counters.damaged));
@@ -102,6 +105,7 @@ pub(super) fn storage(ring: Arc<Ring>) -> Arc<dyn OwnSource> {
         out.add(&STORAGE_SERIES, stats.head_series as f64);
         out.add(&STORAGE_HEAD_BYTES, stats.head_bytes as f64);
         out.add(&STORAGE_SEGMENTS, stats.segments as f64);
+        out.add(&STORAGE_ROLLUP_BYTES, stats.rollup_page_bytes as f64);
         out.add(&STORAGE_DISK_BYTES, stats.disk_bytes as f64);
     })
 }

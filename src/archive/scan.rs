@@ -104,7 +104,7 @@ struct Chunk {
 /// Cuts the range where segments begin.
 fn chunks(ring: &Ring, range: &Range<'_>) -> Vec<Chunk> {
     let mut segments = ring.segments();
-    segments.retain(|s| s.min_time <= range.to && s.max_time >= range.from);
+    segments.retain(|s| s.tier.is_none() && s.min_time <= range.to && s.max_time >= range.from);
     segments.sort_by_key(|s| s.min_time);
     let mut chunks = vec![Chunk { from: range.from, to: range.to, samples: OPEN_SAMPLES }];
     for segment in segments {
@@ -161,7 +161,7 @@ fn select(
 ) -> Result<Vec<SelectedSeries>, StorageError> {
     let stop = Stop::never();
     let request = SelectRequest { matchers, start, end, last_only: false, max_samples: usize::MAX, stop };
-    Ok(ring.select(&request)?.into_series())
+    Ok(ring.select_raw(&request)?.into_series())
 }
 
 fn samples(series: &SelectedSeries) -> Vec<Sample> {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::model::{Labels, format_duration};
+use crate::storage::Tier;
 use crate::yaml;
 
 use super::Config;
@@ -37,6 +38,7 @@ struct Global {
 struct Storage {
     retention_size_bytes: u64,
     retention_time: String,
+    retention_rollups: std::collections::BTreeMap<&'static str, String>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +70,10 @@ impl Config {
             storage: Storage {
                 retention_size_bytes: self.storage.ring.retention_size_bytes,
                 retention_time: format_duration(self.storage.ring.retention_time),
+                retention_rollups: Tier::ALL
+                    .into_iter()
+                    .map(|tier| (tier.name(), format_duration(self.storage.ring.rollups[tier as usize])))
+                    .collect(),
             },
             scrape_configs: self.shown_jobs(),
             models: self

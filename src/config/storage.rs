@@ -1,8 +1,10 @@
 //! The `storage` section.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::storage::{Config, Durability};
+use crate::model::format_duration;
+use crate::storage::{Config, Durability, Tier};
 use crate::yaml::{Node, YamlErrors};
 
 /// What the file says of storage; the path is a choice that a flag may override.
@@ -33,12 +35,35 @@ pub(super) fn storage(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Storag
         if let Some(time) = retention.optional("time", errors, Node::positive_duration) {
             section.ring.retention_time = time;
         }
+        retention.optional("rollups", errors, |node, errors| rollups(node, errors, &mut section.ring));
         retention.finish(errors);
         Some(())
     });
     map.finish(errors);
     Some(section)
 }
+
+/// How long each tier stays: `{1m: 90d, 1h: 2y, 1d: 10y}`. Zero turns a tier off, and those that are made of it.
+fn rollups(node: &Node<'_>, errors: &mut YamlErrors, ring: &mut Config) -> Option<()> {
+    let mut map = node.mapping(errors);
+    for tier in Tier::ALL {
+        let Some(time) = map.optional(tier.name(), errors, Node::duration) else { continue };
+        ring.rollups[tier as usize] = time;
+    }
+    map.finish(errors);
+    for (tier, coarser) in Tier::ALL.into_iter().zip(Tier::ALL.into_iter().skip(1)) {
+        let (has, wants) = (ring.rollups[tier as usize], ring.rollups[coarser as usize]);
+        if !wants.is_zero() && has < MIN_FINER[tier as usize] {
+            let least = format_duration(MIN_FINER[tier as usize]);
+            let error = node.error(format!("rollups of {coarser} are made of those of {tier}, which go before that"));
+            errors.push(error.expected(format!("{tier}: at least {least}, or {coarser}: 0s")));
+        }
+    }
+    Some(())
+}
+
+/// How long a tier must stay for the next coarser one to be made of it: a day, thirty days, and some time to do it.
+const MIN_FINER: [Duration; 2] = [Duration::from_secs(2 * 86_400), Duration::from_secs(32 * 86_400)];
 
 /// Redb keeps a fixed megabyte, and a ring needs room for two segments.
 const MIN_SIZE: u64 = 8 << 20;

@@ -6,6 +6,7 @@ use crate::model::{format_float, quote};
 
 use super::parser::Pos;
 use super::result::Annotations;
+use crate::storage::Tier;
 
 /// Whether a remark warns or informs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,6 +158,14 @@ pub(crate) fn start_time_overlap(name: &str) -> String {
 
 pub(crate) fn maybe_no_counter(name: &str) -> String {
     format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", quote(name))
+}
+
+pub(crate) fn raw_is_gone(before: i64, tier: Tier) -> String {
+    format!("raw samples before {} are gone, answered by the nearest rollups of {tier}", rfc3339(before))
+}
+
+pub(crate) fn raw_is_thin(tier: Tier) -> String {
+    format!("raw samples are gone, answered by the first and last samples of each {tier}")
 }
 
 pub(crate) fn incompatible_types(left: &str, op: &str, right: &str) -> String {

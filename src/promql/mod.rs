@@ -24,5 +24,5 @@ mod tests;
 pub use cache::{TickCache, WrittenNames, shareable};
 pub use counters::{Counted, DURATION_BOUNDS, QueryCounters, Refusal};
 pub use engine::{CancelToken, Engine, EngineConfig, Prepared, QueryOptions};
-pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, Sample, Series};
+pub use result::{Annotations, QueryError, QueryResult, QueryStats, QueryValue, RollupUse, Sample, Series};
 pub(crate) use stack::deep;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Histogram, Labels, Timestamp, Value};
+use crate::storage::Tier;
 
 /// One series with one sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,12 +59,23 @@ pub struct QueryStats {
     pub samples_per_step: Vec<u64>,
     /// Most samples held at once; holes of a result count as samples.
     pub peak_samples: u64,
+    /// Which rollups answered, and how many selectors; empty when raw samples did.
+    pub rollups: Vec<(RollupUse, u64)>,
     /// Time spent waiting for a place.
     pub queued: Duration,
     /// Time spent on making the plan.
     pub prepared: Duration,
     /// Wall time, waiting for a place included.
     pub elapsed: Duration,
+}
+
+/// Rollups that stand for raw samples in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RollupUse {
+    /// How long the buckets are, at most.
+    pub tier: Tier,
+    /// Whether raw samples would have given the same; else they are gone, and windows were moved to where buckets end.
+    pub exact: bool,
 }
 
 /// A finished query.

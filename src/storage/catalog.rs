@@ -8,7 +8,9 @@ use rustc_hash::FxHashMap;
 
 use crate::model::{Labels, Timestamp};
 
+use super::config::Config;
 use super::head::{SeriesTable, Sid};
+use super::rollup::{Spans, Tier};
 use super::schema::EPOCH_SEGMENTS;
 use super::segment::{SegmentMeta, allocated_bytes};
 use super::store::Retire;
@@ -36,6 +38,7 @@ pub(crate) struct Epoch {
 pub(crate) struct Catalog {
     /// Ascending by window: where two have a sample of the same time, the later one's counts.
     segments: Vec<Arc<SegmentMeta>>,
+    pub(crate) rolled: Spans,
     epochs: BTreeMap<u32, Epoch>,
     next_segment: u64,
 }
@@ -46,7 +49,11 @@ impl Catalog {
         for meta in metas {
             catalog.epochs.entry(meta.epoch).or_default().segments += 1;
             catalog.next_segment = catalog.next_segment.max(meta.id + 1);
-            catalog.segments.push(Arc::new(meta));
+            match meta.tier {
+                None => catalog.segments.push(Arc::new(meta)),
+                // One a span: what was made anew has taken the place of the older in the same transaction.
+                Some(tier) => drop(catalog.rolled.insert(tier, Arc::new(meta))),
+            }
         }
         catalog.segments.sort_by_key(|s| (s.window, s.id));
         catalog
@@ -68,6 +75,12 @@ impl Catalog {
 
     pub(crate) fn segments(&self) -> &[Arc<SegmentMeta>] {
         &self.segments
+    }
+
+    /// Before this, what retention has taken of the raw samples may be missing. `head` says which sample in memory is the oldest.
+    pub(crate) fn raw_from(&self, head: impl FnOnce() -> Option<Timestamp>) -> Timestamp {
+        // Not the first sample: a late one lies in a later window.
+        self.segments.first().map(|s| s.window).or_else(head).unwrap_or(Timestamp::MAX)
     }
 
     /// The end of the newest sealed window.
@@ -163,6 +176,10 @@ impl Catalog {
 
     fn insert(&mut self, meta: SegmentMeta) {
         self.next_segment = meta.id + 1;
+        if let Some(tier) = meta.tier {
+            self.rolled.insert(tier, Arc::new(meta));
+            return;
+        }
         let at = self.segments.partition_point(|s| (s.window, s.id) < (meta.window, meta.id));
         self.segments.insert(at, Arc::new(meta));
     }
@@ -206,20 +223,35 @@ impl Catalog {
         self.insert(meta);
     }
 
-    /// What must go so that `coming` bytes more fit: oldest first, by size, and everything that is past its time.
-    pub(crate) fn due(&self, coming: u64, reserve: u64, size: u64, oldest: Timestamp) -> Retire {
-        let budget = size.saturating_sub(FIXED_BYTES + reserve);
-        let mut used = coming + self.segments.iter().map(|s| cost(s)).sum::<u64>();
+    /// What must go so that `coming` bytes more fit: oldest first, by size, and everything that is past its time. A tier of
+    /// rollups that has more than its share gives first, then the raw samples do.
+    pub(crate) fn due(&self, coming: u64, reserve: u64, keep: &Keep) -> Retire {
+        let budget = keep.bytes.saturating_sub(FIXED_BYTES + reserve);
+        let mut raw: Vec<&Arc<SegmentMeta>> = self.segments.iter().collect();
+        // Imported history has later numbers than what came after it.
+        raw.sort_by_key(|s| (s.max_ts, s.id));
+        let mut queues = vec![Queue::new(raw, keep.oldest, 0)];
+        for tier in Tier::ALL {
+            let share = budget / 100 * tier.share();
+            queues.push(Queue::new(self.rolled.all(tier).collect(), keep.oldest_rolled[tier as usize], share));
+        }
         let mut retire = Retire::default();
         let mut left: BTreeMap<u32, u32> = self.epochs.iter().map(|(n, e)| (*n, e.segments)).collect();
-        let mut by_age: Vec<&Arc<SegmentMeta>> = self.segments.iter().collect();
-        // Imported history has later numbers than what came after it.
-        by_age.sort_by_key(|s| (s.max_ts, s.id));
-        for segment in by_age {
-            if used <= budget && segment.max_ts >= oldest {
-                break;
-            }
-            used = used.saturating_sub(cost(segment));
+        loop {
+            let used = coming + queues.iter().map(|queue| queue.bytes).sum::<u64>();
+            let expired = queues.iter_mut().find(|queue| queue.expired());
+            let gone = match expired {
+                Some(queue) => queue.pop(),
+                None if used <= budget => break,
+                None => {
+                    let over = queues.iter().skip(1).position(|queue| queue.bytes > queue.share);
+                    let fullest = over.map_or(0, |tier| tier + 1);
+                    let any = queues.iter().position(|queue| !queue.waiting.is_empty());
+                    let at = if queues[fullest].waiting.is_empty() { any } else { Some(fullest) };
+                    at.and_then(|at| queues[at].pop())
+                }
+            };
+            let Some(segment) = gone else { break };
             retire.segments.push(segment.id);
             if let Some(count) = left.get_mut(&segment.epoch) {
                 *count -= 1;
@@ -232,7 +264,9 @@ impl Catalog {
 
     /// Forgets what retention took from the disk.
     pub(crate) fn remove(&mut self, retire: &Retire, table: &mut SeriesTable) {
-        for segment in self.segments.extract_if(.., |s| retire.segments.contains(&s.id)) {
+        let raw: Vec<_> = self.segments.extract_if(.., |s| retire.segments.contains(&s.id)).collect();
+        let rolled = retire.segments.iter().filter_map(|id| self.rolled.remove(*id));
+        for segment in raw.into_iter().chain(rolled) {
             if let Some(epoch) = self.epochs.get_mut(&segment.epoch) {
                 epoch.segments -= 1;
             }
@@ -246,6 +280,69 @@ impl Catalog {
                 table.release_if_unused(*sid);
             }
         }
+    }
+}
+
+/// What retention keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct Keep {
+    /// Bytes of the file.
+    pub(crate) bytes: u64,
+    /// Raw samples before this go.
+    pub(crate) oldest: Timestamp,
+    /// By tier: buckets before this go.
+    oldest_rolled: [Timestamp; Tier::ALL.len()],
+}
+
+impl Keep {
+    pub(crate) fn of(config: &Config, now: Timestamp) -> Self {
+        let before = |age: Duration| now.saturating_sub(millis(age));
+        // An hour is rolled up when the window after it is sealed: its samples must be there then.
+        let rolls = !config.rollups[Tier::Minute as usize].is_zero();
+        let least = 2 * (Tier::Minute.span_ms() + millis(config.window.saturating_add(config.seal_delay)));
+        let raw = before(config.retention_time);
+        Self {
+            bytes: config.retention_size_bytes,
+            oldest: if rolls { raw.min(now.saturating_sub(least)) } else { raw },
+            oldest_rolled: Tier::ALL.map(|tier| before(config.rollups[tier as usize])),
+        }
+    }
+
+    /// The same by time alone.
+    pub(crate) fn by_time(self) -> Self {
+        Self { bytes: u64::MAX, ..self }
+    }
+
+    /// Buckets of a tier before this are not worth making.
+    pub(crate) fn oldest_of(&self, tier: Tier) -> Timestamp {
+        self.oldest_rolled[tier as usize]
+    }
+}
+
+/// Segments of one kind that wait for their end, the next to go last.
+struct Queue<'a> {
+    waiting: Vec<&'a Arc<SegmentMeta>>,
+    bytes: u64,
+    oldest: Timestamp,
+    share: u64,
+}
+
+impl<'a> Queue<'a> {
+    /// `by_age` begins with the oldest.
+    fn new(mut by_age: Vec<&'a Arc<SegmentMeta>>, oldest: Timestamp, share: u64) -> Self {
+        by_age.reverse();
+        let bytes = by_age.iter().map(|s| cost(s)).sum();
+        Self { waiting: by_age, bytes, oldest, share }
+    }
+
+    fn expired(&self) -> bool {
+        self.waiting.last().is_some_and(|s| s.max_ts < self.oldest)
+    }
+
+    fn pop(&mut self) -> Option<&'a Arc<SegmentMeta>> {
+        let segment = self.waiting.pop()?;
+        self.bytes = self.bytes.saturating_sub(cost(segment));
+        Some(segment)
     }
 }
 

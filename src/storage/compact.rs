@@ -34,9 +34,12 @@ pub(crate) fn compact(ring: &Ring, compactor: &mut Compactor, now: Timestamp) ->
         return Ok(Progress::Idle);
     }
     let inner = ring.inner.read();
-    let segments = inner.catalog.segments().iter().map(|segment| cost(segment));
-    let largest = segments.clone().max().unwrap_or(0);
-    let known = segments.sum::<u64>() + FIXED_BYTES + 2 * ring.row_bytes_peak.load(Relaxed);
+    let (mut largest, mut segments) = (0, 0);
+    for segment in inner.catalog.segments().iter().chain(inner.catalog.rolled.iter()) {
+        largest = largest.max(cost(segment));
+        segments += cost(segment);
+    }
+    let known = segments + FIXED_BYTES + 2 * ring.row_bytes_peak.load(Relaxed);
     drop(inner);
     if !pays(blocks, known + compactor.slack, ring.config.retention_size_bytes.saturating_add(largest)) {
         return Ok(Progress::Idle);

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
+#[cfg(doc)]
+use super::Tier;
+
 /// What a commit promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -26,6 +29,9 @@ pub struct Config {
     pub retention_size_bytes: u64,
     /// Samples older than this go.
     pub retention_time: Duration,
+    /// How long the rollups of each [`Tier`] stay, from the finest on; zero: they are not made. A tier is made of the one
+    /// before it.
+    pub rollups: [Duration; 3],
     /// What a commit promises.
     pub durability: Durability,
     /// Longest time between two commits with fsync when durability is relaxed.
@@ -51,6 +57,7 @@ impl Default for Config {
             path: PathBuf::from("data"),
             retention_size_bytes: 1 << 30,
             retention_time: Duration::from_secs(15 * 86_400),
+            rollups: [90, 2 * 365, 10 * 365].map(|days| Duration::from_secs(days * 86_400)),
             durability: Durability::Immediate,
             relaxed_interval: Duration::from_secs(10),
             window: Duration::from_secs(600),
@@ -107,6 +114,8 @@ pub struct RingCounters {
     pub sealed: AtomicU64,
     /// Segments that were merged into larger ones.
     pub merged: AtomicU64,
+    /// Segments of rollups written.
+    pub rolled: AtomicU64,
     /// Segments that retention took.
     pub retired: AtomicU64,
     /// How often the file was compacted.
@@ -130,6 +139,10 @@ pub struct RingStats {
     pub segment_bytes: u64,
     /// Bytes of the pages that they take, their share of the series tables included.
     pub segment_page_bytes: u64,
+    /// Segments of rollups.
+    pub rollup_segments: usize,
+    /// Bytes of the pages that they take.
+    pub rollup_page_bytes: u64,
     /// Bytes that the file takes on disk (allocated blocks), 0 in memory.
     pub disk_bytes: u64,
     /// Oldest sample.

@@ -9,7 +9,7 @@ use super::head::WindowData;
 use super::ring::Ring;
 use super::segment::{SegmentWriter, SliceInput};
 use super::store::{Retire, SealChange};
-use super::{Column, Querier, SelectRequest, Stop, StorageError};
+use super::{Column, SelectRequest, Stop, StorageError};
 
 /// What became of samples that were brought in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Ring {
         let (matchers, stop) = (Vec::new(), Stop::never());
         let request = SelectRequest { matchers, start, end, last_only: false, max_samples: usize::MAX, stop };
         let mut known: FxHashMap<Labels, FxHashSet<Timestamp>> = FxHashMap::default();
-        for found in self.select(&request)?.into_series() {
+        for found in self.select_raw(&request)?.into_series() {
             let times = known.entry(found.labels).or_default();
             for run in &found.runs {
                 let is_there = |i: usize| match &run.values {

@@ -7,7 +7,7 @@ use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
 use super::StorageError;
-use super::catalog::{cost, millis};
+use super::catalog::{Keep, cost, millis};
 use super::ring::Ring;
 use super::seal::SLICE;
 use super::segment::{Finished, SegmentIndex, SegmentMeta, SegmentWriter, Source, merged_slices};
@@ -131,11 +131,12 @@ fn write(
     let inner = ring.inner.read();
     let window_end = sources.iter().map(|s| s.window_end).max().unwrap_or(last.window_end);
     let series = sources.iter().map(|s| s.series).max().unwrap_or(0);
-    let meta = finished.meta(inner.catalog.next_segment(), (first.window, window_end), first.epoch, series);
+    let mut meta = finished.meta(inner.catalog.next_segment(), (first.window, window_end), first.epoch, series);
+    // Nothing new is in it: rollups that know the sources know this one.
+    meta.content = sources.iter().map(|s| s.content).max().unwrap_or(meta.id);
     // The sources are in the file until the transaction is over, and count until then.
     let reserve = 2 * ring.row_bytes_peak.load(Relaxed);
-    let oldest = now.saturating_sub(millis(ring.config.retention_time));
-    let mut retire = inner.catalog.due(cost(&meta), reserve, ring.config.retention_size_bytes, oldest);
+    let mut retire = inner.catalog.due(cost(&meta), reserve, &Keep::of(&ring.config, now));
     retire.segments.retain(|id| sources.iter().all(|source| source.id != *id));
     retire.epochs.retain(|epoch| *epoch != meta.epoch);
     drop(inner);

@@ -29,6 +29,7 @@ mod querier;
 mod read;
 mod replay;
 mod ring;
+mod rollup;
 mod rows;
 mod schema;
 mod seal;
@@ -49,8 +50,11 @@ pub use config::{Config, Durability, Progress, RingCounters, RingStats, StateTab
 pub use error::StorageError;
 pub use history::Inserted;
 pub use inspect::{Finding, LabelCount, MetricSize, SegmentInfo, Survey, TierSize, Verified, verify};
-pub use querier::{Column, ExemplarSeries, Querier, Run, SelectRequest, SelectedSeries, Stop};
+pub use querier::{
+    Aspect, Column, ExemplarSeries, Querier, Rolled, RollupRequest, Rollups, Run, SelectRequest, SelectedSeries, Stop,
+};
 pub use read::{Lender, LenderRoom};
 pub use ring::{Ring, StatePair};
+pub use rollup::Tier;
 pub use selection::{Cells, Piece, Selection};
 pub use snapshot::SnapshotInfo;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::{Exemplar, Histogram, Labels, Matcher, Timestamp, is_absent};
 
 use super::StorageError;
+use super::rollup::Tier;
 use super::selection::Selection;
 
 /// Which samples a query needs. Bounds are inclusive; the caller applies left-open windows itself.
@@ -108,6 +109,70 @@ pub struct ExemplarSeries {
     pub exemplars: Vec<(Timestamp, Exemplar)>,
 }
 
+/// What a function wants to know of each bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aspect {
+    /// The first value.
+    First,
+    /// The last value.
+    Last,
+    /// The last value, or a stale marker when one came after it.
+    Newest,
+    /// The least value; NaN only when all are.
+    Min,
+    /// The largest value; NaN only when all are.
+    Max,
+    /// The sum.
+    Sum,
+    /// How many samples there are.
+    Count,
+    /// When the first sample was, in milliseconds.
+    FirstTime,
+    /// When the last sample was, in milliseconds.
+    LastTime,
+    /// What a counter lost by resets since the last sample of the bucket before: the sum of the values that it fell from.
+    Lost,
+    /// The part of that between the two buckets.
+    Entry,
+}
+
+/// Buckets that a query needs.
+#[derive(Debug, Clone)]
+pub struct RollupRequest {
+    /// All must match.
+    pub matchers: Vec<Matcher>,
+    /// Buckets that end after this, in milliseconds; a multiple of the tier's bucket.
+    pub after: Timestamp,
+    /// The last end of a bucket; a multiple of the tier's bucket.
+    pub until: Timestamp,
+    /// The coarsest buckets that will do. Where there are none, finer ones and raw samples come instead.
+    pub tier: Tier,
+    /// What is wanted of each bucket.
+    pub aspects: Vec<Aspect>,
+    /// The most places that may come back in all; more is [`StorageError::TooManySamples`].
+    pub max_samples: usize,
+    /// When to give up ([`StorageError::Stopped`]).
+    pub stop: Stop,
+}
+
+/// Buckets as samples at their ends, one selection an aspect, all of the same shape.
+#[derive(Debug, Clone)]
+pub struct Rolled {
+    /// In the order of the request's aspects.
+    pub selections: Vec<Selection>,
+    /// Whether some of the series have native histograms or start timestamps, of which buckets know nothing.
+    pub has_more: bool,
+}
+
+/// Which rollups there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollups {
+    /// Raw samples before this may be gone.
+    pub raw_from: Timestamp,
+    /// The tiers that there are, from the finest on, with the end of the first bucket and where the last one may end.
+    pub tiers: Vec<(Tier, Timestamp, Timestamp)>,
+}
+
 /// What queries need of a store. Implemented by the ring and by the test language's memory store.
 pub trait Querier: Send + Sync {
     /// Series that match, with their samples.
@@ -121,4 +186,17 @@ pub trait Querier: Send + Sync {
     /// # Errors
     /// When the store failed.
     fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError>;
+
+    /// Which rollups there are; `None`: this store has none.
+    fn rollups(&self) -> Option<Rollups> {
+        None
+    }
+
+    /// Buckets of series that match; `None` when the store cannot give them now.
+    ///
+    /// # Errors
+    /// When the store failed, a limit is exceeded or somebody wished to stop.
+    fn select_rollups(&self, _request: &RollupRequest) -> Result<Option<Rolled>, StorageError> {
+        Ok(None)
+    }
 }

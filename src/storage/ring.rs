@@ -360,6 +360,8 @@ impl Ring {
             segment_samples: segments.iter().map(|s| s.samples).sum(),
             segment_bytes: segments.iter().map(|s| s.stream_len).sum(),
             segment_page_bytes: segments.iter().map(|s| cost(s)).sum(),
+            rollup_segments: inner.catalog.rolled.iter().count(),
+            rollup_page_bytes: inner.catalog.rolled.iter().map(|s| cost(s)).sum(),
             disk_bytes: self.store.disk_bytes(),
             oldest,
             newest: segments.iter().map(|s| s.max_ts).chain(newest).max(),

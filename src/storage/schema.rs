@@ -1,5 +1,5 @@
-//! The formats on disk, byte by byte. Format version 2; a file of version 1 is read as it is, and says 2 from then on.
-//! Version 1 had no packed integers, and no merged segments.
+//! The formats on disk, byte by byte. Format version 3; a file of an earlier version is read as it is, and says 3 from then
+//! on. Version 1 had no packed integers and no merged segments, version 2 no rollups.
 //!
 //! The ring is one redb file, `ring.redb`, with six tables. Numbers are little-endian; `varint` is LEB128 of a u64;
 //! `svarint` is a varint of the zigzag form; `xor` is a control byte (leading zero bytes × 16 + trailing zero bytes;
@@ -35,8 +35,22 @@
 //! made of (which all have the same), the first window's start and the last one's end. Segments count in the order of
 //! their windows, then of their numbers: of two samples of one series at one time the later segment's is right.
 //!
-//! u8 version 1, i64 window start, i64 window end, i64 first sample, i64 last sample, u32 epoch, u32 series, u64 samples,
-//! u64 stream length, u64 offset of the index, crc.
+//! u8 version 2, i64 window start, i64 window end, i64 first sample, i64 last sample, u32 epoch, u32 series, u64 samples,
+//! u64 stream length, u64 offset of the index, u8 tier (0 raw samples, 1 minutes, 2 hours, 3 days), u64 content, crc. Content
+//! is the largest number of a segment whose samples may be in it: rollups are made anew when there is a larger one.
+//! Version 1 ended after the offset: a raw segment, its content its own number.
+//!
+//! # Rollups
+//! A segment of a tier has the buckets of one span, an hour of minutes, a day of hours, thirty days of days, in one slice. Its
+//! times are the ends of all buckets of the span; first and last sample of its directory record are the ends of the first
+//! and last bucket that a series has, samples counts the buckets of all series. Each series has one column of kind 0:
+//! presence, varint flags, and, if any bucket is present, parts with a varint length each, of as many entries as buckets are
+//! present: *Integers* the counts; *Integers* first times (− the bucket's start); *Integers* last times (the end − it); if flag
+//! 2 *Integers* stale (1: a stale marker follows the last sample); *Floats* last values; if flag 4 *Floats* first values (else the last);
+//! if flag 8 *Floats* least values (else, with flag 16 the last, without it the first); if flag 32 *Floats* largest values (else,
+//! with flag 64 the first, without it the last); if flag 128 *Floats* sums (else count × last); if flag 256 *Floats* what a counter
+//! lost by resets within the bucket (else 0). Flag 1: the series has start timestamps or native histograms, of which
+//! buckets know nothing.
 //!
 //! # Segment stream
 //! Columns back to back, then the index. It is cut into pieces of 65,400 bytes, the rest into pieces of 32,632,
@@ -77,7 +91,7 @@
 //! `bytes` key, value of `state`; crc.
 
 /// Format of the file as a whole; a file with a larger one is refused.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 /// Version of a record of rows.
 pub(crate) const RECORD_VERSION: u8 = 1;
 /// Rows that are not in the ring's file yet, in its directory.

@@ -9,11 +9,12 @@ use rustc_hash::FxHashMap;
 use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
-use super::catalog::{cost, millis};
+use super::catalog::{Keep, cost, millis};
 use super::compact::{Compactor, compact};
 use super::merge::{self, Merge};
 use super::replay::{Scope, replay};
 use super::ring::{Contents, Ring};
+use super::rollup::{self, Roll, Rolled};
 use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
 use super::store::SealChange;
 use super::{Progress, StorageError};
@@ -32,12 +33,15 @@ pub(crate) struct Sealer {
     job: Option<Job>,
     /// Segments that cannot be merged, for they are damaged.
     unmergeable: Vec<u64>,
+    /// What is known of the spans of time that may be rolled up.
+    rolled: Rolled,
     compactor: Compactor,
 }
 
 enum Job {
     Seal(Plan, State),
     Merge(Merge),
+    Roll(Roll),
 }
 
 /// Which window becomes which segment.
@@ -70,8 +74,12 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
     let Some(job) = sealer.job.take() else {
         evict(ring, now);
         ring.store.forget_replaced();
+        // Before retention takes what they are made of, and before merges move it.
         sealer.job = match begin(ring, now)? {
-            None => merge::begin(ring, &sealer.unmergeable).map(Job::Merge),
+            None => match rollup::begin(ring, &mut sealer.rolled, now)? {
+                None => merge::begin(ring, &sealer.unmergeable).map(Job::Merge),
+                roll => roll.map(Job::Roll),
+            },
             job => job,
         };
         if sealer.job.is_some() {
@@ -90,6 +98,10 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
         Job::Merge(job) => {
             let (job, result) = merge::proceed(ring, job, &mut sealer.unmergeable, now);
             (job.map(Job::Merge), result)
+        }
+        Job::Roll(job) => {
+            let (job, result) = rollup::proceed(ring, job, &mut sealer.rolled, now);
+            (job.map(Job::Roll), result)
         }
     };
     sealer.job = job;
@@ -145,8 +157,7 @@ fn write(ring: &Ring, plan: Plan, finished: &Finished, now: Timestamp) -> Result
     let rows = ring.row_bytes.swap(0, Relaxed);
     // Two windows of rows are in the file at times.
     let reserve = 2 * ring.row_bytes_peak.fetch_max(rows, Relaxed).max(rows);
-    let oldest = now.saturating_sub(millis(ring.config.retention_time));
-    let retire = inner.catalog.due(cost(&meta), reserve, ring.config.retention_size_bytes, oldest);
+    let retire = inner.catalog.due(cost(&meta), reserve, &Keep::of(&ring.config, now));
     drop(inner);
     let change = SealChange {
         meta: &meta,
@@ -197,8 +208,7 @@ fn forget_unsealed(ring: &Ring, now: Timestamp) {
 
 /// Segments past their time go even when nothing new is sealed.
 fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<(), StorageError> {
-    let oldest = now.saturating_sub(millis(ring.config.retention_time));
-    let retire = ring.inner.read().catalog.due(0, 0, u64::MAX, oldest);
+    let retire = ring.inner.read().catalog.due(0, 0, &Keep::of(&ring.config, now).by_time());
     if retire.segments.is_empty() {
         return Ok(());
     }

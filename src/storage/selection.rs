@@ -6,6 +6,7 @@ use crate::model::{Histogram, Labels, Timestamp, is_absent};
 
 use super::querier::{Column, Run, SelectedSeries};
 use super::read::{Lender, LenderRoom};
+use super::rollup::Tier;
 
 /// The series of a selection and their samples.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,8 @@ pub struct Selection {
     pub labels: Arc<Vec<Labels>>,
     /// Samples. The pieces of one row follow each other in ascending time and never overlap.
     pub pieces: Vec<Piece>,
+    /// Raw samples are gone from part of the time, and first and last samples of this tier's buckets stand for them.
+    pub thinned: Option<Tier>,
 }
 
 /// Samples of rows that share their timestamps: a group's window, or one series.
@@ -60,7 +63,7 @@ impl Selection {
                 pieces.push(Piece { times: Arc::from(&run.times[span]), rows: Arc::clone(&rows), cells, starts });
             }
         }
-        Self { labels: Arc::new(labels), pieces }
+        Self { labels: Arc::new(labels), pieces, thinned: None }
     }
 
     /// The same, series by series; those without any sample are left out.

@@ -20,7 +20,7 @@ const MAX_ROUNDS: usize = 100;
 pub struct SnapshotInfo {
     /// Segments that were copied.
     pub segments: u64,
-    /// Samples in them; those of write-ahead rows come on top.
+    /// Raw samples in them; those of write-ahead rows come on top.
     pub samples: u64,
     /// Bytes of the segments' columns and indexes.
     pub bytes: u64,
@@ -75,7 +75,7 @@ fn info(small: &SmallTables) -> SnapshotInfo {
     let mut info = SnapshotInfo::default();
     for meta in small.directory.iter().filter_map(|(id, record)| SegmentMeta::decode(*id, record).ok()) {
         info.segments += 1;
-        info.samples += meta.samples;
+        info.samples += if meta.tier.is_none() { meta.samples } else { 0 };
         info.bytes += meta.stream_len;
     }
     info

@@ -62,6 +62,8 @@ impl Bench {
             window: Duration::from_secs(10),
             seal_delay: Duration::from_secs(1),
             head_span: Duration::from_secs(15),
+            // Tests of rollups turn them on.
+            rollups: [Duration::ZERO; 3],
             ..Config::default()
         };
         let mut bench = Self { clock: ManualClock::new(0), names: Arc::default(), config, ring: None, _dir: dir };

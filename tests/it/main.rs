@@ -19,6 +19,7 @@ mod pprof;
 mod prometheus;
 mod promql_parser;
 mod ring;
+mod rollups;
 mod rules;
 mod scripts;
 mod support;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::{Timestamp, format_duration};
-use crate::storage::{self, LabelCount, SegmentInfo, Survey};
+use crate::storage::{self, LabelCount, SegmentInfo, Survey, Tier};
 
 use super::super::progress::Bar;
 use super::super::tsdb_args::{Place, ReportFormat};
@@ -133,8 +133,8 @@ pub(super) fn verify(place: &Place) -> Result<Outcome, String> {
 pub(super) fn list(place: &Place, human: bool) -> Result<Outcome, String> {
     let ring = look(&setup(place)?)?;
     println!(
-        "{:<10} {:<24} {:<24} {:<10} {:>12} {:>10} {:>12} {:>12}",
-        "SEGMENT", "MIN TIME", "MAX TIME", "DURATION", "NUM SAMPLES", "NUM SERIES", "SIZE", "BYTES/SAMPLE"
+        "{:<10} {:<5} {:<24} {:<24} {:<10} {:>12} {:>10} {:>12} {:>12}",
+        "SEGMENT", "TIER", "MIN TIME", "MAX TIME", "DURATION", "NUM SAMPLES", "NUM SERIES", "SIZE", "BYTES/SAMPLE"
     );
     for segment in ring.segments() {
         print_segment(&segment, human);
@@ -147,8 +147,9 @@ fn print_segment(segment: &SegmentInfo, human: bool) {
     let size = if human { bytes(segment.bytes) } else { segment.bytes.to_string() };
     let span = std::time::Duration::from_millis((segment.max_time - segment.min_time).max(0) as u64);
     println!(
-        "{:<10} {:<24} {:<24} {:<10} {:>12} {:>10} {:>12} {:>12.3}",
+        "{:<10} {:<5} {:<24} {:<24} {:<10} {:>12} {:>10} {:>12} {:>12.3}",
         segment.id,
+        segment.tier.map_or("raw", Tier::name),
         time(segment.min_time),
         time(segment.max_time),
         format_duration(span),

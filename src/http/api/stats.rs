@@ -54,7 +54,21 @@ pub(super) fn write_stats(json: &mut Json, stats: &Stats) {
     json.raw("},\"samples\":{");
     write_steps(json, stats);
     json.raw("\"totalQueryableSamples\":").number(cost.total_samples);
-    json.raw(",\"peakSamples\":").number(cost.peak_samples).raw("}}");
+    json.raw(",\"peakSamples\":").number(cost.peak_samples).raw("}");
+    write_rollups(json, stats);
+    json.raw("}");
+}
+
+/// Which rollups answered, when any did: Prometheus has no such thing.
+fn write_rollups(json: &mut Json, stats: &Stats) {
+    for (i, (rollups, selectors)) in stats.cost.rollups.iter().enumerate() {
+        json.raw(if i == 0 { ",\"rollups\":[{\"tier\":" } else { ",{\"tier\":" }).text(rollups.tier.name());
+        json.raw(if rollups.exact { ",\"exact\":true" } else { ",\"exact\":false" });
+        json.raw(",\"selectors\":").number(*selectors).raw("}");
+    }
+    if !stats.cost.rollups.is_empty() {
+        json.raw("]");
+    }
 }
 
 /// `[[time, samples], …]`, when there is one.
@@ -75,7 +89,8 @@ fn write_steps(json: &mut Json, stats: &Stats) {
 mod tests {
     use super::{Stats, Wanted, write_stats};
     use crate::http::json::Json;
-    use crate::promql::QueryStats;
+    use crate::promql::{QueryStats, RollupUse};
+    use crate::storage::Tier;
 
     #[test]
     fn steps_have_times() {
@@ -86,11 +101,14 @@ mod tests {
                 r#""samples":{"totalQueryableSamplesPerStep":[[1.500,2],[16.500,3]],"totalQueryableSamples":5,"#,
             ),
         ] {
-            let cost = QueryStats { total_samples: 5, samples_per_step: steps, ..QueryStats::default() };
+            let rollups = vec![(RollupUse { tier: Tier::Hour, exact: true }, 2)];
+            let cost = QueryStats { total_samples: 5, samples_per_step: steps, rollups, ..QueryStats::default() };
             let mut json = Json::default();
             write_stats(&mut json, &Stats { cost, start: 1_500, step: 15_000 });
             let text = String::from_utf8(json.finish()).expect("JSON is UTF-8");
             assert!(text.contains(expected), "{text}");
+            let rollups = r#""peakSamples":0},"rollups":[{"tier":"1h","exact":true,"selectors":2}]}"#;
+            assert!(text.ends_with(rollups), "{text}");
         }
         assert_eq!(
             [None, Some(""), Some("all"), Some("1")].map(Wanted::of),

@@ -341,7 +341,7 @@ mod tests {
             starts: None,
         };
         let pieces = vec![piece(&[1, 2], &[0, 1, 3, 4]), piece(&[3], &[2]), piece(&[4, 5], &[1, 2, 4])];
-        let selection = Selection { labels: Arc::new(vec![Labels::empty(); 6]), pieces };
+        let selection = Selection { labels: Arc::new(vec![Labels::empty(); 6]), pieces, thinned: None };
         let mut found = Vec::new();
         for band in bands(&selection) {
             let (mut reader, mut room) = (band.reader(), RowRoom::default());

@@ -168,6 +168,29 @@ impl Block {
         floats + histograms
     }
 
+    /// The same series at earlier steps, and at those of `later` behind them. Both drop the same names.
+    pub(crate) fn beside(self, later: Self) -> Self {
+        let steps = self.steps + later.steps;
+        let mut labels: Vec<Labels> = self.labels.iter().chain(later.labels.iter()).cloned().collect();
+        let dropped = if self.rows() == 0 { later.dropped.clone() } else { self.dropped.clone() };
+        labels.sort_unstable();
+        labels.dedup();
+        let mut whole = Self::holes(Arc::new(labels), dropped, steps);
+        for (part, from) in [(&self, 0), (&later, self.steps)] {
+            for (row, labels) in part.labels.iter().enumerate() {
+                let Ok(place) = whole.labels.binary_search(labels) else { continue };
+                let at = place * steps + from;
+                whole.cells[at..at + part.steps].copy_from_slice(part.row(row));
+                for step in 0..part.steps {
+                    if let Some(histogram) = part.histogram(row, step) {
+                        whole.set_histogram(place, from + step, Arc::clone(histogram));
+                    }
+                }
+            }
+        }
+        whole
+    }
+
     /// The one column of a one-step block, repeated `steps` times.
     pub(crate) fn repeat(&self, steps: usize) -> Self {
         let cells = self.cells.iter().flat_map(|cell| std::iter::repeat_n(*cell, steps)).collect();

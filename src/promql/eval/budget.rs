@@ -3,13 +3,14 @@
 //! What is held follows the stack of nodes: while a node is computed, everything that its operands gave counts; when it
 //! is done, its own result counts instead of what it needed on the way ([`Budget::settle`]).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
 use crate::model::format_duration;
 use crate::promql::engine::CancelToken;
-use crate::promql::result::{QueryError, QueryStats};
+use crate::promql::result::{QueryError, QueryStats, RollupUse};
 use crate::storage::Stop;
 
 use super::Block;
@@ -58,6 +59,7 @@ pub(crate) struct Budget {
     held: usize,
     peak: usize,
     tally: Tally,
+    rolled: BTreeMap<RollupUse, u64>,
     until_check: u32,
 }
 
@@ -71,7 +73,8 @@ pub(crate) struct Tally {
 
 impl Budget {
     pub(crate) fn new(watch: Stopwatch, patience: Patience, cancel: Option<CancelToken>, max_samples: usize) -> Self {
-        Self { watch, patience, cancel, max_samples, held: 0, peak: 0, tally: Tally::default(), until_check: 0 }
+        let (tally, rolled) = (Tally::default(), BTreeMap::new());
+        Self { watch, patience, cancel, max_samples, held: 0, peak: 0, tally, rolled, until_check: 0 }
     }
 
     /// From now on samples are counted for each of so many steps.
@@ -224,6 +227,26 @@ impl Budget {
         std::mem::replace(&mut self.tally, outer).total
     }
 
+    /// Starts to count for some of the steps only, so many.
+    pub(crate) fn count_part(&mut self, steps: usize) -> Tally {
+        let part = Tally { total: 0, steps: self.tally.steps.as_ref().map(|_| vec![0; steps]) };
+        std::mem::replace(&mut self.tally, part)
+    }
+
+    /// Adds what those steps read, of which the first is the query's step `first`.
+    pub(crate) fn count_whole(&mut self, whole: Tally, first: usize) {
+        let part = std::mem::replace(&mut self.tally, whole);
+        self.tally.total += part.total;
+        if let (Some(steps), Some(part)) = (&mut self.tally.steps, part.steps) {
+            steps.iter_mut().skip(first).zip(part).for_each(|(at_step, samples)| *at_step += samples);
+        }
+    }
+
+    /// Notes that rollups answer a selector.
+    pub(crate) fn rolled(&mut self, rollups: RollupUse) {
+        *self.rolled.entry(rollups).or_default() += 1;
+    }
+
     pub(crate) fn held(&self) -> usize {
         self.held
     }
@@ -233,6 +256,7 @@ impl Budget {
             total_samples: self.tally.total,
             samples_per_step: self.tally.steps.clone().unwrap_or_default(),
             peak_samples: self.peak as u64,
+            rollups: self.rolled.iter().map(|(rollups, selectors)| (*rollups, *selectors)).collect(),
             elapsed: self.watch.elapsed(),
             ..QueryStats::default()
         }

@@ -36,6 +36,11 @@ impl Grid {
         self.at(self.len.saturating_sub(1))
     }
 
+    /// Some of the steps.
+    pub(crate) fn part(&self, steps: std::ops::Range<usize>) -> Self {
+        Self { start: self.at(steps.start), step: self.step, len: steps.len() }
+    }
+
     pub(crate) fn times(self) -> impl Iterator<Item = Timestamp> {
         (0..self.len).map(move |step| self.at(step))
     }

@@ -26,6 +26,7 @@ mod newest;
 mod pairs;
 mod range_source;
 mod relabel;
+mod rolled;
 mod samples;
 mod selector;
 mod series_hash;
@@ -169,7 +170,7 @@ impl Eval<'_> {
             Kind::Aggregate(aggregate) => self.aggregate(aggregate, grid).map(Out::block),
             Kind::Call(call) => self.call(call, node.pos, grid),
             Kind::Absent { arg, labels } => self.absent(arg, labels, grid).map(Out::block),
-            Kind::SampleTime { selector, start } => self.sample_time(selector, *start, grid).map(Out::block),
+            Kind::SampleTime { selector, start } => self.sample_time(selector, *start, node.pos, grid).map(Out::block),
             Kind::Window(window) => self.window(window, grid).map(Out::block),
             Kind::Vector(selector) => self.vector_selector(selector, node.pos, grid).map(Out::block),
             Kind::Info(info) => self.info(info, grid).map(Out::block),

@@ -60,8 +60,28 @@ impl Eval<'_> {
         if selector.mode == RangeMode::Smoothed {
             return self.smoothed_selector(selector, pos, grid);
         }
+        match self.rolled_selector(selector, pos, grid)? {
+            Some(block) => Ok(block),
+            None => self.selector_of_samples(selector, pos, grid),
+        }
+    }
+
+    /// The same by samples alone.
+    pub(super) fn selector_of_samples(
+        &mut self,
+        selector: &Selector,
+        pos: Pos,
+        grid: Grid,
+    ) -> Result<Block, QueryError> {
         let selection = self.instant_selection(selector, grid)?;
+        self.remark_on_thinned(&selection, pos);
         self.instant_samples(selector, Pick::Value, selection, grid)
+    }
+
+    pub(super) fn remark_on_thinned(&mut self, selection: &Selection, pos: Pos) {
+        if let Some(tier) = selection.thinned {
+            self.notes.info(pos, annotate::raw_is_thin(tier));
+        }
     }
 
     /// What an instant selector reads.
@@ -70,9 +90,16 @@ impl Eval<'_> {
     }
 
     /// `timestamp(selector)`, `start_timestamp(selector)`.
-    pub(super) fn sample_time(&mut self, selector: &Selector, start: bool, grid: Grid) -> Result<Block, QueryError> {
+    pub(super) fn sample_time(
+        &mut self,
+        selector: &Selector,
+        start: bool,
+        pos: Pos,
+        grid: Grid,
+    ) -> Result<Block, QueryError> {
         let pick = if start { Pick::StartTime } else { Pick::Time };
         let selection = self.instant_selection(selector, grid)?;
+        self.remark_on_thinned(&selection, pos);
         let mut block = self.instant_samples(selector, pick, selection, grid)?;
         block.dropped = Dropped::All;
         Ok(block)
@@ -140,7 +167,7 @@ impl Eval<'_> {
         let quick = |band: &Band<'_>| band.plain && pick == Pick::Value;
         let (plain, other): (Vec<_>, Vec<_>) = bands(&selection).into_iter().partition(quick);
         let mut cells = Vec::new();
-        let samples = self.gather(&plain, &references, rows, Target::Cells(&mut cells))?;
+        let samples = self.gather(&plain, (&references, lookback), rows, Target::Cells(&mut cells))?;
         let mut block = Block::floats(labels, Dropped::None, grid.len, cells);
         if other.is_empty() && !self.budget.counts_steps() {
             self.budget.read_steps(samples, None);
@@ -165,15 +192,15 @@ impl Eval<'_> {
         self.finish_selector(block)
     }
 
-    /// Plain floats, `rows` in all; gives the number of samples.
+    /// Plain floats, `rows` in all, as of these times and so far back; gives the number of samples.
     pub(super) fn gather(
         &mut self,
         bands: &[Band<'_>],
-        references: &[Timestamp],
+        (references, lookback): (&[Timestamp], i64),
         rows: usize,
         target: Target<'_, '_>,
     ) -> Result<u64, QueryError> {
-        let (lookback, steps) = (self.settings.lookback, references.len());
+        let steps = references.len();
         let work = bands.iter().map(|band| band.rows.len() * (band.times.len() + steps)).sum();
         // Where the newest sample of each step lies is worked out once for a band. Neighbours often have the same times.
         let mut newest: Vec<Arc<Newest>> = Vec::with_capacity(bands.len());

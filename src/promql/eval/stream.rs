@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Labels, Timestamp, is_absent};
 use crate::promql::annotate;
 use crate::promql::parser::{FunctionId, RangeMode};
-use crate::promql::plan::{Aggregate, Kind, Selector, Window};
+use crate::promql::plan::{Aggregate, Kind, Selector, Source, Window};
 use crate::promql::result::QueryError;
 use crate::storage::Selection;
 
@@ -31,11 +31,23 @@ impl Eval<'_> {
         let node = &aggregate.expr;
         let folds = grid.len > 1 && !node.invariant && Fold::does(aggregate.op);
         match &node.kind {
-            Kind::Window(window) if folds => self.window_operand(aggregate, window, grid),
+            Kind::Window(window) if folds && !self.window_may_roll(window, grid) => {
+                self.window_operand(aggregate, window, grid)
+            }
             Kind::Vector(selector) if folds && selector.mode != RangeMode::Smoothed => {
+                if self.may_roll(selector, self.settings.lookback, grid) {
+                    return self.eval_vector(node, grid).map(Operand::Block);
+                }
                 self.selector_operand(aggregate, selector, grid)
             }
             _ => self.eval_vector(node, grid).map(Operand::Block),
+        }
+    }
+
+    fn window_may_roll(&self, window: &Window, grid: Grid) -> bool {
+        match &window.source {
+            Source::Selector { selector, range, .. } => self.may_roll(selector, *range, grid),
+            Source::Subquery { .. } => false,
         }
     }
 
@@ -116,7 +128,12 @@ impl Eval<'_> {
         let groups = groups_of(aggregate, self, &selection.labels);
         let mut fold = Fold::new(aggregate.op, &groups, grid.len);
         let references: Vec<Timestamp> = grid.times().map(|ts| selector.reference(ts)).collect();
-        let samples = self.gather(&bands, &references, selection.labels.len(), Target::Fold(&mut fold))?;
+        let samples = self.gather(
+            &bands,
+            (&references, self.settings.lookback),
+            selection.labels.len(),
+            Target::Fold(&mut fold),
+        )?;
         let Some(cells) = fold.finish() else { return Ok(None) };
         self.budget.read_steps(samples, None);
         Ok(Some(Block::floats(Arc::clone(&groups.labels), Dropped::None, grid.len, cells)))

@@ -19,6 +19,14 @@ use super::{Block, Eval, Grid};
 impl Eval<'_> {
     /// `func(range, …)` at every step.
     pub(super) fn window(&mut self, window: &Window, grid: Grid) -> Result<Block, QueryError> {
+        match self.rolled_window(window, grid)? {
+            Some(block) => Ok(block),
+            None => self.window_of_samples(window, grid),
+        }
+    }
+
+    /// The same by samples alone.
+    pub(super) fn window_of_samples(&mut self, window: &Window, grid: Grid) -> Result<Block, QueryError> {
         let input = self.window_input(window, grid)?;
         self.window_block(window, &input, grid)
     }
@@ -120,7 +128,7 @@ impl Eval<'_> {
     }
 
     /// `rate` and `increase` of something that is not called like a counter.
-    fn remark_on_names(&mut self, window: &Window, block: &Block) {
+    pub(super) fn remark_on_names(&mut self, window: &Window, block: &Block) {
         if !matches!(window.func.id, FunctionId::Rate | FunctionId::Increase) {
             return;
         }
@@ -228,6 +236,7 @@ impl Eval<'_> {
             Source::Selector { selector, range, .. } => {
                 let (back, ahead) = reach(selector.mode, self.settings.lookback);
                 let selection = self.select(selector, grid, range.saturating_add(back), ahead, false)?;
+                self.remark_on_thinned(&selection, source.pos());
                 let labels = Arc::clone(&selection.labels);
                 Ok(RangeSeries { labels, dropped: Dropped::None, data: RangeData::Stored(selection) })
             }

@@ -40,7 +40,7 @@ impl Querier for Grouped<'_> {
         });
         let mut labels = (*apart.labels).clone();
         labels.extend(apart.labels.last().map(|last| last.with("zz", "nothing")));
-        Ok(Selection { labels: Arc::new(labels), pieces: pieces.collect() })
+        Ok(Selection { labels: Arc::new(labels), pieces: pieces.collect(), thinned: None })
     }
 
     fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {

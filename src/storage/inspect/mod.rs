@@ -19,6 +19,7 @@ use super::StorageError;
 use super::catalog::cost;
 use super::config::Config;
 use super::ring::Ring;
+use super::rollup::Tier;
 use super::store::Store;
 
 pub use survey::{LabelCount, MetricSize, Survey, TierSize};
@@ -34,6 +35,8 @@ const CACHE_BYTES: usize = 16 << 20;
 pub struct SegmentInfo {
     /// Its number; later ones are larger.
     pub id: u64,
+    /// Which rollups are in it; `None`: raw samples.
+    pub tier: Option<Tier>,
     /// Start of its window.
     pub window: Timestamp,
     /// End of its window, exclusive.
@@ -44,7 +47,7 @@ pub struct SegmentInfo {
     pub max_time: Timestamp,
     /// Series in it.
     pub series: u64,
-    /// Samples in it.
+    /// Samples in it; of rollups, buckets.
     pub samples: u64,
     /// Bytes of its columns and index.
     pub bytes: u64,
@@ -70,11 +73,12 @@ impl Ring {
         Self::with_store(config, clock, Arc::new(NoSeries), Store::to_look_at(path, CACHE_BYTES))
     }
 
-    /// All sealed segments, ascending by number.
+    /// All segments, those of rollups too, ascending by number.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         let inner = self.inner.read();
         let info = |s: &Arc<super::segment::SegmentMeta>| SegmentInfo {
             id: s.id,
+            tier: s.tier,
             window: s.window,
             window_end: s.window_end,
             min_time: s.min_ts,
@@ -84,6 +88,8 @@ impl Ring {
             bytes: s.stream_len,
             page_bytes: cost(s),
         };
-        inner.catalog.segments().iter().map(info).collect()
+        let mut all: Vec<_> = inner.catalog.segments().iter().chain(inner.catalog.rolled.iter()).map(info).collect();
+        all.sort_by_key(|segment| segment.id);
+        all
     }
 }

@@ -1,9 +1,10 @@
 //! One segment taken apart: every piece, the index, every column.
 
-use crate::model::is_absent;
+use crate::model::{Timestamp, is_absent};
 use crate::storage::StorageError;
-use crate::storage::bytes::{Reader, check_crc};
+use crate::storage::bytes::{FormatError, Reader, check_crc};
 use crate::storage::codec::{FloatScratch, decode_floats_into, decode_histograms, decode_ints};
+use crate::storage::rollup::{RollupColumn, Tier};
 use crate::storage::segment::{ColumnEntry, ColumnKind, SegmentIndex, SegmentMeta, Slice, piece_ranges};
 use crate::storage::store::Store;
 
@@ -11,7 +12,7 @@ use crate::storage::store::Store;
 pub(super) struct ColumnFacts {
     pub(super) id: u32,
     pub(super) bytes: u64,
-    /// Start timestamps are no samples.
+    /// Buckets, of rollups; start timestamps are no samples.
     pub(super) samples: u64,
     pub(super) first: i64,
     pub(super) last: i64,
@@ -45,7 +46,7 @@ pub(super) fn take_apart(store: &Store, meta: &SegmentMeta) -> Result<SegmentFac
     match SegmentIndex::decode(index, columns.len()) {
         Ok(index) => {
             for (number, slice) in index.slices.iter().enumerate() {
-                slice_facts(&index, slice, number, columns, &mut facts);
+                slice_facts(&index, slice, number, (columns, meta.tier), &mut facts);
             }
             sums(meta, &mut facts);
         }
@@ -85,10 +86,17 @@ fn stream(store: &Store, meta: &SegmentMeta, facts: &mut SegmentFacts) -> Result
     Ok(whole.then_some(stream))
 }
 
-fn slice_facts(index: &SegmentIndex, slice: &Slice, number: usize, columns: &[u8], facts: &mut SegmentFacts) {
+fn slice_facts(
+    index: &SegmentIndex,
+    slice: &Slice,
+    number: usize,
+    (columns, tier): (&[u8], Option<Tier>),
+    facts: &mut SegmentFacts,
+) {
     let bytes = |range: &std::ops::Range<usize>| columns.get(range.clone()).unwrap_or_default();
     facts.time_bytes += slice.times.len() as u64;
-    match decode_ints(&index.codec, &mut Reader::new(bytes(&slice.times)), slice.ticks) {
+    let times = decode_ints(&index.codec, &mut Reader::new(bytes(&slice.times)), slice.ticks);
+    match &times {
         Ok(times) if !times.is_sorted_by(|a, b| a < b) => {
             facts.problem(format!("slice {number}, timestamps"), "they do not ascend");
         }
@@ -99,15 +107,37 @@ fn slice_facts(index: &SegmentIndex, slice: &Slice, number: usize, columns: &[u8
         Err(error) => facts.problem(format!("slice {number}, timestamps"), error),
     }
     let mut scratch = FloatScratch::default();
+    let ends = times.unwrap_or_default();
     for entry in &slice.columns {
-        match samples(index, slice, entry, bytes(&entry.at), &mut scratch) {
-            Ok(samples) => {
-                let (bytes, first, last) = (entry.at.len() as u64, slice.first, slice.last);
+        let found = match tier {
+            Some(tier) => buckets(index, tier, bytes(&entry.at), &ends, &mut scratch),
+            None => samples(index, slice, entry, bytes(&entry.at), &mut scratch)
+                .map(|samples| (samples, slice.first, slice.last)),
+        };
+        match found {
+            Ok((samples, first, last)) => {
+                let bytes = entry.at.len() as u64;
                 facts.columns.push(ColumnFacts { id: entry.id, bytes, samples, first, last });
             }
             Err(error) => facts.problem(format!("slice {number}, series {}, {:?}", entry.id, entry.kind), error),
         }
     }
+}
+
+/// Decodes one column of rollups: how many buckets there are, and the ends of the first and the last.
+fn buckets(
+    index: &SegmentIndex,
+    tier: Tier,
+    bytes: &[u8],
+    ends: &[Timestamp],
+    scratch: &mut FloatScratch,
+) -> Result<(u64, Timestamp, Timestamp), FormatError> {
+    let column = RollupColumn::decode(&index.codec, bytes, ends, tier.bucket_ms(), scratch)?;
+    let mut there = ends.iter().zip(&column.buckets).filter(|(_, bucket)| bucket.is_some()).map(|(end, _)| *end);
+    let first = there.next();
+    let (first, count) = (first.unwrap_or(Timestamp::MAX), u64::from(first.is_some()));
+    let (count, last) = there.fold((count, first), |(count, _), end| (count + 1, end));
+    Ok((count, first, if count == 0 { Timestamp::MIN } else { last }))
 }
 
 /// Decodes one column and counts what is in it.
@@ -117,7 +147,7 @@ fn samples(
     entry: &ColumnEntry,
     bytes: &[u8],
     scratch: &mut FloatScratch,
-) -> Result<u64, crate::storage::bytes::FormatError> {
+) -> Result<u64, FormatError> {
     Ok(match entry.kind {
         ColumnKind::Floats => {
             let mut floats = vec![crate::model::absent(); slice.ticks];

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{Labels, Matcher, Timestamp};
 use crate::storage::catalog::cost;
 use crate::storage::ring::Ring;
+use crate::storage::rollup::Tier;
 use crate::storage::{Querier, SelectRequest, Stop, StorageError};
 
 use super::segment::take_apart;
@@ -14,11 +15,11 @@ use super::segment::take_apart;
 /// What one tier of the ring takes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TierSize {
-    /// `raw`: samples as they came.
+    /// `raw`: samples as they came; else the length of a rollup's bucket: `1m`, `1h`, `1d`.
     pub tier: String,
     /// Segments.
     pub segments: u64,
-    /// Samples in them.
+    /// Samples in them; of rollups, buckets.
     pub samples: u64,
     /// Bytes of value columns.
     pub column_bytes: u64,
@@ -74,7 +75,7 @@ pub struct Survey {
     pub series: u64,
     /// Samples that are not sealed yet.
     pub open_samples: u64,
-    /// The tiers; only raw samples today.
+    /// Raw samples, then the rollups from the finest on; those that there are.
     pub tiers: Vec<TierSize>,
     /// Metrics by the bytes that they take.
     pub metrics: Vec<MetricSize>,
@@ -129,31 +130,45 @@ impl Ring {
         survey: &mut Survey,
         lives: &mut FxHashMap<Labels, Life>,
     ) -> Result<(), StorageError> {
-        let segments = self.inner.read().catalog.segments().to_vec();
-        let mut raw = TierSize { tier: "raw".to_owned(), ..TierSize::default() };
+        let inner = self.inner.read();
+        let mut segments = inner.catalog.segments().to_vec();
+        segments.extend(inner.catalog.rolled.iter().cloned());
+        drop(inner);
+        segments.sort_by_key(|s| (s.tier, s.epoch, s.id));
         let mut table: (Option<u32>, Vec<Option<Labels>>) = (None, Vec::new());
+        let mut known: Vec<u32> = Vec::new();
+        survey.tiers.push(TierSize { tier: "raw".to_owned(), ..TierSize::default() });
         for meta in &segments {
+            let name = meta.tier.map_or("raw", Tier::name);
+            if survey.tiers.last().is_none_or(|tier| tier.tier != name) {
+                survey.tiers.push(TierSize { tier: name.to_owned(), ..TierSize::default() });
+            }
+            let Some(tier) = survey.tiers.last_mut() else { continue };
             if table.0 != Some(meta.epoch) {
                 let blocks = self.store.raw_series(meta.epoch)?;
-                raw.series_bytes += blocks.iter().map(|(_, block)| block.len() as u64).sum::<u64>();
+                // A table counts where it is met first.
+                if !known.contains(&meta.epoch) {
+                    known.push(meta.epoch);
+                    tier.series_bytes += blocks.iter().map(|(_, block)| block.len() as u64).sum::<u64>();
+                }
                 table = (Some(meta.epoch), self.store.series(meta.epoch)?.0);
             }
             let facts = take_apart(&self.store, meta)?;
             survey.damaged += facts.problems.len() as u64;
-            raw.segments += 1;
-            raw.samples += meta.samples;
-            raw.time_bytes += facts.time_bytes;
-            raw.index_bytes += facts.index_bytes;
-            raw.page_bytes += cost(meta);
+            tier.segments += 1;
+            tier.samples += meta.samples;
+            tier.time_bytes += facts.time_bytes;
+            tier.index_bytes += facts.index_bytes;
+            tier.page_bytes += cost(meta);
             for column in facts.columns {
-                raw.column_bytes += column.bytes;
+                tier.column_bytes += column.bytes;
                 let Some(Some(labels)) = table.1.get(column.id as usize) else { continue };
-                if matchers.iter().all(|m| m.matches(labels.get(&m.name))) {
+                // What rollups have of a series has been counted as samples, or is gone as such.
+                if meta.tier.is_none() && matchers.iter().all(|m| m.matches(labels.get(&m.name))) {
                     live(lives, labels, (column.first, column.last), column.samples, column.bytes);
                 }
             }
         }
-        survey.tiers = vec![raw];
         Ok(())
     }
 

@@ -6,6 +6,8 @@ mod lend;
 mod newest;
 mod part;
 mod resolve;
+mod rolled;
+mod rolling;
 mod slices;
 mod strip;
 #[cfg(test)]
@@ -20,7 +22,7 @@ use crate::model::{Labels, Matcher, Timestamp};
 
 use super::StorageError;
 use super::catalog::Ids;
-use super::querier::{Querier, SelectRequest, Stop};
+use super::querier::{Querier, Rolled, RollupRequest, Rollups, SelectRequest, Stop};
 use super::ring::{Inner, Ring};
 use super::segment::SegmentMeta;
 use super::selection::{Cells, Piece, Selection};
@@ -32,31 +34,43 @@ use slices::Reading;
 use strip::Strip;
 
 pub use lend::{Lender, LenderRoom};
-pub(crate) use resolve::Resolutions;
-use resolve::Resolved;
+pub(crate) use resolve::{Resolutions, Resolved};
+pub(crate) use rolling::{SpanSamples, StoredBuckets, StoredRow};
 
 /// Places that are copied while the head is locked; more than a few milliseconds would hold up its ticks. The rows of larger
 /// selections are put together when they are wanted.
 const LOCKED_CELLS: usize = 1 << 19;
 
 /// A segment that a query may have to read, and what its numbers mean.
-type Sealed = (Arc<SegmentMeta>, Ids);
+pub(crate) type Sealed = (Arc<SegmentMeta>, Ids);
 
 impl Querier for Ring {
     fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
-        let (resolved, pieces) = if request.last_only { self.newest(request)? } else { self.range(request)? };
-        Ok(compacted(&resolved, pieces))
+        let (resolved, mut pieces) = self.raw(request)?;
+        let thinned = self.thinned(request, &resolved, &mut pieces)?;
+        Ok(Selection { thinned, ..compacted(&resolved, pieces) })
+    }
+
+    fn rollups(&self) -> Option<Rollups> {
+        self.rollup_extent()
+    }
+
+    fn select_rollups(&self, request: &RollupRequest) -> Result<Option<Rolled>, StorageError> {
+        self.rolled(request)
     }
 
     fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
         let (inner, segments) = self.lock_with(start, end)?;
         let resolved = self.resolutions.get(&inner.head, matchers);
         let mut newest = Newest::of_head(&inner.head, &resolved, start, end);
+        let rolled = self.rolled_before_raw(&inner, start, end);
+        let rolled: Vec<Sealed> =
+            rolled.into_iter().filter_map(|meta| Some((Arc::clone(&meta), inner.catalog.ids(meta.epoch)?))).collect();
         drop(inner);
         let mut known = vec![false; resolved.sids.len()];
         let mut cut: Vec<Sealed> = Vec::new();
-        for (meta, ids) in segments {
-            if start > meta.min_ts || meta.max_ts > end {
+        for (meta, ids) in rolled.into_iter().chain(segments) {
+            if meta.tier.is_none() && (start > meta.min_ts || meta.max_ts > end) {
                 cut.push((meta, ids));
                 continue;
             }
@@ -79,6 +93,19 @@ impl Querier for Ring {
 }
 
 impl Ring {
+    /// As [`Querier::select`], without what rollups have of samples that are gone.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    pub fn select_raw(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
+        let (resolved, pieces) = self.raw(request)?;
+        Ok(compacted(&resolved, pieces))
+    }
+
+    fn raw(&self, request: &SelectRequest) -> Result<(Arc<Resolved>, Vec<Piece>), StorageError> {
+        if request.last_only { self.newest(request) } else { self.range(request) }
+    }
+
     /// Locks the head, and finds the segments that it does not cover, oldest first.
     fn lock_with(
         &self,
@@ -89,9 +116,12 @@ impl Ring {
         loop {
             let inner = self.inner.read();
             let segments = inner.catalog.overlapping(inner.head.floor, start, end);
-            if readable && segments.iter().any(|s| !inner.catalog.is_loaded(s.epoch)) {
+            // Series that only rollups have count too.
+            let rolled = self.rolled_before_raw(&inner, start, end);
+            if readable && segments.iter().chain(&rolled).any(|s| !inner.catalog.is_loaded(s.epoch)) {
                 drop(inner);
                 readable = self.skip_damage(self.load_epochs(&segments))?.is_some();
+                readable &= self.skip_damage(self.load_epochs(&rolled))?.is_some();
                 continue;
             }
             let ids = |s: Arc<SegmentMeta>| inner.catalog.ids(s.epoch).map(|ids| (s, ids));
@@ -169,14 +199,14 @@ fn compacted(resolved: &Resolved, mut pieces: Vec<Piece>) -> Selection {
     let rows = resolved.labels.len();
     let whole = || Arc::clone(&resolved.labels);
     if pieces.iter().any(|piece| piece.rows.len() * 2 >= rows) {
-        return Selection { labels: whole(), pieces };
+        return Selection { labels: whole(), pieces, thinned: None };
     }
     let mut alive = vec![false; rows];
     pieces.iter().flat_map(|piece| piece.rows.iter()).for_each(|row| alive[*row as usize] = true);
     let alive: Vec<u32> = (0..).zip(&alive).filter(|(_, alive)| **alive).map(|(row, _)| row).collect();
-    let Some(compact) = resolved.compact(&alive) else { return Selection { labels: whole(), pieces } };
+    let Some(compact) = resolved.compact(&alive) else { return Selection { labels: whole(), pieces, thinned: None } };
     for piece in &mut pieces {
         piece.rows = piece.rows.iter().map(|row| compact.place[*row as usize]).collect();
     }
-    Selection { labels: Arc::clone(&compact.labels), pieces }
+    Selection { labels: Arc::clone(&compact.labels), pieces, thinned: None }
 }

@@ -26,7 +26,7 @@ const MAX_EPOCHS: usize = 8;
 
 /// The series of a selection and where they are.
 #[derive(Debug)]
-pub(super) struct Resolved {
+pub(crate) struct Resolved {
     generation: u64,
     pub(super) labels: Arc<Vec<Labels>>,
     /// Parallel to the labels.

@@ -17,6 +17,7 @@ use crate::storage::config::RingCounters;
 use crate::storage::head::bounds;
 use crate::storage::querier::Stop;
 use crate::storage::ring::Ring;
+use crate::storage::rollup::RollupColumn;
 use crate::storage::segment::{ColumnEntry, ColumnKind, SegmentIndex, SegmentMeta, Slice};
 use crate::storage::store::{SegmentReader, Stream, damaged};
 
@@ -152,6 +153,26 @@ impl SlicePart {
         if decoded.is_err() {
             out.fill(absent());
             segment.reading.damaged(segment.id);
+        }
+    }
+
+    /// The buckets of a row, where this is a slice of rollups, at the slice's [`SlicePart::times`]. A damaged column has none.
+    pub(super) fn rolled(&self, k: usize, length: i64, scratch: &mut Scratch) -> RollupColumn {
+        let segment = &*self.segment;
+        if segment.is_given_up(scratch) {
+            return RollupColumn::default();
+        }
+        let Some(bytes) = segment.column(self.number, &self.floats, k) else { return RollupColumn::default() };
+        match RollupColumn::decode(&segment.index.codec, &bytes, &self.times, length, &mut scratch.decode) {
+            Ok(mut column) => {
+                column.buckets.truncate(self.to);
+                column.buckets.drain(..self.from);
+                column
+            }
+            Err(_) => {
+                segment.reading.damaged(segment.id);
+                RollupColumn::default()
+            }
         }
     }
 
@@ -310,6 +331,16 @@ impl Ring {
 }
 
 impl SegmentSlices {
+    /// Shows the buckets of each row of a segment of rollups, and the ends at which they stand.
+    pub(super) fn each_rolled(&self, length: i64, look: &mut dyn FnMut(u32, &[Timestamp], &RollupColumn)) {
+        let mut scratch = Scratch::default();
+        for (rows, part) in &self.slices {
+            for (k, row) in rows.iter().enumerate() {
+                look(*row, part.times(), &part.rolled(k, length, &mut scratch));
+            }
+        }
+    }
+
     /// Adds a slice with the columns of rows, sorted by row.
     fn add(
         &mut self,

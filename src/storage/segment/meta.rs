@@ -2,13 +2,20 @@
 
 use crate::model::Timestamp;
 use crate::storage::bytes::{FormatError, Reader, check_crc, put_u32, put_u64, seal_crc};
+use crate::storage::rollup::Tier;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Had neither tier nor content: all segments were raw.
+const VERSION_1: u8 = 1;
 
 /// What is known about a segment without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SegmentMeta {
     pub(crate) id: u64,
+    /// Which rollups are in it; `None`: raw samples.
+    pub(crate) tier: Option<Tier>,
+    /// The largest number of a segment whose samples may be in it: its own, unless it was made of others.
+    pub(crate) content: u64,
     /// Start of the window.
     pub(crate) window: Timestamp,
     /// End of the window, exclusive.
@@ -40,17 +47,22 @@ impl SegmentMeta {
         for number in [self.samples, self.stream_len, self.index_offset] {
             put_u64(&mut out, number);
         }
+        out.push(self.tier.map_or(0, Tier::code));
+        put_u64(&mut out, self.content);
         seal_crc(&mut out);
         out
     }
 
     pub(crate) fn decode(id: u64, record: &[u8]) -> Result<Self, FormatError> {
         let mut reader = Reader::new(check_crc(record)?);
-        if reader.u8()? != VERSION {
+        let version = reader.u8()?;
+        if !(VERSION_1..=VERSION).contains(&version) {
             return Err(FormatError("unknown version of a directory record"));
         }
-        let meta = Self {
+        let mut meta = Self {
             id,
+            tier: None,
+            content: id,
             window: reader.i64()?,
             window_end: reader.i64()?,
             min_ts: reader.i64()?,
@@ -61,6 +73,13 @@ impl SegmentMeta {
             stream_len: reader.u64()?,
             index_offset: reader.u64()?,
         };
+        if version > VERSION_1 {
+            meta.tier = match reader.u8()? {
+                0 => None,
+                code => Some(Tier::of_code(code).ok_or(FormatError("unknown tier of rollups"))?),
+            };
+            meta.content = reader.u64()?;
+        }
         // Streams are far below this; a larger one would make us allocate what is not there.
         if meta.index_offset > meta.stream_len || meta.stream_len > 1 << 36 {
             return Err(FormatError("a directory record contradicts itself"));

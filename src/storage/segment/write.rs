@@ -56,6 +56,8 @@ impl Finished {
     pub(crate) fn meta(&self, id: u64, window: (Timestamp, Timestamp), epoch: u32, series: u32) -> SegmentMeta {
         SegmentMeta {
             id,
+            tier: None,
+            content: id,
             window: window.0,
             window_end: window.1,
             min_ts: self.min_ts,

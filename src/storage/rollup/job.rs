@@ -1,0 +1,403 @@
+//! Maintenance, third part: what is over becomes rollups, a slice of work at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustc_hash::FxHashMap;
+
+use crate::clock::Stopwatch;
+use crate::model::Timestamp;
+use crate::storage::StorageError;
+use crate::storage::catalog::{Catalog, Keep, cost};
+use crate::storage::codec::{PcoCodec, encode_ints};
+use crate::storage::head::Sid;
+use crate::storage::read::{Resolved, Sealed, SpanSamples, StoredBuckets, StoredRow};
+use crate::storage::ring::Ring;
+use crate::storage::seal::SLICE;
+use crate::storage::segment::{ColumnEntry, ColumnKind, Finished, SegmentIndex, SegmentMeta, Slice};
+use crate::storage::store::SealChange;
+
+use super::{Bucket, Buckets, Tier, column};
+
+/// Rows whose buckets are put together at once, where they come from many segments.
+const BATCH: usize = 4096;
+/// Segments with late samples of which we remember when those were.
+const MAX_LATE: usize = 1024;
+
+/// What maintenance knows of the spans of time that may be rolled up.
+#[derive(Default)]
+pub(crate) struct Rolled {
+    /// The number of the next segment and the end of what was sealed when nothing was left to do.
+    settled: Option<(u64, Timestamp)>,
+    /// Spans without anything in them, and the newest segment that was looked at.
+    empty: FxHashMap<(Tier, Timestamp), u64>,
+    /// First and last samples of the late slices of segments.
+    late: FxHashMap<u64, Vec<(Timestamp, Timestamp)>>,
+}
+
+/// A span of time on its way into a segment.
+pub(crate) struct Roll {
+    tier: Tier,
+    span: Timestamp,
+    /// The newest segment that there was.
+    content: u64,
+    state: State,
+}
+
+enum State {
+    Begun,
+    Encoding(Box<Work>),
+    /// Encoded; waits for the disk.
+    Encoded(Box<Work>),
+}
+
+/// Rows that become columns.
+struct Work {
+    resolved: Arc<Resolved>,
+    source: Source,
+    /// What the span has already, if it was rolled up before.
+    before: Option<StoredBuckets>,
+    codec: PcoCodec,
+    ends: Vec<Timestamp>,
+    next_row: usize,
+    columns: Vec<Encoded>,
+}
+
+/// What buckets are made of.
+enum Source {
+    Samples(SpanSamples),
+    Buckets(Finer),
+}
+
+/// Segments of a finer tier, read for some thousand rows at a time.
+struct Finer {
+    segments: Vec<Sealed>,
+    next: usize,
+    /// The rows at hand, with what the segments before the next one have of them.
+    batch: Vec<StoredRow>,
+}
+
+/// The column of one series.
+struct Encoded {
+    sid: Sid,
+    bytes: Vec<u8>,
+    /// Buckets in it.
+    count: u64,
+    /// Places of the first and the last.
+    ends: Option<(usize, usize)>,
+}
+
+/// Looks for a span that is over and not rolled up yet, or not with all that has come since: the finest tier first.
+///
+/// # Errors
+/// When an index could not be read.
+pub(crate) fn begin(ring: &Ring, known: &mut Rolled, now: Timestamp) -> Result<Option<Roll>, StorageError> {
+    let inner = ring.inner.read();
+    let catalog = &inner.catalog;
+    // A sample of a span's last moment lies in the window after it.
+    let over = catalog.sealed_until();
+    let settled = (catalog.next_segment(), over);
+    if known.settled == Some(settled) {
+        return Ok(None);
+    }
+    let keep = Keep::of(&ring.config, now);
+    let mut found = None;
+    let mut unread: Option<Arc<SegmentMeta>> = None;
+    for tier in Tier::ALL {
+        let wanted = |span: Timestamp| {
+            span.saturating_add(tier.span_ms()) < over && span.saturating_add(tier.span_ms()) > keep.oldest_of(tier)
+        };
+        let span = match tier.finer() {
+            None => raw_span(catalog, known, tier, &wanted, &mut unread),
+            Some(finer) => finer_span(catalog, known, tier, finer, &wanted),
+        };
+        if span.is_some() || unread.is_some() {
+            found = span.map(|span| (tier, span));
+            break;
+        }
+    }
+    let content = catalog.next_segment().saturating_sub(1);
+    drop(inner);
+    if let Some(meta) = unread {
+        known.read_late(ring, &meta)?;
+        return begin(ring, known, now);
+    }
+    if found.is_none() {
+        known.settled = Some(settled);
+    }
+    Ok(found.map(|(tier, span)| Roll { tier, span, content, state: State::Begun }))
+}
+
+/// A span of raw samples. `unread` gets a segment whose late samples have to be looked up first.
+fn raw_span(
+    catalog: &Catalog,
+    known: &Rolled,
+    tier: Tier,
+    wanted: &dyn Fn(Timestamp) -> bool,
+    unread: &mut Option<Arc<SegmentMeta>>,
+) -> Option<Timestamp> {
+    for segment in catalog.segments() {
+        let (mut span, last) = (tier.span_of(segment.min_ts), tier.span_of(segment.max_ts));
+        while span <= last {
+            let end = span.saturating_add(tier.span_ms());
+            let newest = match catalog.rolled.get(tier, span) {
+                Some(meta) => Some(meta.content),
+                None => known.empty.get(&(tier, span)).copied(),
+            };
+            let is_news = newest.is_none_or(|newest| segment.content > newest);
+            if is_news && wanted(span) {
+                let late = segment.min_ts < segment.window;
+                if newest.is_none() || touches(segment, span, end) {
+                    return Some(span);
+                }
+                if late {
+                    match known.late.get(&segment.id) {
+                        None => {
+                            *unread = Some(Arc::clone(segment));
+                            return None;
+                        }
+                        Some(slices) if slices.iter().any(|(first, last)| *first <= end && *last > span) => {
+                            return Some(span);
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+            span = end;
+        }
+    }
+    None
+}
+
+/// Whether samples that came in time lie in the span, late ones apart.
+fn touches(segment: &SegmentMeta, span: Timestamp, end: Timestamp) -> bool {
+    let begins = segment.window.max(segment.min_ts);
+    // The sample of the span's last moment is the first of the next window; of a merged segment it is no news.
+    let inside = begins < end || (begins == end && segment.content == segment.id);
+    inside && segment.window_end > span && segment.max_ts > span
+}
+
+/// A span of finer rollups.
+fn finer_span(
+    catalog: &Catalog,
+    known: &Rolled,
+    tier: Tier,
+    finer: Tier,
+    wanted: &dyn Fn(Timestamp) -> bool,
+) -> Option<Timestamp> {
+    catalog.rolled.all(finer).find_map(|segment| {
+        let span = tier.span_of(segment.max_ts);
+        let newest = match catalog.rolled.get(tier, span) {
+            Some(meta) => Some(meta.content),
+            None => known.empty.get(&(tier, span)).copied(),
+        };
+        (wanted(span) && newest.is_none_or(|newest| segment.id > newest)).then_some(span)
+    })
+}
+
+impl Rolled {
+    fn read_late(&mut self, ring: &Ring, meta: &Arc<SegmentMeta>) -> Result<(), StorageError> {
+        if self.late.len() >= MAX_LATE {
+            self.late.clear();
+        }
+        let slices = ring.slices_before(meta, meta.window)?;
+        self.late.insert(meta.id, slices);
+        Ok(())
+    }
+}
+
+/// Does one slice of work. `None`: done, or given up. What failed for the disk's sake goes on later.
+pub(crate) fn proceed(
+    ring: &Ring,
+    roll: Roll,
+    known: &mut Rolled,
+    now: Timestamp,
+) -> (Option<Roll>, Result<(), StorageError>) {
+    let Roll { tier, span, content, state } = roll;
+    let begun = |state| (Some(Roll { tier, span, content, state }), Ok(()));
+    match state {
+        State::Begun => match Work::begin(ring, tier, span) {
+            Ok(work) => begun(State::Encoding(Box::new(work))),
+            Err(error) => (None, Err(error)),
+        },
+        State::Encoding(mut work) => {
+            let watch = Stopwatch::start();
+            loop {
+                match work.step(ring, tier) {
+                    Ok(true) if watch.elapsed() < SLICE => {}
+                    Ok(true) => return begun(State::Encoding(work)),
+                    Ok(false) if work.columns.iter().all(|column| column.count == 0) => {
+                        known.empty.insert((tier, span), content);
+                        return (None, Ok(()));
+                    }
+                    Ok(false) => return begun(State::Encoded(work)),
+                    Err(error) => return (None, Err(error)),
+                }
+            }
+        }
+        State::Encoded(work) => {
+            let roll = Roll { tier, span, content, state: State::Encoded(work) };
+            let State::Encoded(work) = &roll.state else { return (None, Ok(())) };
+            match write(ring, &roll, work, now) {
+                Ok(()) => (None, Ok(())),
+                Err(error) => (Some(roll), Err(error)),
+            }
+        }
+    }
+}
+
+impl Work {
+    fn begin(ring: &Ring, tier: Tier, span: Timestamp) -> Result<Self, StorageError> {
+        let end = span.saturating_add(tier.span_ms());
+        let (resolved, source) = match tier.finer() {
+            None => {
+                let samples = ring.span_samples(span, end)?;
+                (Arc::clone(&samples.resolved), Source::Samples(samples))
+            }
+            Some(finer) => {
+                let (resolved, segments) = ring.span_segments(finer, (span, end))?;
+                (resolved, Source::Buckets(Finer { segments, next: 0, batch: Vec::new() }))
+            }
+        };
+        let (_, before) = ring.span_segments(tier, (span, end))?;
+        let before = match before.first() {
+            Some(sealed) => ring.stored_buckets(sealed, &resolved, &|_| true)?,
+            None => None,
+        };
+        let ends = (1..=tier.span_ms() / tier.bucket_ms()).map(|n| span.saturating_add(n * tier.bucket_ms())).collect();
+        let codec = PcoCodec::default();
+        Ok(Self { resolved, source, before, codec, ends, next_row: 0, columns: Vec::new() })
+    }
+
+    /// Makes the columns of the next row, or reads a segment for some thousand. Says whether there was anything to do.
+    fn step(&mut self, ring: &Ring, tier: Tier) -> Result<bool, StorageError> {
+        if self.next_row >= self.resolved.rows() {
+            return Ok(false);
+        }
+        let mut buckets = Buckets::new(tier.bucket_ms());
+        match &mut self.source {
+            Source::Samples(samples) => {
+                let has_more = samples.read(self.next_row, &mut |ts, value| buckets.push(ts, &Bucket::of(ts, value)));
+                self.encode(tier, has_more, buckets.finish());
+            }
+            Source::Buckets(finer) => {
+                let (from, rows) = (self.next_row, (self.resolved.rows() - self.next_row).min(BATCH));
+                finer.batch.resize_with(rows, StoredRow::default);
+                if let Some(sealed) = finer.segments.get(finer.next) {
+                    finer.next += 1;
+                    let wants = |row: u32| (from..from + rows).contains(&(row as usize));
+                    let Some(mut stored) = ring.stored_buckets(sealed, &self.resolved, &wants)? else {
+                        return Ok(true);
+                    };
+                    for (k, all) in finer.batch.iter_mut().enumerate() {
+                        let row = stored.read((from + k) as u32);
+                        all.has_more |= row.has_more;
+                        let mut coarse = Buckets::new(tier.bucket_ms());
+                        row.buckets.iter().for_each(|(end, bucket)| coarse.push(*end, bucket));
+                        all.buckets.extend(coarse.finish());
+                    }
+                    return Ok(true);
+                }
+                finer.next = 0;
+                for row in std::mem::take(&mut finer.batch) {
+                    let mut buckets = Buckets::new(tier.bucket_ms());
+                    row.buckets.iter().for_each(|(end, bucket)| buckets.push(*end, bucket));
+                    self.encode(tier, row.has_more, buckets.finish());
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes the next row's column. Where the span was rolled up before, the bucket of more samples counts: retention may
+    /// have taken some meanwhile.
+    fn encode(&mut self, tier: Tier, mut has_more: bool, fresh: Vec<(Timestamp, Bucket)>) {
+        let row = self.next_row;
+        self.next_row += 1;
+        let before = self.before.as_mut().map(|before| before.read(row as u32)).unwrap_or_default();
+        has_more |= before.has_more;
+        let mut buckets: Vec<Option<Bucket>> = vec![None; self.ends.len()];
+        let place = |end: Timestamp| self.ends.binary_search(&end).ok();
+        for (end, bucket) in fresh.into_iter().chain(before.buckets) {
+            if let Some(slot) = place(end).and_then(|at| buckets.get_mut(at))
+                && slot.is_none_or(|there| there.count < bucket.count)
+            {
+                *slot = Some(bucket);
+            }
+        }
+        let count = buckets.iter().flatten().count() as u64;
+        let Some(sid) = self.resolved.sid(row).filter(|_| count > 0 || has_more) else { return };
+        let mut bytes = Vec::new();
+        column::encode(&self.codec, &buckets, &self.ends, tier.bucket_ms(), has_more, &mut bytes);
+        let first = buckets.iter().position(Option::is_some);
+        let last = buckets.iter().rposition(Option::is_some);
+        self.columns.push(Encoded { sid, bytes, count, ends: first.zip(last) });
+    }
+
+    /// Puts the columns, in the order of their numbers, into one stream. The bounds are the ends of its first and last bucket.
+    fn stream(&self, id_of: impl Fn(Sid) -> Option<u32>) -> Option<Finished> {
+        let mut columns: Vec<(u32, &Encoded)> =
+            self.columns.iter().filter_map(|column| Some((id_of(column.sid)?, column))).collect();
+        columns.sort_unstable_by_key(|(id, _)| *id);
+        let first = columns.iter().filter_map(|(_, column)| column.ends).map(|(first, _)| first).min()?;
+        let last = columns.iter().filter_map(|(_, column)| column.ends).map(|(_, last)| last).max()?;
+        let mut stream = Vec::new();
+        encode_ints(&self.codec, &self.ends, &mut stream);
+        let times = 0..stream.len();
+        let mut slice = Slice {
+            ticks: self.ends.len(),
+            first: *self.ends.first()?,
+            last: *self.ends.last()?,
+            times,
+            columns: Vec::with_capacity(columns.len()),
+        };
+        for (id, column) in &columns {
+            let at = stream.len();
+            stream.extend_from_slice(&column.bytes);
+            slice.columns.push(ColumnEntry { id: *id, kind: ColumnKind::Floats, at: at..stream.len() });
+        }
+        let index_offset = stream.len();
+        SegmentIndex { codec: PcoCodec::default(), slices: vec![slice] }.encode(&mut stream);
+        let samples = columns.iter().map(|(_, column)| column.count).sum();
+        let (min_ts, max_ts) = (self.ends[first], self.ends[last]);
+        Some(Finished { stream, index_offset, samples, min_ts, max_ts })
+    }
+}
+
+/// Writes the segment, in the place of the one that the span had.
+fn write(ring: &Ring, roll: &Roll, work: &Work, now: Timestamp) -> Result<(), StorageError> {
+    let (tier, span) = (roll.tier, roll.span);
+    let writer = ring.store.writer();
+    let epoch = ring.inner.read().catalog.current_epoch();
+    ring.load_epoch(epoch)?;
+    let mut guard = ring.inner.write();
+    let inner = &mut *guard;
+    let mut ids = FxHashMap::default();
+    for column in &work.columns {
+        ids.insert(column.sid, inner.catalog.id_for(epoch, column.sid, &mut inner.head.series));
+    }
+    drop(guard);
+    let Some(finished) = work.stream(|sid| ids.get(&sid).copied()) else { return Ok(()) };
+    let inner = ring.inner.read();
+    let window = (span, span.saturating_add(tier.span_ms()));
+    let mut meta = finished.meta(inner.catalog.next_segment(), window, epoch, ids.len() as u32);
+    (meta.tier, meta.content) = (Some(tier), roll.content);
+    let (first_id, labels) = inner.catalog.unwritten(epoch, &inner.head.series);
+    let reserve = 2 * ring.row_bytes_peak.load(Relaxed);
+    let mut retire = inner.catalog.due(cost(&meta), reserve, &Keep::of(&ring.config, now));
+    let before = inner.catalog.rolled.get(tier, span).map(|before| before.id);
+    retire.segments.extend(before.filter(|id| !retire.segments.contains(id)));
+    retire.epochs.retain(|retired| *retired != epoch);
+    drop(inner);
+    let (stream, rows_before) = (finished.stream.as_slice(), Timestamp::MIN);
+    ring.store.seal(&SealChange { meta: &meta, stream, series: (first_id, &labels), rows_before, retire: &retire })?;
+    let mut inner = ring.inner.write();
+    let inner = &mut *inner;
+    inner.catalog.remove(&retire, &mut inner.head.series);
+    inner.catalog.push(meta, labels.len() as u32);
+    ring.counters().rolled.fetch_add(1, Relaxed);
+    let raw = retire.segments.len() - usize::from(before.is_some());
+    ring.counters().retired.fetch_add(raw as u64, Relaxed);
+    drop(writer);
+    Ok(())
+}
