@@ -43,7 +43,8 @@ fn seconds(bench: &Bench) -> Vec<i64> {
             [format!("1@{ts}={n}"), format!("2@{ts}=5"), format!("{}@{ts}={}", 3 + n % 2, -n)]
         })
         .collect();
-    (words.sort_unstable(), expected.sort_unstable());
+    words.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(words, expected);
     all
 }

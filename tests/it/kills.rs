@@ -37,7 +37,7 @@ impl Load {
                 let event = format!("{{\"name\":\"load_sequence\",\"type\":\"gauge\",\"value\":{n}}}");
                 // The daemon is killed in the middle of these.
                 let _ = request("POST", &format!("{url}/api/watchfire/v1/events"), &[], event.as_bytes());
-                if n % 8 == 0 {
+                if n.is_multiple_of(8) {
                     let _ = request("GET", &format!("{url}/api/v1/query?query=count({{__name__!=%22%22}})"), &[], b"");
                 }
                 std::thread::park_timeout(Duration::from_millis(5));
@@ -121,7 +121,7 @@ impl Lane {
 fn fifty_kills_under_load_lose_nothing_that_was_committed() {
     let lanes: Vec<_> = (0..LANES).map(|lane| std::thread::spawn(move || live(lane))).collect();
     let done: Vec<(usize, Duration)> = lanes.into_iter().map(|lane| lane.join().expect("all is well")).collect();
-    println!("committed samples and the fastest start of each lane: {done:?}");
+    eprintln!("committed samples and the fastest start of each lane: {done:?}");
     assert!(done.iter().all(|(committed, _)| *committed >= 2), "something was committed: {done:?}");
     assert!(done.iter().any(|(_, fastest)| *fastest < READY), "{done:?}");
 }
@@ -129,7 +129,7 @@ fn fifty_kills_under_load_lose_nothing_that_was_committed() {
 /// The life of a lane. Every other commits in the relaxed way.
 fn live(number: usize) -> (usize, Duration) {
     let dir = temp_dir();
-    let durability = if number % 2 == 0 { "immediate" } else { "relaxed" };
+    let durability = if number.is_multiple_of(2) { "immediate" } else { "relaxed" };
     let config = format!("storage: {{durability: {durability}, relaxed_interval: 1s}}\n");
     let config = write(dir.path(), "watchfire.yml", &config);
     // A fixed port: it is part of the series' `instance` label.

@@ -223,7 +223,7 @@ fn a_simulated_month_stays_within_its_size() {
     let stats = life.ring.stats();
     let counters = life.ring.counters();
     let written = counters.samples.load(Ordering::Relaxed) as f64 / stats.segment_samples as f64;
-    println!(
+    eprintln!(
         "a month: {checks} checks, {largest_file} bytes of blocks at most, turned over {written:.1} times, {} samples answered, {} copies",
         answers.load(Ordering::Relaxed),
         copies.load(Ordering::Relaxed)
@@ -308,7 +308,7 @@ fn a_simulated_year_stays_small() {
     let out = Command::new(program).args(test).env(ALONE, "1").output().expect("runs");
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success(), "{said}");
-    said.lines().filter(|line| line.contains("a year")).for_each(|line| println!("{line}"));
+    said.lines().filter(|line| line.contains("a year")).for_each(|line| eprintln!("{line}"));
 }
 
 /// Resident memory of this process in bytes.
@@ -356,7 +356,7 @@ fn live_a_year() {
         }
     }
     let grown = resident().saturating_sub(settled);
-    println!(
+    eprintln!(
         "a year: {largest_file} bytes of blocks, {} bytes and {} series in memory, {} segments at most; {grown} bytes more memory in the last 245 days",
         most.head_bytes, most.head_series, most.segments
     );
