@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
-/// Series that one process knows at once; a fleet page of 10,000 fits a hundred times over.
+/// Series that are alive at once, by default; a fleet page of 10,000 fits a hundred times over.
 pub const MAX_SERIES: u32 = 1_000_000;
+/// Series of one metric name that are alive at once, by default: a label that never repeats its values takes a twentieth of
+/// all places, and meets this limit, which is named in the log, before the columns of its group in memory are full (65,536).
+pub const MAX_FAMILY_SERIES: u32 = 50_000;
+/// The most that a configuration may allow for either: a thousand bytes each are 10 GB.
+pub const MOST_SERIES: u32 = 10_000_000;
+/// Metric names that the log names because the table as a whole is full; further ones are only counted.
+pub const MAX_NAMED_REFUSALS: usize = 100;
 /// Bytes of an HTTP request body (events, forms).
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 /// Bytes of a scraped page after decompression; vLLM's and SGLang's pages reach a few MiB.
@@ -36,6 +43,11 @@ pub const LOOKBACK: Duration = Duration::from_secs(300);
 /// Bytes of what PromQL's operators remember about label sets: groups, match pairs, output labels. Two hundred rules that
 /// each aggregate ten thousand series into a hundred fit.
 pub const MAX_LABEL_MEMO_BYTES: usize = 32 << 20;
+/// Bytes of decoded indexes of segments that are kept: ten of 100,000 series each, at 32 bytes a series. A single one may
+/// take half of it; what is larger is decoded at each query.
+pub const MAX_INDEX_CACHE_BYTES: usize = 32 << 20;
+/// Bytes of decoded timestamps of segments that are kept: some three hundred columns of an hour at 1 Hz.
+pub const MAX_TIMES_CACHE_BYTES: usize = 8 << 20;
 /// Pages, streams and sockets that follow live data at once.
 pub const MAX_LIVE_SUBSCRIBERS: usize = 64;
 /// Batches that wait for one slow subscriber before the oldest are dropped.

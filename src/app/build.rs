@@ -123,6 +123,7 @@ impl App {
             rules: rules.clone(),
             scraper: Arc::clone(&scraper),
             models,
+            table: Arc::clone(&ground.table),
             own: Arc::clone(&ground.own),
             clock: clock.clone(),
             runtime: handle.clone(),
@@ -141,6 +142,7 @@ impl App {
             counters::rules(rules.clone()),
             counters::queries(&engine),
             counters::collectors(Arc::clone(&views)),
+            counters::sources(Arc::clone(&scraper), events.counters()),
             Arc::clone(&http_counters) as _,
         ] {
             ground.own.register(source);
@@ -251,8 +253,11 @@ fn names(settings: &Settings, bound: &Bound) -> (String, String) {
 
 impl Ground {
     fn open(settings: &Settings, clock: Clock, instance: String) -> Result<Self, StartError> {
-        let registry = RegistryConfig { instance: instance.clone(), ..RegistryConfig::default() };
-        let table = Arc::new(SeriesTable::new(registry));
+        let (limits, memory) = (settings.config.storage.limits, settings.ring());
+        // A window leaves memory when all of it is older than the head's span.
+        let keep = memory.head_span + memory.window + memory.seal_delay;
+        let registry = RegistryConfig { instance: instance.clone(), limits, keep, ..RegistryConfig::default() };
+        let table = Arc::new(SeriesTable::with_clock(registry, clock.clone()));
         let intern = Arc::clone(&table) as Arc<dyn Intern>;
         let ring = Arc::new(match settings.demo {
             // The demo never stands beside real data.
@@ -262,7 +267,7 @@ impl Ground {
         let latest = Arc::new(Latest::new(Arc::clone(&table)));
         let hub = Arc::new(Hub::new());
         let sources = Arc::new(SourceClock::new(clock.clone()));
-        let store = Box::new(RingStore(Arc::clone(&ring)));
+        let store = Box::new(RingStore::new(Arc::clone(&ring)));
         let pipeline = Pipeline::start(Arc::clone(&table), Arc::clone(&latest), Arc::clone(&hub), sources, store)?;
         let own = Arc::new(OwnMetrics::new(settings.demo.is_some()));
         Ok(Self { clock, table, latest, hub, ring, pipeline, own, instance })

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::collect::scrape::Scraper;
 use crate::collect::{CollectorView, Outcome};
+use crate::ingest::EventCounters;
 use crate::live::Hub;
 use crate::model::{FamilyDesc, MetricKind};
 use crate::pipeline::Pipeline;
@@ -34,6 +36,9 @@ families! {
     STORAGE_AHEAD "watchfire_storage_too_far_ahead_samples_total" Counter "" "Samples too far ahead of the clock, dropped." [];
     STORAGE_OVER_LIMIT "watchfire_storage_over_limit_samples_total" Counter "" "Samples dropped because their group, or the memory for late samples, is full." [];
     STORAGE_UNKNOWN "watchfire_storage_unknown_series_samples_total" Counter "" "Samples of series that had left the table, dropped." [];
+    STORAGE_EXEMPLARS "watchfire_storage_exemplars_appended_total" Counter "" "Exemplars that the ring took." [];
+    STORAGE_EXEMPLARS_OLD "watchfire_storage_exemplars_out_of_order_total" Counter "" "Exemplars older than the newest one of their series, dropped." [];
+    STORAGE_EXEMPLARS_DROPPED "watchfire_storage_exemplars_dropped_total" Counter "" "Exemplars that were not taken: limit (the series brings too many, or memory has no room), invalid (labels too long, or too old, or too far ahead)." ["reason"];
     STORAGE_COMMITS "watchfire_storage_commits_total" Counter "" "Commits of write-ahead rows." [];
     STORAGE_COMMIT_ERRORS "watchfire_storage_commit_errors_total" Counter "" "Commits that failed." [];
     STORAGE_ROWS_LOST "watchfire_storage_rows_lost_total" Counter "" "Rows that were given up while the disk was full." [];
@@ -56,8 +61,13 @@ families! {
     PIPELINE_DROPPED "watchfire_pipeline_dropped_samples_total" Counter "" "Samples dropped because storage was too slow." [];
     PIPELINE_QUEUED "watchfire_pipeline_queued_batches" Gauge "" "Ticks that wait for storage." [];
     REGISTRY_CREATED "watchfire_registry_series_created_total" Counter "" "Series that got a reference." [];
-    REGISTRY_RELEASED "watchfire_registry_series_released_total" Counter "" "Series that were given back." [];
-    REGISTRY_REFUSED "watchfire_registry_series_refused_total" Counter "" "Series that a cardinality limit refused." ["limit"];
+    REGISTRY_RELEASED "watchfire_registry_series_released_total" Counter "" "Series that left the table." [];
+    REGISTRY_REFUSED "watchfire_registry_series_refused_total" Counter "" "Refusals of new series by the limit that they met: family, total. Who is refused asks again once in a while." ["limit"];
+    REGISTRY_SERIES "watchfire_registry_series" Gauge "" "Series that count against the limits: held by a source, or ending, which means that samples may be in memory." ["state"];
+    REGISTRY_LIMIT "watchfire_registry_series_limit" Gauge "" "The most series: of one metric name (family), and in all (total)." ["limit"];
+    REGISTRY_FULL "watchfire_registry_full_families" Gauge "" "Metric names that were refused series and have not been below nine tenths of their limit since." [];
+    SCRAPE_REFUSED "watchfire_scrape_refused_samples_total" Counter "" "Samples of scraped pages that were left out because a limit refused their series." [];
+    EVENTS_REFUSED "watchfire_events_over_limit_total" Counter "" "Events that were refused because a limit refused their new series." [];
     LIVE_SUBSCRIBERS "watchfire_live_subscribers" Gauge "" "Pages and streams that follow live data." [];
     LIVE_LAGGED "watchfire_live_lagged_batches_total" Counter "" "Ticks that slow subscribers missed." [];
     RULE_EVALUATIONS "watchfire_rule_evaluations_total" Counter "" "Rules evaluated." [];
@@ -92,6 +102,10 @@ pub(super) fn storage(ring: Arc<Ring>) -> Arc<dyn OwnSource> {
         out.add(&STORAGE_AHEAD, value(&counters.too_far_ahead));
         out.add(&STORAGE_OVER_LIMIT, value(&counters.over_limit));
         out.add(&STORAGE_UNKNOWN, value(&counters.unknown_series));
+        out.add(&STORAGE_EXEMPLARS, value(&counters.exemplars));
+        out.add(&STORAGE_EXEMPLARS_OLD, value(&counters.exemplars_out_of_order));
+        out.add_with(&STORAGE_EXEMPLARS_DROPPED, &["limit"], value(&counters.exemplars_over_limit));
+        out.add_with(&STORAGE_EXEMPLARS_DROPPED, &["invalid"], value(&counters.exemplars_refused));
         out.add(&STORAGE_COMMITS, value(&counters.commits));
         out.add(&STORAGE_COMMIT_ERRORS, value(&counters.commit_errors));
         out.add(&STORAGE_ROWS_LOST, value(&counters.rows_lost));
@@ -125,9 +139,23 @@ pub(super) fn flow(pipeline: Pipeline, hub: Arc<Hub>) -> Arc<dyn OwnSource> {
         out.add(&REGISTRY_RELEASED, value(&registry.released));
         out.add_with(&REGISTRY_REFUSED, &["total"], value(&registry.refused_total_limit));
         out.add_with(&REGISTRY_REFUSED, &["family"], value(&registry.refused_family_limit));
+        let counts = pipeline.table().counts();
+        out.add_with(&REGISTRY_SERIES, &["held"], f64::from(counts.held));
+        out.add_with(&REGISTRY_SERIES, &["ending"], f64::from(counts.ending));
+        out.add_with(&REGISTRY_LIMIT, &["total"], f64::from(counts.limits.series));
+        out.add_with(&REGISTRY_LIMIT, &["family"], f64::from(counts.limits.series_per_family));
+        out.add(&REGISTRY_FULL, f64::from(counts.full_families));
         let live = hub.counters();
         out.add(&LIVE_SUBSCRIBERS, live.subscribers.load(Ordering::Relaxed) as f64);
         out.add(&LIVE_LAGGED, value(&live.lagged));
+    })
+}
+
+/// What sources lost because a limit refused their series.
+pub(super) fn sources(scraper: Arc<Scraper>, events: Arc<EventCounters>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        out.add(&SCRAPE_REFUSED, value(&scraper.counters().refused));
+        out.add(&EVENTS_REFUSED, value(&events.over_limit));
     })
 }
 

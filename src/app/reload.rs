@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::config::{CollectorFamily, Config};
+use crate::registry::SeriesTable;
 use crate::rules::RuleManager;
 use crate::telemetry::OwnMetrics;
 
@@ -21,6 +22,7 @@ pub(super) struct Reloader {
     pub(super) rules: RuleManager,
     pub(super) scraper: Arc<Scraper>,
     pub(super) models: Arc<ModelPoller>,
+    pub(super) table: Arc<SeriesTable>,
     pub(super) own: Arc<OwnMetrics>,
     pub(super) clock: Clock,
     pub(super) runtime: tokio::runtime::Handle,
@@ -61,6 +63,8 @@ impl Reloader {
         };
         let summary = self.rules.load(rules).await.map_err(|errors| errors.to_string())?;
         summary.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        // Before what may bring new series.
+        self.table.set_limits(config.storage.limits);
         self.scraper.reload(config.scrape.clone()).await;
         let models = if config.collectors.has(CollectorFamily::Models) { config.models.clone() } else { Vec::new() };
         self.models.reload(models).await;

@@ -30,11 +30,20 @@ impl Up {
     }
 
     fn refs(&mut self, job: &str, intern: &dyn Intern) -> [Option<SeriesRef>; 3] {
-        if let Some((_, refs)) = self.jobs.iter().find(|(known, _)| known == job) {
+        let place = self.jobs.iter().position(|(known, _)| known == job);
+        // What a limit refused is tried again: `up` is not to be missing for longer than there is no room.
+        if let Some((_, refs)) = place.and_then(|place| self.jobs.get(place))
+            && refs.iter().all(Option::is_some)
+        {
             return *refs;
         }
+        let known = place.map_or([None; 3], |place| self.jobs.swap_remove(place).1);
         let labels = [("job", job), ("instance", self.instance.as_str())];
+        let mut known = known.into_iter();
         let refs = SERIES.map(|(name, help)| {
+            if let Some(Some(series)) = known.next() {
+                return Some(series);
+            }
             let family = Family { name: name.into(), kind: MetricKind::Gauge, unit: "".into(), help: help.into() };
             intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Foreign })
         });

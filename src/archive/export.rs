@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use crate::model::{Matcher, Timestamp};
 use crate::storage::{Ring, StorageError};
 
-use super::format::{ExportFormat, writer};
+use super::format::{ExportFormat, Part, Written, writer};
 use super::manifest::{LeftOut, Manifest, ManifestFile};
 use super::privacy::Privacy;
-use super::scan::{Range, series_of, walk};
+use super::scan::{Range, Unit, series_of, walk};
 
 /// The manifest's name beside the exported file.
 const MANIFEST: &str = "export-manifest.json";
@@ -141,27 +141,44 @@ fn write(
     let range = Range { selectors: &request.selectors, from, to };
     let damage = || ring.counters().damaged.load(std::sync::atomic::Ordering::Relaxed);
     let damaged_before = damage();
-    let (units, redactions) = request.privacy.apply(series_of(ring, &range)?).map_err(failed)?;
+    let (units, mut redactor) = request.privacy.apply(series_of(ring, &range)?).map_err(failed)?;
     let names: HashSet<String> = units.iter().map(|unit| unit.labels.metric_name().to_owned()).collect();
-    let mut writer = writer(request.format, names);
+    let explained = ring.series_with_exemplars(&[], from, to)?;
+    let explained = explained.iter().map(|labels| labels.metric_name().to_owned()).collect();
+    let mut writer = writer(request.format, names, explained);
     let mut out = Counted { out, bytes: 0, hash: Sha256::new() };
-    let (mut series, mut samples, mut bounds) = (0, 0, None);
+    let (mut series, mut written, mut bounds, mut hidden) = (0, Written::default(), None, LeftOut::default());
     let mut last = None;
     writer.begin(&mut out).map_err(failed)?;
-    walk(ring, &range, &units, &mut |labels, found| {
+    walk(ring, &range, &units, &mut |Unit { labels, .. }, mut found| {
+        hidden.histograms += found.hidden_histograms;
+        hidden.exemplars += found.hidden_exemplars;
+        if found.samples.is_empty() && found.exemplars.is_empty() {
+            return Ok(());
+        }
+        for (_, exemplar) in &mut found.exemplars {
+            exemplar.labels = redactor.exemplar(&exemplar.labels);
+        }
         if last.as_ref() != Some(labels) {
             last = Some(labels.clone());
             series += 1;
             progress(series, units.len() as u64);
         }
-        samples += writer.series(&mut out, labels, found).map_err(failed)?;
-        let (first, newest) = (found[0].ts, found[found.len() - 1].ts);
-        let (min, max) = bounds.get_or_insert((first, newest));
-        (*min, *max) = ((*min).min(first), (*max).max(newest));
+        let part = Part { labels, samples: &found.samples, exemplars: &found.exemplars };
+        let done = writer.series(&mut out, &part).map_err(failed)?;
+        written.samples += done.samples;
+        written.exemplars += done.exemplars;
+        if let (Some(first), Some(newest)) = (found.samples.first(), found.samples.last()) {
+            let (min, max) = bounds.get_or_insert((first.ts, newest.ts));
+            (*min, *max) = ((*min).min(first.ts), (*max).max(newest.ts));
+        }
         Ok::<_, ExportError>(())
     })?;
     writer.end(&mut out).and_then(|()| out.flush()).map_err(failed)?;
     let sha256 = out.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut left_out = LeftOut { damaged_records: damage() - damaged_before, ..writer.left_out() };
+    left_out.histograms += hidden.histograms;
+    left_out.exemplars += hidden.exemplars;
     Ok(Manifest {
         version: 1,
         generator: request.generator.clone(),
@@ -173,10 +190,11 @@ fn write(
         min_time_ms: bounds.map(|(min, _)| min),
         max_time_ms: bounds.map(|(_, max)| max),
         series,
-        samples,
+        samples: written.samples,
+        exemplars: written.exemplars,
         files: vec![ManifestFile { name: name.to_owned(), bytes: out.bytes, sha256 }],
-        redactions,
-        left_out: LeftOut { damaged_records: damage() - damaged_before, ..writer.left_out() },
+        redactions: redactor.finish(),
+        left_out,
     })
 }
 

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::exposition::{Format, Meta, SampleLine, TextLine, parse_line, parse_series};
-use crate::model::{Labels, METRIC_NAME, MetricKind, Timestamp, is_absent, parse_float, stale_marker};
+use crate::exposition::{ExemplarText, Format, Meta, SampleLine, TextLine, parse_line, parse_series};
+use crate::model::{Exemplar, Labels, METRIC_NAME, MetricKind, Timestamp, Value, is_absent, parse_float, stale_marker};
 use crate::storage::{Ring, StorageError};
 
-use super::format::{ExportFormat, Header, STALE_FAMILY, fields, read_json_line};
+use super::format::{ExportFormat, Header, Parsed, STALE_FAMILY, fields, read_json_line};
 use super::sorter::Sorter;
 
 /// Bytes of one line.
@@ -46,6 +46,12 @@ pub struct ImportReport {
     pub too_old: u64,
     /// Samples too far ahead of the clock.
     pub too_far_ahead: u64,
+    /// Exemplars that are in the ring now and were not before.
+    pub exemplars: u64,
+    /// Exemplars that are too old, too far ahead, or have labels of more than 128 characters.
+    pub exemplars_refused: u64,
+    /// Samples that retention took at the end, imported ones or others.
+    pub retired: u64,
 }
 
 /// Why an import failed.
@@ -134,18 +140,21 @@ pub fn import(
     let Intake { sorter, mut report, .. } = intake;
     report.series = sorter.series();
     let (all, mut written) = (sorter.samples(), 0);
-    sorter.finish(&mut |part, taken| {
+    sorter.finish(&mut |part| {
+        let taken = part.taken;
         let used = ring.segment_page_bytes();
         if used >= request.size_bytes {
             return Err(ImportError::Full { samples: report.samples, used, size: request.size_bytes });
         }
-        let inserted = ring.insert_history(part)?;
+        let inserted = ring.insert_history_with(part.samples, part.exemplars)?;
         report.samples += inserted.samples;
+        report.exemplars += inserted.exemplars;
         report.duplicates += inserted.duplicates + taken;
         written += inserted.samples + inserted.duplicates + taken;
         progress(ImportProgress::Writing(written, all));
         Ok(())
     })?;
+    report.retired = ring.apply_retention(request.size_bytes, request.oldest)?;
     Ok(report)
 }
 
@@ -175,16 +184,31 @@ struct Intake {
 
 impl Intake {
     fn push(&mut self, series: u32, ts: Timestamp, start_ts: Timestamp, value: f64) -> Result<(), Bad> {
+        // The bits of a hole mean nothing outside of a column.
+        let value = if is_absent(value) { f64::NAN } else { value };
+        self.push_value(series, ts, start_ts, &Value::Float(value))
+    }
+
+    fn push_value(&mut self, series: u32, ts: Timestamp, start_ts: Timestamp, value: &Value) -> Result<(), Bad> {
         if ts < self.bounds.0 {
             self.report.too_old += 1;
         } else if ts > self.bounds.1 {
             self.report.too_far_ahead += 1;
         } else {
-            // The bits of a hole mean nothing outside of a column.
-            let value = if is_absent(value) { f64::NAN } else { value };
             self.sorter.push(series, ts, start_ts, value).map_err(Bad::Spill)?;
         }
         Ok(())
+    }
+
+    fn push_exemplar(&mut self, series: u32, ts: Timestamp, mut exemplar: Exemplar) -> Result<(), Bad> {
+        if ts < self.bounds.0 || ts > self.bounds.1 || exemplar.is_too_long() {
+            self.report.exemplars_refused += 1;
+            return Ok(());
+        }
+        if is_absent(exemplar.value) {
+            exemplar.value = f64::NAN;
+        }
+        self.sorter.push_exemplar(series, ts, &exemplar).map_err(Bad::Spill)
     }
 }
 
@@ -291,6 +315,10 @@ impl OpenMetrics {
         }
         let stale = self.nan_is_stale && sample.value.is_nan() && value_word(line, sample.series) == "nan";
         self.held = Some(Held { ts, value: if stale { stale_marker() } else { sample.value } });
+        if let (Some(text), Some(last)) = (sample.exemplar, &self.last) {
+            let exemplar = exemplar(text)?;
+            intake.push_exemplar(last.number, exemplar.ts.unwrap_or(ts), exemplar)?;
+        }
         Ok(())
     }
 
@@ -340,6 +368,13 @@ impl LineReader for OpenMetrics {
 /// The value as it stands on the line.
 fn value_word<'a>(line: &'a str, series: &str) -> &'a str {
     line.trim_start().get(series.len()..).and_then(|rest| rest.split_whitespace().next()).unwrap_or("")
+}
+
+fn exemplar(text: ExemplarText<'_>) -> Result<Exemplar, String> {
+    let named = format!("exemplar{}", text.labels);
+    let parsed = parse_series(&named)?;
+    let pairs: Vec<(&str, &str)> = parsed.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+    Ok(Exemplar { labels: Labels::from_pairs(&pairs), value: text.value, ts: text.ts })
 }
 
 fn labels(series: &str) -> Result<Labels, String> {
@@ -424,13 +459,19 @@ impl LineReader for JsonLines {
         if line.trim().is_empty() {
             return Ok(());
         }
-        let (labels, samples) = read_json_line(line)?;
+        let Parsed { labels, samples, exemplars } = read_json_line(line)?;
         if labels.is_empty() {
             return Err("expected at least one label in metric".to_owned().into());
         }
         let number = intake.sorter.number(&labels);
         for sample in samples {
-            intake.push(number, sample.ts, sample.start_ts, sample.value.as_float().unwrap_or(f64::NAN))?;
+            match &sample.value {
+                Value::Float(value) => intake.push(number, sample.ts, sample.start_ts, *value)?,
+                histogram => intake.push_value(number, sample.ts, sample.start_ts, histogram)?,
+            }
+        }
+        for (ts, exemplar) in exemplars {
+            intake.push_exemplar(number, ts, exemplar)?;
         }
         Ok(())
     }

@@ -27,6 +27,8 @@ pub struct Manifest {
     pub series: u64,
     /// Samples that were written.
     pub samples: u64,
+    /// Exemplars that were written.
+    pub exemplars: u64,
     /// The files.
     pub files: Vec<ManifestFile>,
     /// What was hidden.
@@ -55,7 +57,7 @@ pub struct Redactions {
     pub labels: Vec<String>,
     /// Members that a group needs to be shown.
     pub min_group: u64,
-    /// Different label values that were replaced.
+    /// Different label values that were replaced, those of exemplars included.
     pub values_replaced: u64,
     /// Groups that were folded into `other`.
     pub groups_folded: u64,
@@ -66,8 +68,10 @@ pub struct Redactions {
 /// Samples that are in the ring and not in the export.
 #[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Native histograms: none of the formats has a place for them.
+    /// Native histograms: OpenMetrics and CSV have no place for them, and a folded group has none.
     pub histograms: u64,
+    /// Exemplars: CSV has no place for them, OpenMetrics only on counters and buckets with enough lines, and a folded group has none.
+    pub exemplars: u64,
     /// Start timestamps that OpenMetrics has no place for: those of series that are no `_total`.
     pub start_timestamps: u64,
     /// Series without a metric name, which OpenMetrics does not know.

@@ -8,6 +8,8 @@ mod format;
 mod import;
 mod manifest;
 mod privacy;
+#[cfg(test)]
+mod rich_tests;
 mod scan;
 mod sorter;
 #[cfg(test)]

@@ -59,12 +59,13 @@ impl Privacy {
     }
 
     /// Gives every series its labels in the export, sorted by metric name and labels, and says what was done.
-    pub(super) fn apply(&self, series: Vec<Labels>) -> std::io::Result<(Vec<Unit>, Redactions)> {
+    pub(super) fn apply(&self, series: Vec<Labels>) -> std::io::Result<(Vec<Unit>, Redactor<'_>)> {
         let mut done =
             Redactions { patterns: self.patterns(), min_group: self.min_group as u64, ..Redactions::default() };
-        let as_is = |labels: Labels| Unit { sources: vec![labels.clone()], labels };
+        let as_is = |labels: Labels| Unit { sources: vec![labels.clone()], labels, folded: false };
         if self.patterns.is_empty() {
-            return Ok((series.into_iter().map(as_is).collect(), done));
+            let redactor = Redactor { privacy: self, salt: [0; 32], hidden: HashSet::new(), done };
+            return Ok((series.into_iter().map(as_is).collect(), redactor));
         }
         let salt = salt()?;
         let mut units = Vec::with_capacity(series.len());
@@ -77,7 +78,7 @@ impl Privacy {
                 groups.entry(rest).or_default().push(labels);
             }
         }
-        let (mut hidden, mut names) = (HashSet::new(), HashSet::new());
+        let mut hidden = HashSet::new();
         for members in groups.into_values() {
             let fold = members.len() < self.min_group;
             done.groups_folded += u64::from(fold);
@@ -87,7 +88,6 @@ impl Privacy {
                 let mut builder = LabelsBuilder::from(&labels);
                 for (name, value) in labels.iter().filter(|(name, _)| self.hides(name)) {
                     let pseudonym = pseudonym(&salt, name, value);
-                    names.insert(name.to_owned());
                     hidden.insert((name.to_owned(), pseudonym.clone()));
                     builder.put(name, if fold { OTHER } else { &pseudonym });
                 }
@@ -98,17 +98,44 @@ impl Privacy {
                 let mut widest = LabelsBuilder::new();
                 all.keys().flat_map(|labels| labels.iter()).for_each(|(name, value)| widest.put(name, value));
                 let sources = all.into_values().flatten().collect();
-                units.push(Unit { labels: widest.build(), sources });
+                units.push(Unit { labels: widest.build(), sources, folded: true });
             } else {
-                units.extend(all.into_iter().map(|(labels, sources)| Unit { labels, sources }));
+                units.extend(all.into_iter().map(|(labels, sources)| Unit { labels, sources, folded: false }));
             }
         }
-        done.values_replaced = hidden.len() as u64;
-        done.labels = names.into_iter().collect();
-        done.labels.sort_unstable();
         let key = |unit: &Unit| (unit.labels.metric_name().to_owned(), unit.labels.clone());
         units.sort_by_cached_key(key);
-        Ok((units, done))
+        Ok((units, Redactor { privacy: self, salt, hidden, done }))
+    }
+}
+
+/// Hides what exemplars say, with the pseudonyms of the export, and keeps the account of all that was hidden.
+pub(super) struct Redactor<'a> {
+    privacy: &'a Privacy,
+    salt: [u8; 32],
+    /// Names of labels, and pseudonyms of their values.
+    hidden: HashSet<(String, String)>,
+    done: Redactions,
+}
+
+impl Redactor<'_> {
+    /// Labels of an exemplar as the export shows them.
+    pub(super) fn exemplar(&mut self, labels: &Labels) -> Labels {
+        let mut builder = LabelsBuilder::from(labels);
+        for (name, value) in labels.iter().filter(|(name, _)| self.privacy.hides(name)) {
+            let pseudonym = pseudonym(&self.salt, name, value);
+            builder.put(name, &pseudonym);
+            self.hidden.insert((name.to_owned(), pseudonym));
+        }
+        builder.build()
+    }
+
+    /// What was done, when the export is through.
+    pub(super) fn finish(self) -> Redactions {
+        let mut labels: Vec<String> = self.hidden.iter().map(|(name, _)| name.clone()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        Redactions { values_replaced: self.hidden.len() as u64, labels, ..self.done }
     }
 }
 
@@ -150,6 +177,7 @@ mod tests {
         series.push(Labels::from_pairs(&[("__name__", "up")]));
         let privacy = Privacy::new(&["us.r".to_owned()], 5).unwrap();
         let (units, done) = privacy.apply(series.clone()).unwrap();
+        let done = done.finish();
         let all = shown(&units);
         assert_eq!(all.len(), 7);
         let big: Vec<_> = all.iter().filter(|(text, _)| text.contains("user=\"redacted-")).collect();
@@ -160,7 +188,9 @@ mod tests {
         assert_eq!(done.labels, ["user"]);
         // Another export has other pseudonyms.
         assert_ne!(shown(&privacy.apply(series.clone()).unwrap().0), all);
-        let (units, done) = Privacy::default().apply(series).unwrap();
+        let open = Privacy::default();
+        let (units, done) = open.apply(series).unwrap();
+        let done = done.finish();
         assert_eq!((units.len(), done.values_replaced), (8, 0));
         assert!(Privacy::new(&["(".to_owned()], 5).is_err());
     }

@@ -1,6 +1,8 @@
 //! All samples of a ring, series by series, in pieces of bounded size.
 
-use crate::model::{Labels, Matcher, Timestamp, Value, is_absent};
+use rustc_hash::FxHashMap;
+
+use crate::model::{Exemplar, Labels, Matcher, Timestamp, Value, is_absent};
 use crate::storage::{Column, Querier, Ring, SelectRequest, SelectedSeries, Stop, StorageError};
 
 /// Samples that are read at once: some 100 MB.
@@ -19,6 +21,9 @@ pub struct Sample {
     pub value: Value,
 }
 
+/// An exemplar with its time.
+pub(super) type Stamped = (Timestamp, Exemplar);
+
 /// Takes samples of a series.
 pub type Each<'a, E> = dyn FnMut(&Labels, &[Sample]) -> Result<(), E> + 'a;
 
@@ -27,6 +32,8 @@ pub type Each<'a, E> = dyn FnMut(&Labels, &[Sample]) -> Result<(), E> + 'a;
 pub(super) struct Unit {
     pub(super) labels: Labels,
     pub(super) sources: Vec<Labels>,
+    /// It is a group that is too small to be shown, of one member perhaps.
+    pub(super) folded: bool,
 }
 
 /// What is read.
@@ -45,6 +52,7 @@ pub(super) fn series_of(ring: &Ring, range: &Range<'_>) -> Result<Vec<Labels>, S
     let mut all = Vec::new();
     for matchers in selectors {
         all.extend(ring.series(matchers, range.from, range.to)?);
+        all.extend(ring.series_with_exemplars(matchers, range.from, range.to)?);
     }
     all.sort_by(|a: &Labels, b| a.metric_name().cmp(b.metric_name()).then_with(|| a.cmp(b)));
     all.dedup();
@@ -62,17 +70,36 @@ pub fn for_each_series<E: From<StorageError>>(
     each: &mut Each<'_, E>,
 ) -> Result<(), E> {
     let range = Range { selectors, from, to };
-    let units: Vec<Unit> =
-        series_of(ring, &range)?.into_iter().map(|labels| Unit { sources: vec![labels.clone()], labels }).collect();
-    walk(ring, &range, &units, each)
+    let units: Vec<Unit> = series_of(ring, &range)?
+        .into_iter()
+        .map(|labels| Unit { sources: vec![labels.clone()], labels, folded: false })
+        .collect();
+    let samples_only = &mut |unit: &Unit, found: Found| match found.samples.as_slice() {
+        [] => Ok(()),
+        samples => each(&unit.labels, samples),
+    };
+    walk(ring, &range, &units, samples_only)
 }
 
-/// The same for units, which must come sorted by metric name.
+/// What a unit has within a stretch of time, ascending.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) samples: Vec<Sample>,
+    pub(super) exemplars: Vec<Stamped>,
+    /// What a folded group does not show: histograms cannot be added up here, and an exemplar is of one member.
+    pub(super) hidden_histograms: u64,
+    pub(super) hidden_exemplars: u64,
+}
+
+/// Takes what a unit has.
+pub(super) type EachUnit<'a, E> = dyn FnMut(&Unit, Found) -> Result<(), E> + 'a;
+
+/// The same for units, which must come sorted by metric name, and with exemplars.
 pub(super) fn walk<E: From<StorageError>>(
     ring: &Ring,
     range: &Range<'_>,
     units: &[Unit],
-    each: &mut Each<'_, E>,
+    each: &mut EachUnit<'_, E>,
 ) -> Result<(), E> {
     let chunks = chunks(ring, range);
     let per_series: u64 = chunks.iter().map(|chunk| chunk.samples).sum::<u64>().max(1);
@@ -84,10 +111,7 @@ pub(super) fn walk<E: From<StorageError>>(
         }
         for unit in metric {
             for chunk in &chunks {
-                let samples = unit_samples(ring, unit, (chunk.from, chunk.to))?;
-                if !samples.is_empty() {
-                    each(&unit.labels, &samples)?;
-                }
+                each(unit, unit_samples(ring, unit, (chunk.from, chunk.to))?)?;
             }
         }
     }
@@ -126,32 +150,45 @@ fn small_metric<E: From<StorageError>>(
     ring: &Ring,
     range: &Range<'_>,
     metric: &[Unit],
-    each: &mut Each<'_, E>,
+    each: &mut EachUnit<'_, E>,
 ) -> Result<(), E> {
+    let bounds = (range.from, range.to);
     let name = metric.first().map_or("", |unit| unit.labels.metric_name());
-    let found = select(ring, vec![Matcher::equal(crate::model::METRIC_NAME, name)], (range.from, range.to))?;
+    let name = vec![Matcher::equal(crate::model::METRIC_NAME, name)];
+    let mut exemplars = exemplars(ring, &name, bounds)?;
+    let found = select(ring, name, bounds)?;
     for unit in metric {
-        let members = unit.sources.iter().filter_map(|labels| {
-            let at = found.binary_search_by(|series| series.labels.cmp(labels)).ok()?;
-            Some(samples(&found[at]))
-        });
-        let samples = merge(members.collect());
-        if !samples.is_empty() {
-            each(&unit.labels, &samples)?;
-        }
+        let member = |labels: &Labels| {
+            let at = found.binary_search_by(|series| series.labels.cmp(labels)).ok();
+            let samples = at.map(|at| samples(&found[at])).unwrap_or_default();
+            (samples, exemplars.remove(labels).unwrap_or_default())
+        };
+        let found = merge(unit.sources.iter().map(member).collect(), unit.folded);
+        each(unit, found)?;
     }
     Ok(())
 }
 
-fn unit_samples(ring: &Ring, unit: &Unit, bounds: (Timestamp, Timestamp)) -> Result<Vec<Sample>, StorageError> {
+fn unit_samples(ring: &Ring, unit: &Unit, bounds: (Timestamp, Timestamp)) -> Result<Found, StorageError> {
     let mut members = Vec::with_capacity(unit.sources.len());
     for labels in &unit.sources {
-        let matchers = labels.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
+        let matchers: Vec<Matcher> = labels.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
         // Series with more labels match too.
+        let exemplars = exemplars(ring, &matchers, bounds)?.remove(labels).unwrap_or_default();
         let found = select(ring, matchers, bounds)?.into_iter().find(|series| series.labels == *labels);
-        members.extend(found.map(|series| samples(&series)));
+        members.push((found.map(|series| samples(&series)).unwrap_or_default(), exemplars));
     }
-    Ok(merge(members))
+    Ok(merge(members, unit.folded))
+}
+
+/// Exemplars by series.
+fn exemplars(
+    ring: &Ring,
+    matchers: &[Matcher],
+    (start, end): (Timestamp, Timestamp),
+) -> Result<FxHashMap<Labels, Vec<Stamped>>, StorageError> {
+    let found = ring.exemplars_unbounded(matchers, start, end)?;
+    Ok(found.into_iter().map(|series| (series.labels, series.exemplars)).collect())
 }
 
 fn select(
@@ -184,21 +221,32 @@ fn samples(series: &SelectedSeries) -> Vec<Sample> {
 }
 
 /// Several series become one: what they have at the same time is added up. A stale marker counts only where nobody has a
-/// value; histograms of a fold are dropped.
-fn merge(mut members: Vec<Vec<Sample>>) -> Vec<Sample> {
+/// value; histograms and exemplars of a fold are hidden.
+fn merge(mut members: Vec<(Vec<Sample>, Vec<Stamped>)>, folded: bool) -> Found {
     if members.len() < 2 {
-        return members.pop().unwrap_or_default();
+        let (samples, exemplars) = members.pop().unwrap_or_default();
+        if folded {
+            return Found { samples, hidden_exemplars: exemplars.len() as u64, ..Found::default() };
+        }
+        return Found { samples, exemplars, ..Found::default() };
     }
-    let mut all: Vec<(Timestamp, f64)> = members
-        .into_iter()
-        .flatten()
-        .filter_map(|sample| sample.value.as_float().map(|value| (sample.ts, value)))
-        .collect();
+    let mut found = Found::default();
+    let mut all: Vec<(Timestamp, f64)> = Vec::new();
+    for (samples, exemplars) in members {
+        found.hidden_exemplars += exemplars.len() as u64;
+        for sample in samples {
+            match sample.value.as_float() {
+                Some(value) => all.push((sample.ts, value)),
+                None => found.hidden_histograms += 1,
+            }
+        }
+    }
     all.sort_by_key(|(ts, _)| *ts);
     let sum = |tick: &[(Timestamp, f64)]| {
         let live: Vec<f64> = tick.iter().map(|(_, v)| *v).filter(|v| !crate::model::is_stale(*v)).collect();
         let value = if live.is_empty() { crate::model::stale_marker() } else { live.iter().sum() };
         Sample { ts: tick[0].0, start_ts: 0, value: Value::Float(value) }
     };
-    all.chunk_by(|a, b| a.0 == b.0).map(sum).collect()
+    found.samples = all.chunk_by(|a, b| a.0 == b.0).map(sum).collect();
+    found
 }

@@ -11,15 +11,15 @@ use super::{
     for_each_series, import,
 };
 
-const NOW: Timestamp = 1_700_000_000_000;
+pub(super) const NOW: Timestamp = 1_700_000_000_000;
 const FORMATS: [ExportFormat; 3] = [ExportFormat::OpenMetrics, ExportFormat::Csv, ExportFormat::JsonLines];
 
-fn ring(dir: &Path) -> Ring {
+pub(super) fn ring(dir: &Path) -> Ring {
     let config = Config { path: dir.to_path_buf(), retention_time: Duration::from_secs(1 << 40), ..Config::default() };
     Ring::open(config, Clock::Manual(ManualClock::new(NOW)), Arc::new(NoSeries)).unwrap()
 }
 
-fn series(pairs: &[(&str, &str)], samples: &[(i64, i64, f64)]) -> (Labels, Vec<IrregularSample>) {
+pub(super) fn series(pairs: &[(&str, &str)], samples: &[(i64, i64, f64)]) -> (Labels, Vec<IrregularSample>) {
     let sample = |(ts, start_ts, v): &(i64, i64, f64)| IrregularSample {
         ts: NOW + ts,
         start_ts: *start_ts,
@@ -71,7 +71,7 @@ fn all(ring: &Ring) -> Vec<(String, i64, i64, u64)> {
     found
 }
 
-fn request(format: ExportFormat, out: &Path) -> ExportRequest {
+pub(super) fn request(format: ExportFormat, out: &Path) -> ExportRequest {
     ExportRequest {
         format,
         selectors: Vec::new(),
@@ -84,11 +84,11 @@ fn request(format: ExportFormat, out: &Path) -> ExportRequest {
     }
 }
 
-fn write(ring: &Ring, request: &ExportRequest) -> Manifest {
+pub(super) fn write(ring: &Ring, request: &ExportRequest) -> Manifest {
     export(ring, request, &mut Vec::new(), &mut |_, _| {}).unwrap()
 }
 
-fn read(ring: &Ring, files: &[PathBuf], dir: &Path) -> Result<ImportReport, ImportError> {
+pub(super) fn read(ring: &Ring, files: &[PathBuf], dir: &Path) -> Result<ImportReport, ImportError> {
     let request = ImportRequest {
         files: files.to_vec(),
         format: None,

@@ -8,21 +8,47 @@ const MAX_LABELS: usize = 16;
 /// Ticks that a device may be away before its series are given back: a flapping interface keeps its references.
 const TICKS_BEFORE_RELEASE: u32 = 60;
 
+/// Ticks after which a series that a limit refused is tried again: others may have ended.
+const TICKS_BEFORE_RETRY: u8 = 60;
+
 /// One series of a collector: not interned yet, known, or refused by a limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Slot {
     #[default]
     New,
     Known(SeriesRef),
-    Refused,
+    /// Refused, with the ticks until it is tried again.
+    Refused(u8),
 }
 
 impl Slot {
     fn reference(self) -> Option<SeriesRef> {
         match self {
             Self::Known(series) => Some(series),
-            Self::New | Self::Refused => None,
+            Self::New | Self::Refused(_) => None,
         }
+    }
+
+    /// Whether the labels will be read with the next sample.
+    pub(crate) fn is_due(self) -> bool {
+        matches!(self, Self::New | Self::Refused(0 | 1))
+    }
+
+    /// Whether a reference is to be asked for now.
+    #[inline]
+    fn is_wanted(&mut self) -> bool {
+        match self {
+            Self::New => true,
+            Self::Known(_) => false,
+            Self::Refused(ticks) => {
+                *ticks = ticks.saturating_sub(1);
+                *ticks == 0
+            }
+        }
+    }
+
+    fn of(series: Option<SeriesRef>) -> Self {
+        series.map_or(Self::Refused(TICKS_BEFORE_RETRY), Self::Known)
     }
 }
 
@@ -41,7 +67,7 @@ impl<'a> Emit<'a> {
     /// Appends a sample. `labels` are values in the order of `desc.labels`; they are read the first time only.
     #[inline]
     pub(crate) fn put(&mut self, slot: &mut Slot, desc: &FamilyDesc, labels: &[&str], value: f64) {
-        if *slot == Slot::New {
+        if slot.is_wanted() {
             *slot = self.intern_desc(desc, labels);
         }
         self.push(*slot, value);
@@ -56,10 +82,10 @@ impl<'a> Emit<'a> {
         labels: &[(&str, &str)],
         value: f64,
     ) {
-        if *slot == Slot::New {
+        if slot.is_wanted() {
             let (family, name) = (desc.family(), format!("{}{suffix}", desc.name));
             let key = SeriesKey { family: &family, name: &name, labels, origin: Origin::Own { job: self.job } };
-            *slot = self.intern.intern(key).map_or(Slot::Refused, Slot::Known);
+            *slot = Slot::of(self.intern.intern(key));
         }
         self.push(*slot, value);
     }
@@ -74,11 +100,11 @@ impl<'a> Emit<'a> {
 
     /// Appends a sample of a family that the kernel named and that no catalogue can list.
     pub(crate) fn put_family(&mut self, slot: &mut Slot, family: impl FnOnce() -> Family, value: f64) {
-        if *slot == Slot::New {
+        if slot.is_wanted() {
             let family = family();
             let key =
                 SeriesKey { family: &family, name: &family.name, labels: &[], origin: Origin::Own { job: self.job } };
-            *slot = self.intern.intern(key).map_or(Slot::Refused, Slot::Known);
+            *slot = Slot::of(self.intern.intern(key));
         }
         self.push(*slot, value);
     }
@@ -101,7 +127,7 @@ impl<'a> Emit<'a> {
         }
         let labels = pairs.get(..count).unwrap_or_default();
         let key = SeriesKey { family: &family, name: desc.name, labels, origin: Origin::Own { job: self.job } };
-        self.intern.intern(key).map_or(Slot::Refused, Slot::Known)
+        Slot::of(self.intern.intern(key))
     }
 
     /// Gives back the series of slots that will not be written again.
@@ -188,7 +214,7 @@ impl<T> Table<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Emit, Slot, TICKS_BEFORE_RELEASE, Table};
+    use super::{Emit, Slot, TICKS_BEFORE_RELEASE, TICKS_BEFORE_RETRY, Table};
     use crate::collect::testing::Interner;
     use crate::model::{Batch, FamilyDesc, GroupId, MetricKind};
 
@@ -224,10 +250,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_series_is_left_out() {
+    fn a_refused_series_is_left_out_and_tried_again() {
         let intern = Interner::refusing();
         let mut table = Table::new(1, 3);
-        assert!(tick(&mut table, &intern, &["a"]).is_empty());
-        assert_eq!(table.rows[0].slots[0], Slot::Refused);
+        for round in 1..4 {
+            for _ in 0..TICKS_BEFORE_RETRY {
+                assert!(tick(&mut table, &intern, &["a"]).is_empty());
+                assert!(matches!(table.rows[0].slots[0], Slot::Refused(_)));
+            }
+            assert_eq!(intern.count(), round, "asked for once in a while");
+        }
     }
 }

@@ -39,6 +39,13 @@ struct Storage {
     retention_size_bytes: u64,
     retention_time: String,
     retention_rollups: std::collections::BTreeMap<&'static str, String>,
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    series: u32,
+    series_per_family: u32,
 }
 
 #[derive(Serialize)]
@@ -70,6 +77,10 @@ impl Config {
             storage: Storage {
                 retention_size_bytes: self.storage.ring.retention_size_bytes,
                 retention_time: format_duration(self.storage.ring.retention_time),
+                limits: Limits {
+                    series: self.storage.limits.series,
+                    series_per_family: self.storage.limits.series_per_family,
+                },
                 retention_rollups: Tier::ALL
                     .into_iter()
                     .map(|tier| (tier.name(), format_duration(self.storage.ring.rollups[tier as usize])))

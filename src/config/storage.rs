@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::limits::MOST_SERIES;
 use crate::model::format_duration;
+use crate::registry::SeriesLimits;
 use crate::storage::{Config, Durability, Tier};
 use crate::yaml::{Node, YamlErrors};
 
@@ -12,6 +14,8 @@ use crate::yaml::{Node, YamlErrors};
 pub struct StorageSection {
     /// Directory of the history, when stated.
     pub path: Option<PathBuf>,
+    /// The most series that are alive at once.
+    pub limits: SeriesLimits,
     /// Everything else; its own path is not meant.
     pub ring: Config,
 }
@@ -39,8 +43,43 @@ pub(super) fn storage(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Storag
         retention.finish(errors);
         Some(())
     });
+    if let Some(found) = map.optional("limits", errors, limits) {
+        section.limits = found;
+    }
     map.finish(errors);
     Some(section)
+}
+
+fn limits(node: &Node<'_>, errors: &mut YamlErrors) -> Option<SeriesLimits> {
+    let mut map = node.mapping(errors);
+    let mut found = SeriesLimits::default();
+    if let Some(series) = map.optional("series", errors, count) {
+        found.series = series;
+        // Who lowers the one alone does not allow a single metric more.
+        found.series_per_family = found.series_per_family.min(series);
+    }
+    if let Some(series) = map.optional("series_per_family", errors, count) {
+        if series > found.series
+            && let Some(node) = map.get("series_per_family")
+        {
+            errors.push(
+                node.error("one metric cannot have more series than all").expected("at most storage.limits.series"),
+            );
+        }
+        found.series_per_family = series;
+    }
+    map.finish(errors);
+    Some(found)
+}
+
+/// A number of series.
+fn count(node: &Node<'_>, errors: &mut YamlErrors) -> Option<u32> {
+    let count = node.integer::<u32>(errors)?;
+    if (1..=MOST_SERIES).contains(&count) {
+        return Some(count);
+    }
+    errors.push(node.error("not a possible number of series").expected(format!("1 to {MOST_SERIES}")));
+    None
 }
 
 /// How long each tier stays: `{1m: 90d, 1h: 2y, 1d: 10y}`. Zero turns a tier off, and those that are made of it.

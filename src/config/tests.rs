@@ -1,4 +1,5 @@
 use super::{CollectorFamily, Config};
+use crate::registry::SeriesLimits;
 
 /// A document and what its errors must contain, one entry an error; none means it is valid.
 const CASES: &[(&str, &[&str])] = &[
@@ -12,6 +13,16 @@ const CASES: &[(&str, &[&str])] = &[
     ("storage: {retention: {size: 1GB, time: 15d}, durability: relaxed}", &[]),
     ("storage: {retention: {size: 1MB}}", &["too small"]),
     ("storage: {durability: maybe}", &["maybe"]),
+    ("storage: {limits: {series: 50000, series_per_family: 5000}}", &[]),
+    ("storage: {limits: {series: 10}}", &[]),
+    (
+        "storage: {limits: {series: 0}}",
+        &["f.yml:1:28: storage.limits.series: not a possible number of series; expected 1 to 10000000"],
+    ),
+    ("storage: {limits: {series: 20000000}}", &["expected 1 to 10000000"]),
+    ("storage: {limits: {series: many}}", &["storage.limits.series"]),
+    ("storage: {limits: {series: 10, series_per_family: 11}}", &["one metric cannot have more series than all"]),
+    ("storage: {limits: {serie: 10}}", &["did you mean \"series\""]),
     ("storage: {retention: {rollups: {1m: 30d, 1h: 1y, 1d: 5y}}}", &[]),
     ("storage: {retention: {rollups: {1m: 0s, 1h: 0s, 1d: 0s}}}", &[]),
     ("storage: {retention: {rollups: {1m: 1d}}}", &["1m: at least 2d, or 1h: 0s"]),
@@ -49,6 +60,22 @@ fn documents_are_accepted_or_every_mistake_is_named() {
         for part in *expected {
             assert!(found.iter().any(|error| error.contains(part)), "{text}\nlacks {part:?}\n{found:#?}");
         }
+    }
+}
+
+#[test]
+fn limits_of_series_have_defaults() {
+    let cases = [
+        ("", 1_000_000, 50_000),
+        ("storage: {limits: {series: 200000}}", 200_000, 50_000),
+        ("storage: {limits: {series: 10}}", 10, 10),
+        ("storage: {limits: {series_per_family: 7}}", 1_000_000, 7),
+    ];
+    for (text, series, series_per_family) in cases {
+        let config = Config::parse("f.yml", text).expect("valid");
+        assert_eq!(config.storage.limits, SeriesLimits { series, series_per_family }, "{text}");
+        let shown = config.to_yaml();
+        assert!(shown.contains(&format!("series: {series}\n")) && shown.contains("series_per_family"), "{shown}");
     }
 }
 

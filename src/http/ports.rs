@@ -162,6 +162,7 @@ impl EventSink for Events {
         Ok(EventReceipt {
             accepted: report.accepted as u64,
             rejected_total: report.rejected_total as u64,
+            over_limit: report.over_limit as u64,
             rejected: report.rejected.into_iter().map(|line| (line.line as u64, line.error)).collect(),
         })
     }
@@ -176,6 +177,8 @@ pub struct EventReceipt {
     pub rejected: Vec<(u64, String)>,
     /// How many lines were bad in all.
     pub rejected_total: u64,
+    /// How many of them named a new series that a limit refused.
+    pub over_limit: u64,
 }
 
 /// Nothing was taken.

@@ -107,6 +107,7 @@ fn table() -> Vec<Route> {
         row(GET, &["/api/watchfire/v1/workers", "/api/metrics"], Read, own::workers),
         row(GET, &["/api/watchfire/v1/processes"], Read, own::processes),
         row(GET, &["/api/watchfire/v1/models"], Read, own::models),
+        row(GET, &["/api/watchfire/v1/series"], Read, own::series),
         row(GET, &["/api/watchfire/v1/doctor"], Read, own::doctor),
         row(GET, &["/api/watchfire/v1/collectors"], Read, own::collectors),
         row(GET, &["/ws/projects/{project}"], Read, own::project_socket),

@@ -35,6 +35,8 @@ pub struct EventCounters {
     pub accepted: AtomicU64,
     /// Lines that were refused.
     pub rejected: AtomicU64,
+    /// Of the refused ones, those whose new series a limit refused.
+    pub over_limit: AtomicU64,
     /// Series that ended because no event named them any more.
     pub expired: AtomicU64,
 }

@@ -32,6 +32,14 @@ pub struct IngestReport {
     pub rejected: Vec<Rejected>,
     /// How many lines were refused in all.
     pub rejected_total: usize,
+    /// How many of them were good, but of a new series that a limit of series refused.
+    pub over_limit: usize,
+}
+
+/// Why a line is refused.
+enum Refused {
+    Line(String),
+    Limit(String),
 }
 
 #[derive(Default)]
@@ -66,11 +74,13 @@ impl Events {
             if line.is_empty() {
                 continue;
             }
-            let taken = line::read(line, now, &self.config).and_then(|event| self.take(&mut state, &event, now));
-            match taken {
+            let event = line::read(line, now, &self.config).map_err(Refused::Line);
+            match event.and_then(|event| self.take(&mut state, &event, now)) {
                 Ok(()) => report.accepted += 1,
-                Err(error) => {
+                Err(why) => {
                     report.rejected_total += 1;
+                    report.over_limit += usize::from(matches!(why, Refused::Limit(_)));
+                    let (Refused::Line(error) | Refused::Limit(error)) = why;
                     if report.rejected.len() < MAX_REPORTED {
                         report.rejected.push(Rejected { line: at + 1, error });
                     }
@@ -79,6 +89,7 @@ impl Events {
         }
         self.counters.accepted.fetch_add(report.accepted as u64, Ordering::Relaxed);
         self.counters.rejected.fetch_add(report.rejected_total as u64, Ordering::Relaxed);
+        self.counters.over_limit.fetch_add(report.over_limit as u64, Ordering::Relaxed);
         report
     }
 
@@ -98,12 +109,12 @@ impl Events {
         Arc::clone(&self.counters)
     }
 
-    fn take(&self, state: &mut State, event: &Event<'_>, now: Timestamp) -> Result<(), String> {
+    fn take(&self, state: &mut State, event: &Event<'_>, now: Timestamp) -> Result<(), Refused> {
         if let Some(known) = state.families.get(&event.family)
             && known.kind != event.kind
         {
             let (known, found) = (known.kind.as_str(), event.kind.as_str());
-            return Err(format!("expected {:?} to stay a {known}, found a {found}", event.family));
+            return Err(Refused::Line(format!("expected {:?} to stay a {known}, found a {found}", event.family)));
         }
         let mut key = event.family.clone();
         for (name, value) in &event.labels {
@@ -119,13 +130,13 @@ impl Events {
         Ok(())
     }
 
-    fn add(&self, state: &mut State, event: &Event<'_>, key: String) -> Result<usize, String> {
-        let full = || format!("expected at most {} event series: use fewer label values", self.config.max_series);
+    fn add(&self, state: &mut State, event: &Event<'_>, key: String) -> Result<usize, Refused> {
         if state.by_key.len() >= self.config.max_series {
-            return Err(full());
+            let most = self.config.max_series;
+            return Err(Refused::Limit(format!("expected at most {most} event series: use fewer label values")));
         }
         let help = if event.help.is_empty() { "Pushed as events." } else { event.help.as_ref() };
-        let family = state.families.entry(event.family.clone()).or_insert_with(|| Family {
+        let family = state.families.get(&event.family).cloned().unwrap_or_else(|| Family {
             name: event.family.clone().into(),
             kind: event.kind,
             unit: "".into(),
@@ -133,7 +144,9 @@ impl Events {
         });
         let labels: Vec<(&str, &str)> =
             event.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
-        let series = EventSeries::new(family, &labels, &self.config.buckets, &*self.intern).ok_or_else(full)?;
+        let series = EventSeries::new(&family, &labels, &self.config.buckets, &*self.intern)
+            .map_err(|refusal| Refused::Limit(format!("{:?} was not taken: {refusal}", event.family)))?;
+        state.families.entry(event.family.clone()).or_insert(family);
         let index = state.free.pop().unwrap_or_else(|| {
             state.series.push(None);
             state.series.len() - 1

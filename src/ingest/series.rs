@@ -1,6 +1,6 @@
 //! The totals of one event series.
 
-use crate::model::{Family, Intern, MetricKind, Origin, SeriesKey, SeriesRef, Timestamp, format_float};
+use crate::model::{Family, Intern, MetricKind, Origin, SeriesKey, SeriesRef, SeriesRefusal, Timestamp, format_float};
 
 /// The ring's job of these series.
 const JOB: &str = "events";
@@ -20,32 +20,40 @@ pub(super) struct EventSeries {
 }
 
 impl EventSeries {
-    /// Interns everything that the series needs, or nothing: `None` when there is no room.
-    pub(super) fn new(family: &Family, labels: &[(&str, &str)], bounds: &[f64], intern: &dyn Intern) -> Option<Self> {
+    /// Interns everything that the series needs, or nothing.
+    ///
+    /// # Errors
+    /// The limit that leaves no room.
+    pub(super) fn new(
+        family: &Family,
+        labels: &[(&str, &str)],
+        bounds: &[f64],
+        intern: &dyn Intern,
+    ) -> Result<Self, SeriesRefusal> {
         let mut refs = Vec::new();
         let mut intern_one = |suffix: &str, le: Option<&str>| {
             let mut all = labels.to_vec();
             all.extend(le.map(|bound| ("le", bound)));
             let name = format!("{}{suffix}", family.name);
             let key = SeriesKey { family, name: &name, labels: &all, origin: Origin::Own { job: JOB } };
-            intern.intern(key).map(|series| refs.push(series)).is_some()
+            intern.try_intern(key).map(|series| refs.push(series))
         };
         let complete = match family.kind {
-            MetricKind::Histogram => {
-                bounds.iter().all(|bound| intern_one("_bucket", Some(&format_float(*bound))))
-                    && intern_one("_bucket", Some("+Inf"))
-                    && intern_one("_count", None)
-                    && intern_one("_sum", None)
-            }
+            MetricKind::Histogram => bounds
+                .iter()
+                .try_for_each(|bound| intern_one("_bucket", Some(&format_float(*bound))))
+                .and_then(|()| intern_one("_bucket", Some("+Inf")))
+                .and_then(|()| intern_one("_count", None))
+                .and_then(|()| intern_one("_sum", None)),
             MetricKind::Counter => intern_one("_total", None),
             _ => intern_one("", None),
         };
-        if !complete {
+        if let Err(refusal) = complete {
             intern.release(&refs);
-            return None;
+            return Err(refusal);
         }
         let buckets = if family.kind == MetricKind::Histogram { vec![0; bounds.len() + 1] } else { Vec::new() };
-        Some(Self { kind: family.kind, refs, value: 0.0, buckets, newest: Timestamp::MIN, touched: 0 })
+        Ok(Self { kind: family.kind, refs, value: 0.0, buckets, newest: Timestamp::MIN, touched: 0 })
     }
 
     /// Takes an event.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{Events, EventsConfig};
 use crate::model::{GroupId, Intern};
-use crate::registry::{Latest, RegistryConfig, SeriesTable};
+use crate::registry::{Latest, RegistryConfig, SeriesLimits, SeriesTable};
 
 const NOW: i64 = 1_763_000_000_000;
 
@@ -101,9 +101,29 @@ fn idle_series_end() {
     events.ingest(br#"{"name":"a","type":"histogram","value":1}"#, NOW);
     events.ingest(br#"{"name":"b","type":"gauge","value":1}"#, NOW + 5_000);
     latest.update(&events.tick(NOW + 10_000));
-    assert_eq!(table.len(), EventsConfig::default().buckets.len() + 4);
+    assert_eq!(table.held(), EventsConfig::default().buckets.len() + 4);
     assert_eq!(lines(&table, &events, NOW + 10_001), ["b 1"]);
-    assert_eq!(table.len(), 1);
+    assert_eq!(table.held(), 1);
     events.ingest(br#"{"name":"a","type":"histogram","value":1}"#, NOW + 11_000);
-    assert_eq!(table.len(), EventsConfig::default().buckets.len() + 4);
+    assert_eq!(table.held(), EventsConfig::default().buckets.len() + 4);
+}
+
+#[test]
+fn limits_of_series_refuse_new_series_and_keep_the_known_ones() {
+    let limits = SeriesLimits { series: 100, series_per_family: 2 };
+    let table = Arc::new(SeriesTable::new(RegistryConfig { limits, ..RegistryConfig::default() }));
+    let events = Events::new(EventsConfig::default(), Arc::clone(&table) as Arc<dyn Intern>, GroupId(0));
+    let line =
+        |run: u32| format!("{{\"name\":\"a\",\"type\":\"gauge\",\"value\":{run},\"labels\":{{\"run\":\"{run}\"}}}}\n");
+    let body: String = (0..5).chain(0..2).map(line).collect();
+    let report = events.ingest(body.as_bytes(), NOW);
+    assert_eq!((report.accepted, report.rejected_total, report.over_limit), (4, 3, 3));
+    let error = &report.rejected[0].error;
+    assert!(error.contains("the metric has 2 series") && error.contains("series_per_family"), "{error}");
+    // A histogram takes all of its series or none.
+    let histogram = br#"{"name":"h","type":"histogram","value":1}"#;
+    assert_eq!(events.ingest(histogram, NOW).over_limit, 1);
+    assert_eq!(table.held(), 2);
+    assert_eq!(lines(&table, &events, NOW), [r#"a{run="0"} 0"#, r#"a{run="1"} 1"#]);
+    assert_eq!(events.counters().over_limit.load(std::sync::atomic::Ordering::Relaxed), 4);
 }

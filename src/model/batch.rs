@@ -19,6 +19,17 @@ pub struct Exemplar {
     pub ts: Option<Timestamp>,
 }
 
+impl Exemplar {
+    /// Characters that names and values of one exemplar may have together: OpenMetrics' bound, which Prometheus keeps to.
+    pub const MAX_CHARS: usize = 128;
+
+    /// Whether its labels are longer than [`Exemplar::MAX_CHARS`].
+    pub fn is_too_long(&self) -> bool {
+        let chars = |text: &str| text.chars().count();
+        self.labels.iter().map(|(name, value)| chars(name) + chars(value)).sum::<usize>() > Self::MAX_CHARS
+    }
+}
+
 /// One tick of one group.
 ///
 /// A series of the group that is missing here had no reading: the pipeline ends it with a stale marker.

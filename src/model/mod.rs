@@ -36,5 +36,5 @@ pub use labels::{Labels, LabelsBuilder, METRIC_NAME, is_classic_label_name, is_c
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use number::{format_float, parse_float, push_plain};
 pub use output::{Output, SourceId};
-pub use series::{Intern, NoSeries, Origin, SeriesKey, SeriesRef};
+pub use series::{Intern, NoSeries, Origin, SeriesKey, SeriesRef, SeriesRefusal};
 pub use value::{ABSENT_BITS, STALE_BITS, Timestamp, Value, absent, is_absent, is_stale, stale_marker};

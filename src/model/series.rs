@@ -1,6 +1,7 @@
 //! How a room turns a series into a number once, and speaks of the number ever after.
 
 use super::{Family, Labels, METRIC_NAME};
+use crate::limits::MAX_SERIES;
 
 /// A series inside this process. Never reused; disk has ids of its own in each segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,13 +42,38 @@ impl SeriesKey<'_> {
     }
 }
 
+/// Which limit refused a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SeriesRefusal {
+    /// Its metric name has as many series as one may have.
+    #[error(
+        "the metric has {0} series, as many as one may have (storage.limits.series_per_family): use fewer label values"
+    )]
+    Family(u32),
+    /// There are as many series as there may be in all.
+    #[error("there are {0} series, as many as there may be in all (storage.limits.series): use fewer label values")]
+    Total(u32),
+}
+
 /// The door through which collectors, scrapes and rules get their [`SeriesRef`]s.
 pub trait Intern: Send + Sync {
     /// The reference of this series; a new one the first time. `None` when a cardinality limit refuses it:
     /// the refusal is counted and the caller leaves the series out.
+    ///
+    /// Who gets a reference holds it, once more with each call, until it gives it back as often. So two sources may have
+    /// one series, and it ends with the last of them.
     fn intern(&self, key: SeriesKey<'_>) -> Option<SeriesRef>;
 
-    /// Gives back series that have ended. Their references stay invalid for ever.
+    /// As [`Intern::intern`], and says which limit refused the series.
+    ///
+    /// # Errors
+    /// The limit.
+    fn try_intern(&self, key: SeriesKey<'_>) -> Result<SeriesRef, SeriesRefusal> {
+        self.intern(key).ok_or(SeriesRefusal::Total(MAX_SERIES))
+    }
+
+    /// Gives references back, one for each time that they were got. What was given back must not be written any more;
+    /// a number never comes to mean another series.
     fn release(&self, refs: &[SeriesRef]);
 
     /// The labels under which the ring knows the series (name, `job` and `instance` included).

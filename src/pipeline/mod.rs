@@ -34,4 +34,6 @@ pub use sources::{SourceClock, rule_deadline};
 pub use store::{NoStore, Store};
 
 #[cfg(test)]
+mod churn_tests;
+#[cfg(test)]
 mod tests;

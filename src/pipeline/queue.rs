@@ -19,8 +19,6 @@ use crate::storage::StorageError;
 
 /// How often what was appended becomes durable.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-/// Commits between two sweeps of the series table: what was released a minute ago waits in no queue any more.
-const COMMITS_PER_SWEEP: u32 = 60;
 
 /// Something for the writer.
 pub(super) enum Job {
@@ -124,7 +122,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Works until the queue is closed and empty; commits before it returns.
     pub(super) fn run(mut self) {
-        let (mut since, mut dirty, mut commits) = (Stopwatch::start(), false, 0u32);
+        let (mut since, mut dirty) = (Stopwatch::start(), false);
         loop {
             let left = COMMIT_EVERY.saturating_sub(since.elapsed());
             if left.is_zero() {
@@ -132,10 +130,7 @@ impl Writer {
                     self.commit();
                 }
                 since = Stopwatch::start();
-                commits = (commits + 1) % COMMITS_PER_SWEEP;
-                if commits == 0 {
-                    self.table.sweep();
-                }
+                self.table.sweep();
                 continue;
             }
             match self.queue.pop(left) {

@@ -1,12 +1,13 @@
 //! The newest value of each own series.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use super::SeriesTable;
-use super::pages::Pages;
 use crate::model::{Batch, Family, GroupId, Labels, SeriesRef, Timestamp, absent, is_stale};
 
 /// The slot of a series that `/metrics` leaves out.
@@ -48,6 +49,8 @@ struct Group {
     slots: Vec<u32>,
     shown: bool,
     ts: Timestamp,
+    /// [`Slots::freed`] when the slots were looked up.
+    freed: u64,
 }
 
 #[derive(Default)]
@@ -56,6 +59,8 @@ struct Slots {
     values: Vec<f64>,
     free: Vec<u32>,
     next_sweep: usize,
+    /// How often slots became free. A series that comes back may have its slot no more, though its number is the same.
+    freed: u64,
 }
 
 impl Slots {
@@ -70,7 +75,7 @@ impl Slots {
 }
 
 struct Inner {
-    slot_of: Pages<u32>,
+    slot_of: FxHashMap<SeriesRef, u32>,
     slots: Slots,
     groups: FxHashMap<GroupId, Group>,
     generation: u64,
@@ -87,7 +92,7 @@ impl Latest {
     /// Nothing is known yet.
     pub fn new(table: Arc<SeriesTable>) -> Self {
         let inner = Inner {
-            slot_of: Pages::new(),
+            slot_of: FxHashMap::default(),
             slots: Slots { next_sweep: FIRST_SWEEP, ..Slots::default() },
             groups: FxHashMap::default(),
             generation: 1,
@@ -106,12 +111,14 @@ impl Latest {
             slots: Vec::new(),
             shown: false,
             ts: Timestamp::MIN,
+            freed: inner.slots.freed,
         });
         if batch.ts < group.ts {
             return;
         }
         group.ts = batch.ts;
-        let same = group.refs.len() == batch.floats.len()
+        let same = group.freed == inner.slots.freed
+            && group.refs.len() == batch.floats.len()
             && group.refs.iter().zip(&batch.floats).all(|(known, (series, _))| known == series);
         if !same {
             inner.slots.clear(&group.refs, &group.slots);
@@ -119,7 +126,7 @@ impl Latest {
             group.slots.clear();
             group.shown = false;
             for (series, _) in &batch.floats {
-                let slot = match inner.slot_of.get(series.0) {
+                let slot = match inner.slot_of.get(series) {
                     Some(slot) => *slot,
                     None => self.new_slot(*series, &mut inner.slot_of, &mut inner.slots, &mut inner.generation),
                 };
@@ -127,6 +134,7 @@ impl Latest {
                 group.refs.push(*series);
                 group.slots.push(slot);
             }
+            group.freed = inner.slots.freed;
         }
         if !group.shown {
             return;
@@ -161,27 +169,32 @@ impl Latest {
 
     /// Names and labels of everything that has a slot. Called when the generation has changed.
     pub fn layout(&self) -> Layout {
-        let mut by_family: FxHashMap<u32, Vec<LayoutSeries>> = FxHashMap::default();
+        let mut by_family: BTreeMap<Cow<'static, str>, LayoutFamily> = BTreeMap::new();
         let inner = self.inner.lock();
         for (slot, owner) in inner.slots.owners.iter().enumerate() {
-            let Some(own) = owner.and_then(|series| self.table.own_entry(series)) else { continue };
-            let series = LayoutSeries { name: own.name, labels: own.labels, slot: slot as u32 };
-            by_family.entry(own.family).or_default().push(series);
+            let living = owner.filter(|series| !self.table.is_dead(*series));
+            let Some(own) = living.and_then(|series| self.table.own_entry(series)) else { continue };
+            let family = by_family
+                .entry(own.family.name.clone())
+                .or_insert_with(|| LayoutFamily { family: Family::clone(&own.family), series: Vec::new() });
+            family.series.push(LayoutSeries { name: own.name, labels: own.labels, slot: slot as u32 });
         }
         let generation = inner.generation;
         drop(inner);
-        let mut families: Vec<LayoutFamily> = by_family
-            .into_iter()
-            .filter_map(|(id, mut series)| {
-                series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then_with(|| a.name.cmp(&b.name)));
-                self.table.family(id).map(|family| LayoutFamily { family, series })
-            })
-            .collect();
-        families.sort_unstable_by(|a, b| a.family.name.cmp(&b.family.name));
+        let mut families: Vec<LayoutFamily> = by_family.into_values().collect();
+        for family in &mut families {
+            family.series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then_with(|| a.name.cmp(&b.name)));
+        }
         Layout { generation, families }
     }
 
-    fn new_slot(&self, series: SeriesRef, slot_of: &mut Pages<u32>, slots: &mut Slots, generation: &mut u64) -> u32 {
+    fn new_slot(
+        &self,
+        series: SeriesRef,
+        slot_of: &mut FxHashMap<SeriesRef, u32>,
+        slots: &mut Slots,
+        generation: &mut u64,
+    ) -> u32 {
         if self.table.own_entry(series).is_none() {
             return HIDDEN;
         }
@@ -196,19 +209,20 @@ impl Latest {
         });
         slots.owners[slot as usize] = Some(series);
         slots.values[slot as usize] = absent();
-        slot_of.insert(series.0, slot);
+        slot_of.insert(series, slot);
         slot
     }
 
     /// Slots of released series become free; the next search comes when the rest has doubled.
-    fn free_dead(&self, slot_of: &mut Pages<u32>, slots: &mut Slots) {
+    fn free_dead(&self, slot_of: &mut FxHashMap<SeriesRef, u32>, slots: &mut Slots) {
         for (slot, owner) in slots.owners.iter_mut().enumerate() {
             let Some(series) = owner.filter(|series| self.table.is_dead(*series)) else { continue };
             // A group that still names a dead series would write into the slot of its successor: the value must be gone first.
             if crate::model::is_absent(slots.values[slot]) {
-                slot_of.remove(series.0);
+                slot_of.remove(&series);
                 *owner = None;
                 slots.free.push(slot as u32);
+                slots.freed += 1;
             }
         }
         slots.next_sweep = FIRST_SWEEP.max(2 * (slots.owners.len() - slots.free.len()));

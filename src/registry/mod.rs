@@ -3,6 +3,9 @@
 //! [`SeriesTable`] turns a series into a [`SeriesRef`](crate::model::SeriesRef) once; [`Latest`] keeps the newest value of each
 //! series that watchfire measures itself, so that a page needs numbers only.
 //!
+//! References are held and given back. A series that nobody holds stays in the table, and counts, for as long as storage may
+//! have samples of it in memory; one that comes back meanwhile is the same series under the same number.
+//!
 //! ```
 //! use std::sync::Arc;
 //! use watchfire::model::{Batch, Family, GroupId, Intern, Origin, SeriesKey};
@@ -19,9 +22,11 @@
 //! assert_eq!(latest.layout().families[0].series[0].name.as_ref(), "node_load1");
 //! ```
 
+mod config;
 mod latest;
-mod pages;
+mod quota;
 mod table;
 
+pub use config::{RegistryConfig, RegistryCounters, SeriesCounts, SeriesLimits};
 pub use latest::{Latest, Layout, LayoutFamily, LayoutSeries};
-pub use table::{RegistryConfig, RegistryCounters, SeriesTable};
+pub use table::SeriesTable;

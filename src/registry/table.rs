@@ -1,97 +1,79 @@
 //! The table of all series that this process knows.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
-use super::pages::Pages;
-use crate::limits::MAX_SERIES;
-use crate::model::{Family, FamilyDesc, Intern, Labels, LabelsBuilder, METRIC_NAME, Origin, SeriesKey, SeriesRef};
+use super::config::{RegistryConfig, RegistryCounters, SeriesCounts, SeriesLimits};
+use super::quota::{Names, Notice, Total};
+use crate::clock::Clock;
+use crate::limits::MOST_SERIES;
+use crate::model::{
+    Family, Intern, Labels, LabelsBuilder, METRIC_NAME, Origin, SeriesKey, SeriesRef, SeriesRefusal, Timestamp,
+};
 
-/// Series of one family that no catalogue declares (events, pushes): one runaway label must not take the whole table.
-const DEFAULT_FAMILY_SERIES: u32 = 10_000;
-
-/// Families of own series; their names come from catalogues and, within this bound, from events.
-const MAX_FAMILIES: usize = 20_000;
-
-/// How the table labels what watchfire measures, and how much it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegistryConfig {
-    /// The ring's `instance` label of own series: host:port.
-    pub instance: String,
-    /// Renames of own jobs, for example `("node", "machine")`.
-    pub jobs: Vec<(String, String)>,
-    /// The most living series; at most [`MAX_SERIES`].
-    pub max_series: u32,
-}
-
-impl Default for RegistryConfig {
-    fn default() -> Self {
-        Self { instance: "localhost:9480".to_owned(), jobs: Vec::new(), max_series: MAX_SERIES }
-    }
-}
-
-/// What the table counted since the start.
-#[derive(Debug, Default)]
-pub struct RegistryCounters {
-    /// Series that got a reference.
-    pub created: AtomicU64,
-    /// Series that were given back.
-    pub released: AtomicU64,
-    /// Refusals because the table was full.
-    pub refused_total_limit: AtomicU64,
-    /// Refusals because the series' family was full.
-    pub refused_family_limit: AtomicU64,
-}
+/// Series that one hold of the lock frees: a tenth of a millisecond or so.
+const SWEEP_SLICE: usize = 512;
+/// Slices of one sweep: a million series take a minute of sweeps, and none of them keeps samples waiting.
+const SWEEP_SLICES: usize = 32;
+/// Places that maps may keep for nothing.
+const SHRINK_ABOVE: usize = 4096;
 
 /// A series as the table holds it.
-#[derive(Clone)]
 pub(super) struct Entry {
     /// Name, `job` and `instance` included.
-    pub(super) ring: Labels,
+    ring: Labels,
     /// What `/metrics` prints; `None` for foreign series.
-    pub(super) own: Option<Own>,
-    released: bool,
+    own: Option<Own>,
+    /// How often it was handed out and not given back.
+    holders: AtomicU32,
+    /// When the last holder gave it back; means something while there is none.
+    idle_since: Timestamp,
+    /// Whether it waits in the list of idle ones.
+    is_listed: bool,
+}
+
+impl Entry {
+    fn is_held(&self) -> bool {
+        self.holders.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// How an own series appears on `/metrics`.
 #[derive(Clone)]
 pub(super) struct Own {
-    pub(super) family: u32,
+    pub(super) family: Arc<Family>,
     pub(super) name: Arc<str>,
     pub(super) labels: Labels,
 }
 
-struct FamilyEntry {
-    family: Family,
-    series: u32,
-    max_series: u32,
-}
-
 #[derive(Default)]
-struct Families {
-    by_name: FxHashMap<Box<str>, u32>,
-    list: Vec<FamilyEntry>,
-}
-
 struct Inner {
     by_labels: FxHashMap<Labels, SeriesRef>,
-    entries: Pages<Entry>,
+    /// By reference. A map, because what stays among many that come and go would keep pages of an array alive.
+    entries: FxHashMap<SeriesRef, Entry>,
     next: u32,
-    living: u32,
-    families: Families,
-    /// Released since the last sweep, and before it: the second kind is freed by the next sweep.
-    released: [Vec<SeriesRef>; 2],
+    names: Names,
+    /// Families of own series, with how many series each has.
+    families: FxHashMap<Box<str>, (Arc<Family>, u32)>,
+    /// What was given back, oldest first.
+    idle: VecDeque<(Timestamp, SeriesRef)>,
+    limits: SeriesLimits,
+    last_sweep: Timestamp,
 }
 
-/// Issues [`SeriesRef`]s: never reused within a process, limited in all and for each family.
+/// Issues [`SeriesRef`]s: never reused within a process, limited in all and for each metric name.
 pub struct SeriesTable {
     config: RegistryConfig,
+    clock: Clock,
     inner: RwLock<Inner>,
-    generation: AtomicU64,
+    /// Series with a holder.
+    held: AtomicU32,
+    total: Total,
     counters: Arc<RegistryCounters>,
 }
 
@@ -102,42 +84,55 @@ impl Default for SeriesTable {
 }
 
 impl SeriesTable {
-    /// An empty table.
+    /// An empty table that goes by the machine's clock.
     pub fn new(config: RegistryConfig) -> Self {
-        let inner = Inner {
-            by_labels: FxHashMap::default(),
-            entries: Pages::new(),
-            next: 0,
-            living: 0,
-            families: Families::default(),
-            released: [Vec::new(), Vec::new()],
-        };
-        Self { config, inner: RwLock::new(inner), generation: AtomicU64::new(0), counters: Arc::default() }
+        Self::with_clock(config, Clock::System)
     }
 
-    /// Tells the table how many series each family of a catalogue may have.
-    pub fn declare(&self, catalogue: &[FamilyDesc]) {
-        let mut inner = self.inner.write();
-        for desc in catalogue {
-            let family = desc.family();
-            let id = inner.families.id(&family);
-            inner.families.list[id as usize].max_series = desc.max_series;
-        }
+    /// An empty table.
+    pub fn with_clock(config: RegistryConfig, clock: Clock) -> Self {
+        let inner = Inner { limits: config.limits, ..Inner::default() };
+        let (held, total, counters) = (AtomicU32::new(0), Total::default(), Arc::default());
+        Self { config, clock, inner: RwLock::new(inner), held, total, counters }
     }
 
-    /// How many living series there are.
+    /// How many series count against the limits.
     pub fn len(&self) -> usize {
-        self.inner.read().living as usize
+        self.inner.read().entries.len()
     }
 
-    /// Whether there is no living series.
+    /// Whether there is no series.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Grows with each change of membership.
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    /// How many series some source holds.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed) as usize
+    }
+
+    /// How full the table is.
+    pub fn counts(&self) -> SeriesCounts {
+        let inner = self.inner.read();
+        let (held, alive) = (self.held.load(Ordering::Relaxed), inner.alive());
+        let full_families = inner.names.full_count();
+        SeriesCounts { held, ending: alive.saturating_sub(held), full_families, limits: inner.limits }
+    }
+
+    /// The families that were refused series and have not been below nine tenths of their limit since, with their number
+    /// of series, largest first.
+    pub fn full_families(&self) -> Vec<(String, u32)> {
+        self.inner.read().names.full()
+    }
+
+    /// Changes the limits. What is there stays; only new series are refused.
+    pub fn set_limits(&self, limits: SeriesLimits) {
+        let mut inner = self.inner.write();
+        inner.limits = limits;
+        let mut news = inner.names.look_again(limits.series_per_family);
+        news.extend(self.total.recovered(inner.alive(), limits));
+        drop(inner);
+        news.iter().for_each(Notice::log);
     }
 
     /// What the table counted.
@@ -145,36 +140,43 @@ impl SeriesTable {
         Arc::clone(&self.counters)
     }
 
-    /// The families of own series that have a living series, for `/api/v1/metadata`.
+    /// The families of own series, for `/api/v1/metadata`.
     pub fn families(&self) -> Vec<Family> {
-        let inner = self.inner.read();
-        inner.families.list.iter().filter(|entry| entry.series > 0).map(|entry| entry.family.clone()).collect()
+        self.inner.read().families.values().map(|(family, _)| Family::clone(family)).collect()
     }
 
-    /// Frees the labels of series that were released before the last sweep. The pipeline calls it once in a while:
-    /// a sample that still waits in a queue finds its labels until then.
+    /// Frees series that nobody has held for [`RegistryConfig::keep`]: no queue and no memory of storage has samples of
+    /// theirs any more. The pipeline calls it about once a second; one call frees 16,384 at most.
     pub fn sweep(&self) {
-        let mut inner = self.inner.write();
-        let old = std::mem::take(&mut inner.released[1]);
-        for series in &old {
-            inner.entries.remove(series.0);
+        let now = self.clock.now();
+        let keep = i64::try_from(self.config.keep.as_millis()).unwrap_or(i64::MAX);
+        self.inner.write().note_time(now);
+        for slice in 1..=SWEEP_SLICES {
+            let mut swept = Swept::default();
+            let mut inner = self.inner.write();
+            let more = inner.sweep(now.saturating_sub(keep), &mut swept) && slice < SWEEP_SLICES;
+            if !more {
+                swept.news.extend(self.total.recovered(inner.alive(), inner.limits));
+                inner.shrink();
+            }
+            drop(inner);
+            // Labels are dropped and news written where nobody waits.
+            self.counters.released.fetch_add(swept.entries.len() as u64, Ordering::Relaxed);
+            swept.news.iter().for_each(Notice::log);
+            if !more {
+                return;
+            }
         }
-        inner.released.swap(0, 1);
     }
 
-    /// What `/metrics` needs of a living own series.
+    /// What `/metrics` needs of an own series.
     pub(super) fn own_entry(&self, series: SeriesRef) -> Option<Own> {
-        let inner = self.inner.read();
-        inner.entries.get(series.0).filter(|entry| !entry.released).and_then(|entry| entry.own.clone())
+        self.inner.read().entries.get(&series).and_then(|entry| entry.own.clone())
     }
 
-    /// Whether the series has been given back or was never issued.
+    /// Whether nobody holds the series.
     pub(super) fn is_dead(&self, series: SeriesRef) -> bool {
-        self.inner.read().entries.get(series.0).is_none_or(|entry| entry.released)
-    }
-
-    pub(super) fn family(&self, id: u32) -> Option<Family> {
-        self.inner.read().families.list.get(id as usize).map(|entry| entry.family.clone())
+        !self.inner.read().entries.get(&series).is_some_and(Entry::is_held)
     }
 
     fn ring_labels(&self, key: &SeriesKey<'_>) -> Labels {
@@ -199,163 +201,191 @@ impl SeriesTable {
         }
         builder.set("job", job).set("instance", &self.config.instance).build()
     }
+
+    /// The series, with one more holder, or that it cannot be had, or neither: then it may be added.
+    fn find(&self, inner: &Inner, ring: &Labels) -> Result<Option<SeriesRef>, (SeriesRefusal, Option<Notice>)> {
+        if let Some(series) = inner.by_labels.get(ring) {
+            let before = inner.entries.get(series).map(|entry| entry.holders.fetch_add(1, Ordering::Relaxed));
+            if before == Some(0) {
+                self.held.fetch_add(1, Ordering::Relaxed);
+            }
+            return Ok(Some(*series));
+        }
+        let (name, limits) = (ring.metric_name(), inner.limits);
+        if inner.names.series_of(name) >= limits.series_per_family {
+            self.counters.refused_family_limit.fetch_add(1, Ordering::Relaxed);
+            let news = inner.names.refuse(name, limits.series_per_family);
+            return Err((SeriesRefusal::Family(limits.series_per_family), news));
+        }
+        // After four billion series there is no number left that nobody has seen.
+        let most = if inner.next == u32::MAX { 0 } else { limits.series.min(MOST_SERIES) };
+        if inner.alive() >= most {
+            self.counters.refused_total_limit.fetch_add(1, Ordering::Relaxed);
+            let news = self.total.refuse(name, limits.series, &inner.names);
+            return Err((SeriesRefusal::Total(limits.series), news));
+        }
+        Ok(None)
+    }
 }
 
-impl Families {
-    fn id(&mut self, family: &Family) -> u32 {
-        if let Some(id) = self.by_name.get(family.name.as_ref()) {
-            return *id;
+/// What a sweep took out, to be dropped without the lock.
+#[derive(Default)]
+struct Swept {
+    entries: Vec<Entry>,
+    news: Vec<Notice>,
+}
+
+impl Inner {
+    fn alive(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    /// A clock that was set back must not make idle series wait for the time it showed before.
+    fn note_time(&mut self, now: Timestamp) {
+        if now < self.last_sweep {
+            for (since, series) in &mut self.idle {
+                *since = now.min(*since);
+                if let Some(entry) = self.entries.get_mut(series) {
+                    entry.idle_since = now.min(entry.idle_since);
+                }
+            }
         }
-        let id = self.list.len() as u32;
-        self.by_name.insert(family.name.as_ref().into(), id);
-        self.list.push(FamilyEntry { family: family.clone(), series: 0, max_series: DEFAULT_FAMILY_SERIES });
-        id
+        self.last_sweep = now;
+    }
+
+    /// Gives memory back that a flood of series needed.
+    fn shrink(&mut self) {
+        let (series, idle) = (self.entries.len(), self.idle.len());
+        if self.entries.capacity() > 4 * series + SHRINK_ABOVE {
+            self.entries.shrink_to(2 * series);
+            self.by_labels.shrink_to(2 * series);
+        }
+        if self.idle.capacity() > 4 * idle + SHRINK_ABOVE {
+            self.idle.shrink_to(2 * idle);
+        }
+    }
+
+    fn add(&mut self, key: &SeriesKey<'_>, ring: Labels) -> SeriesRef {
+        let own = matches!(key.origin, Origin::Own { .. }).then(|| Own {
+            family: self.own_family(key.family),
+            name: key.name.into(),
+            labels: Labels::from_pairs(key.labels),
+        });
+        let series = SeriesRef(self.next);
+        self.next += 1;
+        self.names.add(ring.metric_name());
+        let entry = Entry { ring: ring.clone(), own, holders: AtomicU32::new(1), idle_since: 0, is_listed: false };
+        self.entries.insert(series, entry);
+        self.by_labels.insert(ring, series);
+        series
+    }
+
+    fn own_family(&mut self, family: &Family) -> Arc<Family> {
+        if let Some((known, series)) = self.families.get_mut(family.name.as_ref()) {
+            *series += 1;
+            return Arc::clone(known);
+        }
+        let shared = Arc::new(family.clone());
+        self.families.insert(family.name.as_ref().into(), (Arc::clone(&shared), 1));
+        shared
+    }
+
+    /// Takes out some of what has been idle since `due` or longer; true when there may be more.
+    fn sweep(&mut self, due: Timestamp, swept: &mut Swept) -> bool {
+        for _ in 0..SWEEP_SLICE {
+            let Some((_, series)) = self.idle.pop_front_if(|(since, _)| *since <= due) else { return false };
+            let MapEntry::Occupied(mut place) = self.entries.entry(series) else { continue };
+            let entry = place.get_mut();
+            entry.is_listed = false;
+            if entry.is_held() {
+                continue;
+            }
+            if entry.idle_since > due {
+                // It was held meanwhile.
+                entry.is_listed = true;
+                self.idle.push_back((entry.idle_since, series));
+                continue;
+            }
+            let entry = place.remove();
+            self.by_labels.remove(&entry.ring);
+            swept.news.extend(self.names.remove(entry.ring.metric_name(), self.limits.series_per_family));
+            if let Some(own) = &entry.own
+                && let Some((_, series)) = self.families.get_mut(own.family.name.as_ref())
+            {
+                *series -= 1;
+                if *series == 0 {
+                    self.families.remove(own.family.name.as_ref());
+                }
+            }
+            swept.entries.push(entry);
+        }
+        true
     }
 }
 
 impl Intern for SeriesTable {
     fn intern(&self, key: SeriesKey<'_>) -> Option<SeriesRef> {
+        self.try_intern(key).ok()
+    }
+
+    fn try_intern(&self, key: SeriesKey<'_>) -> Result<SeriesRef, SeriesRefusal> {
         let ring = self.ring_labels(&key);
-        if let Some(series) = self.inner.read().by_labels.get(&ring) {
-            return Some(*series);
-        }
-        let mut guard = self.inner.write();
-        let inner = &mut *guard;
-        if let Some(series) = inner.by_labels.get(&ring) {
-            return Some(*series);
-        }
-        if inner.living >= self.config.max_series.min(MAX_SERIES) || inner.next == u32::MAX {
-            self.counters.refused_total_limit.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        let own = match key.origin {
-            Origin::Foreign => None,
-            Origin::Own { .. } => {
-                let families = &mut inner.families;
-                let is_full = families.list.len() >= MAX_FAMILIES && !families.by_name.contains_key(&*key.family.name);
-                let id = if is_full { 0 } else { families.id(key.family) };
-                let family = &mut families.list[id as usize];
-                if is_full || family.series >= family.max_series {
-                    self.counters.refused_family_limit.fetch_add(1, Ordering::Relaxed);
-                    return None;
-                }
-                family.series += 1;
-                Some(Own { family: id, name: key.name.into(), labels: Labels::from_pairs(key.labels) })
+        // What is refused needs no more than the lock that readers share: it may come again with every page.
+        let found = self.find(&self.inner.read(), &ring);
+        let found = match found {
+            Ok(None) => {
+                let mut inner = self.inner.write();
+                self.find(&inner, &ring).map(|found| {
+                    found.unwrap_or_else(|| {
+                        self.held.fetch_add(1, Ordering::Relaxed);
+                        self.counters.created.fetch_add(1, Ordering::Relaxed);
+                        inner.add(&key, ring)
+                    })
+                })
             }
+            Ok(Some(series)) => Ok(series),
+            Err(refused) => Err(refused),
         };
-        let series = SeriesRef(inner.next);
-        inner.next += 1;
-        inner.living += 1;
-        inner.entries.insert(series.0, Entry { ring: ring.clone(), own, released: false });
-        inner.by_labels.insert(ring, series);
-        self.counters.created.fetch_add(1, Ordering::Relaxed);
-        self.generation.fetch_add(1, Ordering::Release);
-        Some(series)
+        found.map_err(|(refusal, news)| {
+            if let Some(news) = news {
+                news.log();
+            }
+            refusal
+        })
     }
 
     fn release(&self, refs: &[SeriesRef]) {
+        if refs.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
         let mut guard = self.inner.write();
         let inner = &mut *guard;
-        let mut count = 0;
         for series in refs {
-            let Some(entry) = inner.entries.get_mut(series.0) else { continue };
-            if std::mem::replace(&mut entry.released, true) {
+            let Some(entry) = inner.entries.get_mut(series) else { continue };
+            let holders = entry.holders.get_mut();
+            // Given back more often than it was had: a mistake that must not become somebody else's loss.
+            debug_assert!(*holders > 0, "{series:?} {} was given back twice", entry.ring);
+            if *holders == 0 {
                 continue;
             }
-            if let Some(own) = &entry.own {
-                inner.families.list[own.family as usize].series -= 1;
+            *holders -= 1;
+            if *holders > 0 {
+                continue;
             }
-            if let MapEntry::Occupied(place) = inner.by_labels.entry(entry.ring.clone()) {
-                place.remove();
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            entry.idle_since = now;
+            if !std::mem::replace(&mut entry.is_listed, true) {
+                inner.idle.push_back((now, *series));
             }
-            inner.living -= 1;
-            inner.released[0].push(*series);
-            count += 1;
-        }
-        if count > 0 {
-            self.counters.released.fetch_add(count, Ordering::Relaxed);
-            self.generation.fetch_add(1, Ordering::Release);
         }
     }
 
     fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.inner.read().entries.get(series.0).map(|entry| entry.ring.clone())
+        self.inner.read().entries.get(&series).map(|entry| entry.ring.clone())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{RegistryConfig, SeriesTable};
-    use crate::model::{Family, FamilyDesc, Intern, MetricKind, Origin, SeriesKey, SeriesRef};
-    use std::sync::atomic::Ordering;
-
-    fn intern(
-        table: &SeriesTable,
-        name: &'static str,
-        labels: &[(&str, &str)],
-        origin: Origin<'_>,
-    ) -> Option<SeriesRef> {
-        let family = Family { name: name.into(), ..Family::default() };
-        table.intern(SeriesKey { family: &family, name, labels, origin })
-    }
-
-    #[test]
-    fn ring_labels_carry_job_and_instance_of_own_series_only() {
-        let config = RegistryConfig { jobs: vec![("gpu".into(), "cards".into())], ..RegistryConfig::default() };
-        let table = SeriesTable::new(config);
-        type Case<'a> = (&'a [(&'a str, &'a str)], Origin<'a>, &'a str);
-        let cases: &[Case<'_>] = &[
-            (&[], Origin::Own { job: "node" }, r#"a{instance="localhost:9480", job="node"}"#),
-            (
-                &[("x", "1"), ("y", "")],
-                Origin::Own { job: "gpu" },
-                r#"a{instance="localhost:9480", job="cards", x="1"}"#,
-            ),
-            (
-                &[("job", "mine")],
-                Origin::Own { job: "events" },
-                r#"a{exported_job="mine", instance="localhost:9480", job="events"}"#,
-            ),
-            (&[("job", "app")], Origin::Foreign, r#"a{job="app"}"#),
-        ];
-        for (labels, origin, expected) in cases {
-            let series = intern(&table, "a", labels, *origin).expect("below the limit");
-            assert_eq!(table.labels(series).expect("known").to_string(), *expected);
-            assert_eq!(intern(&table, "a", labels, *origin), Some(series));
-        }
-    }
-
-    #[test]
-    fn a_released_reference_is_never_issued_again() {
-        let table = SeriesTable::new(RegistryConfig::default());
-        let first = intern(&table, "a", &[], Origin::Foreign).expect("room");
-        let generation = table.generation();
-        table.release(&[first, first]);
-        assert_eq!(table.len(), 0);
-        assert!(table.generation() > generation);
-        let second = intern(&table, "a", &[], Origin::Foreign).expect("room");
-        assert_ne!(first, second);
-        table.sweep();
-        assert!(table.labels(first).is_some(), "a queue may still hold its sample");
-        table.sweep();
-        assert!(table.labels(first).is_none());
-        assert!(table.labels(second).is_some());
-    }
-
-    #[test]
-    fn limits_are_counted() {
-        let table = SeriesTable::new(RegistryConfig { max_series: 3, ..RegistryConfig::default() });
-        let desc = FamilyDesc { name: "a", kind: MetricKind::Gauge, unit: "", help: "", labels: &["x"], max_series: 2 };
-        table.declare(&[desc]);
-        let own = Origin::Own { job: "node" };
-        let refs: Vec<_> = ["1", "2", "3"].iter().map(|x| intern(&table, "a", &[("x", x)], own)).collect();
-        assert!(refs[0].is_some() && refs[1].is_some() && refs[2].is_none());
-        assert!(intern(&table, "b", &[], own).is_some());
-        assert!(intern(&table, "c", &[], Origin::Foreign).is_none());
-        let counters = table.counters();
-        assert_eq!(counters.refused_family_limit.load(Ordering::Relaxed), 1);
-        assert_eq!(counters.refused_total_limit.load(Ordering::Relaxed), 1);
-        table.release(&[refs[0].expect("issued")]);
-        assert!(intern(&table, "a", &[("x", "3")], own).is_some(), "release makes room");
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

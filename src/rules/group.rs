@@ -207,7 +207,7 @@ impl Group {
                 }
             }
         }
-        env.pool.release(ended);
+        env.pool.release(&ended);
         samples
     }
 
@@ -267,7 +267,7 @@ fn describe(faults: WriteFaults, counters: &RuleCounters) -> Option<String> {
         (0, n) => {
             Some(format!("duplicate sample for timestamp: another rule of the group writes to {n} of its series"))
         }
-        (n, _) => Some(format!("the series table is full: {n} series were left out")),
+        (n, _) => Some(format!("{n} series were left out: a limit of series refuses them (storage.limits)")),
     }
 }
 

@@ -207,7 +207,7 @@ fn records_ends_and_holds() {
     bench.at(4 * MIN);
     assert_eq!(bench.world.take_written(), [r#"r{l="2", team="a"} stale"#]);
     assert_eq!(bench.view().rules[0].health, RuleHealth::Ok);
-    assert_eq!(bench.world.table.len(), 0, "all series are given back");
+    assert_eq!(bench.world.table.held(), 0, "all series are given back");
 }
 
 #[test]

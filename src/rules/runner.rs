@@ -189,7 +189,7 @@ impl RuleRunner {
             if !batch.is_empty() && self.deps.sink.write(batch).is_err() {
                 RuleCounters::add(&self.counters.write_failures, 1);
             }
-            self.pool.release(ended);
+            self.pool.release(&ended);
             self.deps.sink.retire_group(orphan.id);
         }
     }

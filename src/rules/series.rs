@@ -9,7 +9,8 @@ use crate::model::{Batch, GroupId, Intern, Labels, SeriesRef, Timestamp, Value, 
 
 use super::doors::Written;
 
-/// References of the series that rules write, counted: two rules may write to one series, and it ends with the last.
+/// References of the series that rules write, counted: two rules may write to one series, and its stale marker comes with
+/// the last. Each writer holds the series for itself.
 pub(super) struct SeriesPool {
     intern: Arc<dyn Intern>,
     writers: Mutex<FxHashMap<SeriesRef, u32>>,
@@ -39,15 +40,14 @@ impl SeriesPool {
         last
     }
 
-    /// Gives back those of the series that have ended and got no new writer since.
-    pub(super) fn release(&self, mut refs: Vec<SeriesRef>) {
-        let writers = self.writers.lock();
-        refs.retain(|series| !writers.contains_key(series));
-        if !refs.is_empty() {
-            self.intern.release(&refs);
-        }
+    /// Gives back what writers left.
+    pub(super) fn release(&self, refs: &[SeriesRef]) {
+        self.intern.release(refs);
     }
 }
+
+/// Evaluations between two attempts to find a place for a series that a limit refused.
+const RETRY_ROUNDS: u64 = 60;
 
 /// The series of one rule.
 #[derive(Debug, Default)]
@@ -58,7 +58,8 @@ pub(super) struct RuleSeries {
 
 #[derive(Debug)]
 struct Known {
-    series: SeriesRef,
+    /// `None` when a limit refused it.
+    series: Option<SeriesRef>,
     /// The round in which it last had a value.
     round: u64,
 }
@@ -88,12 +89,17 @@ impl RuleSeries {
                 Some(known) => {
                     written += usize::from(known.round != self.round);
                     known.round = self.round;
-                    Some(known.series)
+                    if known.series.is_none() && self.round.is_multiple_of(RETRY_ROUNDS) {
+                        known.series = pool.acquire(labels);
+                    }
+                    known.series
                 }
-                None => pool.acquire(labels).inspect(|series| {
+                None => {
                     written += 1;
-                    self.known.insert(labels.clone(), Known { series: *series, round: self.round });
-                }),
+                    let series = pool.acquire(labels);
+                    self.known.insert(labels.clone(), Known { series, round: self.round });
+                    series
+                }
             };
             match series {
                 Some(series) => faults.duplicates += usize::from(!out.push(series, labels, value)),
@@ -105,8 +111,10 @@ impl RuleSeries {
         }
         let round = self.round;
         self.known.retain(|labels, known| {
-            if known.round != round {
-                out.end(known.series, labels, pool);
+            if known.round != round
+                && let Some(series) = known.series
+            {
+                out.end(series, labels, pool);
             }
             known.round == round
         });
@@ -116,7 +124,9 @@ impl RuleSeries {
     /// Ends all of them: the rule is gone.
     pub(super) fn end(&mut self, pool: &SeriesPool, out: &mut TickWriter) {
         for (labels, known) in self.known.drain() {
-            out.end(known.series, &labels, pool);
+            if let Some(series) = known.series {
+                out.end(series, &labels, pool);
+            }
         }
     }
 
@@ -220,7 +230,7 @@ impl TickWriter {
     fn end(&mut self, series: SeriesRef, labels: &Labels, pool: &SeriesPool) {
         if pool.leave(series) {
             self.push(series, labels, Value::Float(stale_marker()));
-            self.ended.push(series);
         }
+        self.ended.push(series);
     }
 }

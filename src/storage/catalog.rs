@@ -93,6 +93,12 @@ impl Catalog {
         self.segments.iter().filter(|s| s.window < floor && s.overlaps(start, end)).cloned().collect()
     }
 
+    /// Segments that may have exemplars within the bounds.
+    pub(crate) fn with_exemplars(&self, start: Timestamp, end: Timestamp) -> Vec<Arc<SegmentMeta>> {
+        let within = |s: &&Arc<SegmentMeta>| s.exemplars.is_some_and(|span| span.first <= end && start <= span.last);
+        self.segments.iter().filter(within).cloned().collect()
+    }
+
     /// The series by id, if the table has been read.
     pub(crate) fn ids(&self, epoch: u32) -> Option<Ids> {
         self.epochs.get(&epoch)?.ids.clone()
@@ -295,6 +301,11 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
+    /// Raw samples since a time, and a file with at most so many bytes; no rollups go for their time.
+    pub(crate) fn since(oldest: Timestamp, bytes: u64) -> Self {
+        Self { bytes, oldest, oldest_rolled: [Timestamp::MIN; Tier::ALL.len()] }
+    }
+
     pub(crate) fn of(config: &Config, now: Timestamp) -> Self {
         let before = |age: Duration| now.saturating_sub(millis(age));
         // An hour is rolled up when the window after it is sealed: its samples must be there then.

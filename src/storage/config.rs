@@ -49,6 +49,9 @@ pub struct Config {
     pub max_ahead: Option<Duration>,
     /// Most bytes that redb may cache.
     pub cache_bytes: usize,
+    /// Exemplars that memory may hold, those of the last [`Config::head_span`] or so; what comes above it is dropped and
+    /// counted. 0 takes none. As Prometheus' `storage.exemplars.max_exemplars`, but for those in segments.
+    pub max_exemplars: usize,
 }
 
 impl Default for Config {
@@ -67,6 +70,7 @@ impl Default for Config {
             // As far as Prometheus lets a scraped timestamp run ahead.
             max_ahead: Some(Duration::from_secs(600)),
             cache_bytes: 4 << 20,
+            max_exemplars: 100_000,
         }
     }
 }
@@ -104,6 +108,14 @@ pub struct RingCounters {
     pub unknown_series: AtomicU64,
     /// Samples refused because their group, or memory for irregular samples, is full.
     pub over_limit: AtomicU64,
+    /// Exemplars taken.
+    pub exemplars: AtomicU64,
+    /// Exemplars older than the newest one of their series, dropped.
+    pub exemplars_out_of_order: AtomicU64,
+    /// Exemplars of series that bring too many, or for which memory has no room, dropped.
+    pub exemplars_over_limit: AtomicU64,
+    /// Exemplars with too long labels, too old or too far ahead, or of series that nobody knows, dropped.
+    pub exemplars_refused: AtomicU64,
     /// Commits of rows.
     pub commits: AtomicU64,
     /// Commits that failed.

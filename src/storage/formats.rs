@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::testing::{Random, SeriesTable, everything, labels, of};
-use super::{Config, Progress, Ring, StateTable};
+use super::{Config, ExemplarSeries, Progress, Querier, Ring, StateTable};
 use crate::clock::{Clock, ManualClock};
-use crate::model::{Batch, GroupId, Histogram, Irregular, IrregularSample, Span, Timestamp, Value, stale_marker};
+use crate::model::{
+    Batch, Exemplar, GroupId, Histogram, Irregular, IrregularSample, Labels, Span, Timestamp, Value, stale_marker,
+};
 
 /// Names a file that is to be made of what this build writes: how a fixture of a new format comes about.
 const WRITE: &str = "WATCHFIRE_WRITE_RING_FIXTURE";
@@ -76,6 +78,11 @@ fn fill(ring: &Ring, names: &SeriesTable, clock: &ManualClock) {
         }
         batch.start_ts.push((of(names, &labels(2)), second / 50 * 50_000 - 7));
         batch.histograms.push((of(names, &labels(20)), histogram(3.0 + (second * second) as f64)));
+        if second % 13 == 5 {
+            let trace = format!("{:032x}", second * 0x1234_5678_9abc);
+            let exemplar = Exemplar { labels: Labels::from_pairs(&[("trace_id", &trace)]), value: 0.25, ts: None };
+            batch.exemplars.push((of(names, &labels(2)), exemplar));
+        }
         ring.append(&batch).unwrap();
         let push = |series: u64, ts: Timestamp, value: Value| Irregular {
             series: of(names, &labels(series)),
@@ -97,6 +104,11 @@ fn fill(ring: &Ring, names: &SeriesTable, clock: &ManualClock) {
     ring.commit().unwrap();
 }
 
+/// Since format 3.
+fn exemplars(ring: &Ring) -> Vec<ExemplarSeries> {
+    ring.exemplars(&[], 0, 1 << 40).unwrap()
+}
+
 #[test]
 fn files_of_earlier_versions_answer() {
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
@@ -107,7 +119,8 @@ fn files_of_earlier_versions_answer() {
     };
     let (fresh, names, clock) = open("fresh", 0);
     fill(&fresh, &names, &clock);
-    let expected = everything(&fresh);
+    let (expected, explained) = (everything(&fresh), exemplars(&fresh));
+    assert_eq!(explained[0].exemplars.len(), 12);
     assert!(expected.len() > 1400, "{}", expected.len());
     fresh.shutdown().unwrap();
     if let Some(target) = std::env::var_os(WRITE) {
@@ -128,6 +141,11 @@ fn files_of_earlier_versions_answer() {
             let stats = ring.stats();
             assert!(stats.segments >= 1 && (stats.replayed_rows > 0 || step == "opened again"), "{step}: {stats:?}");
             assert_eq!(everything(&ring), expected, "version {version}, {step}");
+            assert_eq!(
+                exemplars(&ring),
+                if version < 3 { vec![] } else { explained.clone() },
+                "version {version}, {step}"
+            );
             assert_eq!(ring.state_get(StateTable::Alerts, b"key").unwrap(), Some(b"value".to_vec()));
             if step == "sealed" {
                 clock.set(400_000);

@@ -4,12 +4,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{IrregularSample, Labels, Timestamp};
 
-use super::catalog::{cost, millis};
-use super::head::WindowData;
+use super::catalog::{Keep, cost, millis};
+use super::head::{WindowData, is_same};
 use super::ring::Ring;
-use super::segment::{SegmentWriter, SliceInput};
+use super::segment::{ExemplarInput, SegmentWriter, SliceInput, sort_exemplars};
 use super::store::{Retire, SealChange};
-use super::{Column, SelectRequest, Stop, StorageError};
+use super::{Column, ExemplarSeries, SelectRequest, Stop, StorageError};
 
 /// What became of samples that were brought in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Inserted {
     pub samples: u64,
     /// Samples whose time was taken in the ring; what was there stays.
     pub duplicates: u64,
+    /// Exemplars that are in the ring now and were not before.
+    pub exemplars: u64,
 }
 
 impl Ring {
@@ -32,10 +34,23 @@ impl Ring {
     ///
     /// # Errors
     /// When the database failed; nothing of the window is in the ring then.
-    pub fn insert_history(&self, mut series: Vec<(Labels, Vec<IrregularSample>)>) -> Result<Inserted, StorageError> {
-        let mut done = Inserted { samples: 0, duplicates: self.drop_known(&mut series)? };
+    pub fn insert_history(&self, series: Vec<(Labels, Vec<IrregularSample>)>) -> Result<Inserted, StorageError> {
+        self.insert_history_with(series, Vec::new())
+    }
+
+    /// The same with exemplars, each series once; those that the ring has are left out without a count.
+    ///
+    /// # Errors
+    /// As [`Ring::insert_history`].
+    pub fn insert_history_with(
+        &self,
+        mut series: Vec<(Labels, Vec<IrregularSample>)>,
+        mut exemplars: Vec<ExemplarSeries>,
+    ) -> Result<Inserted, StorageError> {
+        let mut done = Inserted { duplicates: self.drop_known(&mut series)?, ..Inserted::default() };
+        self.drop_known_exemplars(&mut exemplars)?;
         series.retain(|(_, samples)| !samples.is_empty());
-        if series.is_empty() {
+        if series.is_empty() && exemplars.is_empty() {
             return Ok(done);
         }
         let _sealer = self.sealer.lock();
@@ -50,8 +65,17 @@ impl Ring {
             data.irregular.push((sid, samples));
         }
         data.irregular.sort_by_key(|(sid, _)| *sid);
+        for ExemplarSeries { labels, exemplars } in exemplars {
+            let sid = inner.head.series.intern(&labels);
+            ids.insert(sid, inner.catalog.id_for(epoch, sid, &mut inner.head.series));
+            done.exemplars += exemplars.len() as u64;
+            data.exemplars.push((sid, exemplars));
+        }
         drop(guard);
-        let mut writer = SegmentWriter::new(SliceInput::of_window(data, |sid| ids.get(&sid).copied()));
+        let exemplars = std::mem::take(&mut data.exemplars);
+        let exemplars = ExemplarInput::of_window(exemplars, |sid| ids.get(&sid).copied());
+        let slices = SliceInput::of_window(data, |sid| ids.get(&sid).copied());
+        let mut writer = SegmentWriter::new(slices, exemplars);
         // Samples in memory have no damage: only columns of other segments do.
         while writer.step().unwrap_or(false) {}
         let Some(finished) = writer.finish() else { return Ok(done) };
@@ -83,6 +107,28 @@ impl Ring {
         Ok(done)
     }
 
+    /// Retires segments whose samples are older than `oldest`, and the oldest ones until the others take at most `size_bytes`. Returns how
+    /// many samples went. Only for a ring that nobody appends to: maintenance does it else.
+    ///
+    /// # Errors
+    /// When the database failed; nothing is retired then.
+    pub fn apply_retention(&self, size_bytes: u64, oldest: Timestamp) -> Result<u64, StorageError> {
+        let _sealer = self.sealer.lock();
+        let writer = self.store.writer();
+        let inner = self.inner.read();
+        let retire = inner.catalog.due(0, 0, &Keep::since(oldest, size_bytes));
+        let gone = inner.catalog.segments().iter().filter(|s| retire.segments.contains(&s.id)).map(|s| s.samples).sum();
+        drop(inner);
+        if !retire.segments.is_empty() {
+            self.store.retire(&retire)?;
+            let mut inner = self.inner.write();
+            let inner = &mut *inner;
+            inner.catalog.remove(&retire, &mut inner.head.series);
+        }
+        drop(writer);
+        Ok(gone)
+    }
+
     /// A window before everything that is still open in rows: what a segment covers is not replayed.
     fn window_for_history(&self, head: &super::head::Head, ts: Timestamp) -> (Timestamp, Timestamp) {
         let length = millis(self.config.window).max(1000);
@@ -93,6 +139,29 @@ impl Ring {
             return (window, window.saturating_add(length));
         }
         (open.saturating_sub(length), open)
+    }
+
+    /// Sorts exemplars, and takes out those that the ring has.
+    fn drop_known_exemplars(&self, series: &mut Vec<ExemplarSeries>) -> Result<(), StorageError> {
+        let all = || series.iter().flat_map(|series| series.exemplars.iter().map(|(ts, _)| *ts));
+        let (Some(start), Some(end)) = (all().min(), all().max()) else {
+            series.clear();
+            return Ok(());
+        };
+        let known = self.exemplars_of(&[], start, end, usize::MAX)?;
+        let known: FxHashMap<Labels, _> = known.into_iter().map(|known| (known.labels, known.exemplars)).collect();
+        for ExemplarSeries { labels, exemplars } in series.iter_mut() {
+            exemplars.iter_mut().for_each(|(ts, exemplar)| exemplar.ts = Some(*ts));
+            sort_exemplars(exemplars);
+            let Some(known) = known.get(labels) else { continue };
+            exemplars.retain(|(ts, exemplar)| {
+                let from = known.partition_point(|(at, _)| at < ts);
+                let same_time = known[from..].iter().take_while(|(at, _)| at == ts);
+                !same_time.into_iter().any(|(_, known)| is_same(known, exemplar))
+            });
+        }
+        series.retain(|series| !series.exemplars.is_empty());
+        Ok(())
     }
 
     /// Takes out samples whose time is taken, and says how many they were.
@@ -165,6 +234,19 @@ mod tests {
         assert!(bench.dump(0, 1 << 40).contains("0@140000=140"));
         bench.ring = None;
         assert_eq!(verify(&bench.config.path, &mut |_, _| {}).unwrap().findings, []);
+    }
+
+    #[test]
+    fn retention_can_be_applied_at_once() {
+        let bench = Bench::new();
+        bench.clock.set(500_000);
+        for from in [10, 40, 70] {
+            bench.ring().insert_history(vec![(labels(0), samples(from, from + 5))]).unwrap();
+        }
+        assert_eq!(bench.ring().apply_retention(u64::MAX, 44_000).unwrap(), 5);
+        assert_eq!(bench.ring().apply_retention(u64::MAX, 44_000).unwrap(), 0);
+        assert!(bench.dump(0, 1 << 40).starts_with("0@40000=40 "));
+        assert_eq!((bench.ring().apply_retention(0, 0).unwrap(), bench.dump(0, 1 << 40).as_str()), (10, ""));
     }
 
     #[test]

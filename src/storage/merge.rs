@@ -10,7 +10,7 @@ use super::StorageError;
 use super::catalog::{Keep, cost, millis};
 use super::ring::Ring;
 use super::seal::SLICE;
-use super::segment::{Finished, SegmentIndex, SegmentMeta, SegmentWriter, Source, merged_slices};
+use super::segment::{ExemplarInput, Finished, SegmentIndex, SegmentMeta, SegmentWriter, Source, merged_slices};
 use super::store::{MergeChange, Replaced, damaged};
 
 /// Streams that are merged into one segment have at most this many bytes, so that its transaction stays short.
@@ -71,7 +71,10 @@ pub(crate) fn proceed(
                 Err(error) => return (None, Err(error)),
             },
             None => match merged_slices(&read) {
-                Ok(slices) => State::Encoding(read, Box::new(SegmentWriter::new(slices))),
+                Ok(slices) => {
+                    let writer = SegmentWriter::new(slices, ExemplarInput::merged(&read));
+                    State::Encoding(read, Box::new(writer))
+                }
                 Err(_) => return give_up(ring, &sources, skip),
             },
         },

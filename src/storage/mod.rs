@@ -14,6 +14,8 @@ mod config;
 mod damage_tests;
 mod error;
 #[cfg(test)]
+mod exemplar_tests;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod formats;

@@ -187,6 +187,21 @@ pub trait Querier: Send + Sync {
     /// When the store failed.
     fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError>;
 
+    /// Exemplars of the series that match, within inclusive bounds: series sorted by labels, none without any, each
+    /// exemplar once. A store that keeps none has none.
+    ///
+    /// # Errors
+    /// When the store failed, or there are more of them than one answer may have ([`StorageError::TooManySamples`]).
+    fn exemplars(
+        &self,
+        matchers: &[Matcher],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<ExemplarSeries>, StorageError> {
+        let _ = (matchers, start, end);
+        Ok(Vec::new())
+    }
+
     /// Which rollups there are; `None`: this store has none.
     fn rollups(&self) -> Option<Rollups> {
         None

@@ -91,6 +91,11 @@ impl Replay {
             };
             let done = match row {
                 Row::Tick(row) => self.tick(record.run, row, head),
+                Row::Exemplar { sid, labels, exemplar } => self.series(record.run, sid, labels, head).map(|sid| {
+                    if self.scope.has(record.run == self.run, exemplar.0) {
+                        head.replay_exemplar(sid, exemplar);
+                    }
+                }),
                 Row::Irregular { sid, labels, samples } => self.irregular(record.run, sid, labels, samples, head),
             };
             unread += u64::from(done.is_err());
@@ -112,10 +117,7 @@ impl Replay {
         samples: Vec<IrregularSample>,
         head: &mut Head,
     ) -> Result<(), FormatError> {
-        let sid = match labels {
-            Some(labels) => self.learn(run, sid, &labels, head),
-            None => self.known(run, sid)?,
-        };
+        let sid = self.series(run, sid, labels, head)?;
         for sample in samples {
             if !self.scope.has(run == self.run, sample.ts) || head.sample_at(sid, sample.ts).is_some() {
                 continue;
@@ -124,6 +126,13 @@ impl Replay {
             head.keep_irregular(sid, window, sample);
         }
         Ok(())
+    }
+
+    fn series(&mut self, run: u32, sid: u32, labels: Option<Labels>, head: &mut Head) -> Result<Sid, FormatError> {
+        match labels {
+            Some(labels) => Ok(self.learn(run, sid, &labels, head)),
+            None => self.known(run, sid),
+        }
     }
 
     fn learn(&mut self, run: u32, number: u32, labels: &Labels, head: &mut Head) -> Sid {

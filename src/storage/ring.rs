@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use parking_lot::{Mutex, RwLock};
 
 use crate::clock::Clock;
-use crate::model::{Batch, Intern, Irregular, Matcher, Timestamp};
+use crate::model::{Batch, Intern, Irregular, Timestamp};
 
 use super::cache::IndexCache;
 use super::catalog::{Catalog, cost, millis};
 use super::config::{Config, Durability, RingCounters, RingStats, StateTable};
 use super::head::{Head, Limits};
-use super::querier::ExemplarSeries;
 use super::read::Resolutions;
 use super::replay;
 use super::seal::Sealer;
@@ -226,6 +225,7 @@ impl Ring {
         Limits {
             oldest: now.saturating_sub(millis(self.config.retention_time)),
             newest: self.config.max_ahead.map_or(Timestamp::MAX, |ahead| now.saturating_add(millis(ahead))),
+            exemplars: self.config.max_exemplars,
         }
     }
 
@@ -370,22 +370,6 @@ impl Ring {
             replayed_rows: self.replayed_rows,
             degraded: self.degraded.load(Relaxed),
         }
-    }
-
-    /// Exemplars of the series that match, within inclusive bounds; the newest few thousand are kept, in memory.
-    pub fn exemplars(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Vec<ExemplarSeries> {
-        let inner = self.inner.read();
-        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (labels, ts, exemplar) in inner.head.exemplars() {
-            if (start..=end).contains(ts) && matchers.iter().all(|m| m.matches(labels.get(&m.name))) {
-                found.entry(labels.clone()).or_default().push((*ts, exemplar.clone()));
-            }
-        }
-        let series = |(labels, mut exemplars): (_, Vec<(Timestamp, _)>)| {
-            exemplars.sort_by_key(|(ts, _)| *ts);
-            ExemplarSeries { labels, exemplars }
-        };
-        found.into_iter().map(series).collect()
     }
 
     /// Sets a value of a small table; durable after the next commit.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::model::{Histogram, IrregularSample, Labels, Timestamp, Value, absent, is_absent};
 
 use super::bytes::{FormatError, Reader, put_bytes, put_signed, put_varint, put_xor};
-use super::codec::{put_histogram, read_histogram};
+use super::codec::{Stamped, put_exemplar, put_histogram, read_exemplar, read_histogram};
 
 const TICK: u8 = 1;
 const IRREGULAR: u8 = 2;
+const EXEMPLAR: u8 = 3;
 
 const FULL: u8 = 1;
 const PRESENCE: u8 = 2;
@@ -207,12 +208,30 @@ pub(crate) fn write_irregular(
     }
 }
 
+/// Appends an exemplar of a series.
+pub(crate) fn write_exemplar(
+    window: Timestamp,
+    sid: u32,
+    labels: Option<&Labels>,
+    exemplar: &Stamped,
+    out: &mut Vec<u8>,
+) {
+    out.push(EXEMPLAR);
+    put_varint(out, u64::from(sid) << 1 | u64::from(labels.is_some()));
+    if let Some(labels) = labels {
+        put_labels(labels, out);
+    }
+    put_exemplar(window, exemplar, out);
+}
+
 /// A row as replay sees it.
 pub(crate) enum Row {
     /// A tick of a group.
     Tick(TickRow),
     /// Samples of one series.
     Irregular { sid: u32, labels: Option<Labels>, samples: Vec<IrregularSample> },
+    /// An exemplar of one series.
+    Exemplar { sid: u32, labels: Option<Labels>, exemplar: Stamped },
 }
 
 /// A tick with the differences still in it.
@@ -275,6 +294,10 @@ pub(crate) fn read_row(reader: &mut Reader<'_>, window: Timestamp) -> Result<Row
     match reader.u8()? {
         TICK => read_tick(reader, window).map(Row::Tick),
         IRREGULAR => read_irregular(reader, window),
+        EXEMPLAR => {
+            let (sid, labels) = read_series(reader)?;
+            Ok(Row::Exemplar { sid, labels, exemplar: read_exemplar(window, reader)? })
+        }
         _ => Err(FormatError("unknown kind of row")),
     }
 }
@@ -322,10 +345,16 @@ fn read_members(reader: &mut Reader<'_>, cols: usize) -> Result<Vec<Member>, For
         .collect()
 }
 
-fn read_irregular(reader: &mut Reader<'_>, window: Timestamp) -> Result<Row, FormatError> {
+/// The number of a row's series, and its labels where they follow.
+fn read_series(reader: &mut Reader<'_>) -> Result<(u32, Option<Labels>), FormatError> {
     let word = reader.varint()?;
     let sid = u32::try_from(word >> 1).map_err(|_| FormatError("a series number is too large"))?;
     let labels = if word & 1 == 1 { Some(read_labels(reader)?) } else { None };
+    Ok((sid, labels))
+}
+
+fn read_irregular(reader: &mut Reader<'_>, window: Timestamp) -> Result<Row, FormatError> {
+    let (sid, labels) = read_series(reader)?;
     let mut before = window;
     let mut samples = Vec::new();
     for _ in 0..reader.count(32)? {

@@ -1,5 +1,5 @@
 //! The formats on disk, byte by byte. Format version 3; a file of an earlier version is read as it is, and says 3 from then
-//! on. Version 1 had no packed integers and no merged segments, version 2 no rollups.
+//! on. Version 1 had no packed integers and no merged segments, version 2 no rollups and no exemplars.
 //!
 //! The ring is one redb file, `ring.redb`, with six tables. Numbers are little-endian; `varint` is LEB128 of a u64;
 //! `svarint` is a varint of the zigzag form; `xor` is a control byte (leading zero bytes × 16 + trailing zero bytes;
@@ -30,13 +30,18 @@
 //! *Irregular*: u8 2, varint series × 2 + "labels follow", labels, varint count, then for each sample svarint (ts − the
 //! one before; the first − window), svarint start timestamp, u8 0 and xor of the value or u8 1 and a histogram.
 //!
+//! *Exemplar*: u8 3, varint series × 2 + "labels follow", labels, svarint (ts − window), xor of the value, its labels as in
+//! segments. A row is only written for an exemplar that the head took: never one that it has.
+//!
 //! # Directory record
 //! Windows of one span may be merged into one segment. It has a number of its own, the series table of those that it was
 //! made of (which all have the same), the first window's start and the last one's end. Segments count in the order of
 //! their windows, then of their numbers: of two samples of one series at one time the later segment's is right.
 //!
 //! u8 version 2, i64 window start, i64 window end, i64 first sample, i64 last sample, u32 epoch, u32 series, u64 samples,
-//! u64 stream length, u64 offset of the index, u8 tier (0 raw samples, 1 minutes, 2 hours, 3 days), u64 content, crc. Content
+//! u64 stream length, u64 offset of the index, u8 tier (0 raw samples, 1 minutes, 2 hours, 3 days), u64 content, crc. Where the
+//! segment has exemplars i64 first and i64 last time of them and u64 how many stand before the crc: late ones are older than the
+//! window, so they count neither for its first nor for its last sample. Content
 //! is the largest number of a segment whose samples may be in it: rollups are made anew when there is a larger one.
 //! Version 1 ended after the offset: a raw segment, its content its own number.
 //!
@@ -56,8 +61,10 @@
 //! Columns back to back, then the index. It is cut into pieces of 65,400 bytes, the rest into pieces of 32,632,
 //! 16,248, 8,056 and 3,960 bytes and a last one. The index: bytes of pco's header; varint slices; for each slice varint ticks,
 //! svarint first time, varint (last − first), varint length of its time column, varint columns, and for each column
-//! varint (id − the one before), varint (length × 4 + kind). Kinds: 0 floats, 1 histograms, 2 start timestamps; 3 is kept
-//! for exemplars. Columns lie in the stream in this order, a slice's time column first.
+//! varint (id − the one before), varint (length × 4 + kind). Kinds: 0 floats, 1 histograms, 2 start timestamps; 3 is not
+//! used. Columns lie in the stream in this order, a slice's time column first. Where there are exemplars, more follows: svarint
+//! base, varint columns, and for each varint (id − the one before), varint length; they lie behind all slices. Who knows nothing of
+//! exemplars does not read on, and finds everything else.
 //!
 //! *Integers* (times, start timestamps): u8 0, svarint first, svarint step; or u8 1, svarint first, `ints` of the
 //! differences to it. `ints`: u8 0, u8 order 0 to 2, svarint differences of that order; or u8 1 and pco's chunk and page of i64;
@@ -77,6 +84,12 @@
 //! varint length) each, varint buckets; varint custom bounds, xor each; then counts: zero count, count, xor of the
 //! sum with that before, buckets; a count is varint (zigzag of the difference × 2) when both are whole, else varint 1 and xor.
 //! In rows each histogram stands alone: its layout is always written.
+//!
+//! *Exemplars* of a series, ascending in time: varint count, then each: svarint (time − the one before; the first − base), labels;
+//! then the values as *floats*. Labels: varint 0 (names of the one before) or 1 + number of names, and each name: varint code, 0
+//! `trace_id`, 1 `span_id`, 2 `traceID`, 3 `spanID`, 4 `traceId`, 5 `spanId`, 6 `TraceID`, 7 `request_id`, from 16 on length + 16 and
+//! the letters; then each value: varint n × 4 + form: 0 text, the first n bytes of the one before it under the same names, then
+//! bytes; 1 n hexadecimal digits in small letters, two a byte, the first on top; 2 a UUID in small letters, 16 bytes; 3 as the one before.
 //!
 //! # Series table
 //! Each epoch (the first 144 numbers of segments, the next 144, …) has a table of its own, so that it goes with its last segment. A block: u8 version 1, varint

@@ -15,7 +15,7 @@ use super::merge::{self, Merge};
 use super::replay::{Scope, replay};
 use super::ring::{Contents, Ring};
 use super::rollup::{self, Roll, Rolled};
-use super::segment::{Finished, SegmentMeta, SegmentWriter, SliceInput};
+use super::segment::{ExemplarInput, Finished, SegmentMeta, SegmentWriter, SliceInput};
 use super::store::SealChange;
 use super::{Progress, StorageError};
 
@@ -133,18 +133,21 @@ fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
     let epoch = ring.load_current_epoch()?;
     let mut guard = ring.inner.write();
     let inner = &mut *guard;
-    let data = inner.head.close_window(window);
+    let mut data = inner.head.close_window(window);
+    let exemplars = std::mem::take(&mut data.exemplars);
     let mut ids = FxHashMap::default();
     let dense = data.groups.iter().flat_map(|(sids, _)| sids.iter().flatten());
-    for sid in dense.chain(data.irregular.iter().map(|(sid, _)| sid)) {
+    for sid in dense.chain(data.irregular.iter().map(|(sid, _)| sid)).chain(exemplars.iter().map(|(sid, _)| sid)) {
         ids.entry(*sid).or_insert_with(|| inner.catalog.id_for(epoch, *sid, &mut inner.head.series));
     }
     // Ticks go on while the columns are put in order.
     drop(guard);
     let series = ids.len() as u32;
     let slices = SliceInput::of_window(data, |sid| ids.get(&sid).copied());
+    let exemplars = ring.without_sealed(exemplars, window);
+    let exemplars = ExemplarInput::of_window(exemplars, |sid| ids.get(&sid).copied());
     let plan = Plan { window, window_end, epoch, series };
-    Ok(Some(Job::Seal(plan, State::Encoding(Box::new(SegmentWriter::new(slices))))))
+    Ok(Some(Job::Seal(plan, State::Encoding(Box::new(SegmentWriter::new(slices, exemplars))))))
 }
 
 /// Writes the segment with everything that goes with it.

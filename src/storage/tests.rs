@@ -172,7 +172,7 @@ fn histograms_and_start_timestamps() {
         bench.ring().append(&batch).unwrap();
     }
     bench.ring().commit().unwrap();
-    assert_eq!(bench.ring().exemplars(&[Matcher::equal("i", "2")], 0, 1500)[0].exemplars.len(), 1);
+    assert_eq!(bench.ring().exemplars(&[Matcher::equal("i", "2")], 0, 1500).unwrap()[0].exemplars.len(), 1);
     let push = |series, ts, value| Irregular { series, samples: vec![IrregularSample { ts, start_ts: 400, value }] };
     bench
         .ring()

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::archive::manifest::LeftOut;
-use crate::archive::scan::Sample;
-use crate::model::{Labels, METRIC_NAME, Value};
+use crate::model::{METRIC_NAME, Value};
 
 use super::jsonl::labels_json;
-use super::{SampleWriter, push_sample};
+use super::{Part, SampleWriter, Written, push_sample};
 
 #[derive(Default)]
 pub(super) struct Csv {
@@ -20,14 +19,16 @@ impl SampleWriter for Csv {
         out.write_all(b"metric,labels,timestamp_ms,value,start_timestamp_ms\n")
     }
 
-    fn series(&mut self, out: &mut dyn Write, labels: &Labels, samples: &[Sample]) -> io::Result<u64> {
+    fn series(&mut self, out: &mut dyn Write, part: &Part<'_>) -> io::Result<Written> {
+        let Part { labels, samples, exemplars } = *part;
+        self.left_out.exemplars += exemplars.len() as u64;
         let name = labels.metric_name();
         // A line is a sample, so a name with a line feed goes among the labels, where JSON escapes it.
         let apart = !name.contains(['\n', '\r']);
         let rest = if apart { labels.without(&[METRIC_NAME]) } else { labels.clone() };
         let head = format!("{},{},", quoted(if apart { name } else { "" }), quoted(&labels_json(&rest)));
         let mut text = Vec::new();
-        let mut written = 0;
+        let mut written = Written::default();
         for sample in samples {
             let Value::Float(value) = &sample.value else {
                 self.left_out.histograms += 1;
@@ -41,7 +42,7 @@ impl SampleWriter for Csv {
                 write!(text, "{}", sample.start_ts)?;
             }
             text.push(b'\n');
-            written += 1;
+            written.samples += 1;
             if text.len() > 1 << 16 {
                 out.write_all(&text)?;
                 text.clear();

@@ -11,10 +11,12 @@ use crate::exposition::push_value;
 use crate::model::{Labels, is_stale};
 
 use super::manifest::LeftOut;
-use super::scan::Sample;
+use super::scan::{Sample, Stamped};
 
 pub(super) use csv::{Header, fields};
-pub(super) use jsonl::read_line as read_json_line;
+pub(super) use jsonl::{
+    Parsed, labels_json, read_histogram, read_labels, read_line as read_json_line, write_histogram,
+};
 pub(super) use openmetrics::STALE_FAMILY;
 
 /// The form of exported samples.
@@ -48,22 +50,41 @@ impl ExportFormat {
     }
 }
 
+/// Samples and exemplars of one series and a stretch of time, ascending. Either may be missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) labels: &'a Labels,
+    pub(super) samples: &'a [Sample],
+    pub(super) exemplars: &'a [Stamped],
+}
+
+/// How much of a part was written; the rest is left out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written {
+    pub(super) samples: u64,
+    pub(super) exemplars: u64,
+}
+
 /// Writes samples in one form.
 pub(super) trait SampleWriter {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Samples of a series; those of one series follow each other. Returns how many were written.
-    fn series(&mut self, out: &mut dyn Write, labels: &Labels, samples: &[Sample]) -> io::Result<u64>;
+    /// Samples and exemplars of a series; those of one series follow each other.
+    fn series(&mut self, out: &mut dyn Write, part: &Part<'_>) -> io::Result<Written>;
 
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()>;
 
     fn left_out(&self) -> LeftOut;
 }
 
-/// The writer of a form; `names` are all metric names that will come.
-pub(super) fn writer(format: ExportFormat, names: HashSet<String>) -> Box<dyn SampleWriter> {
+/// The writer of a form; `names` are all metric names that will come, and `explained` those that may have exemplars.
+pub(super) fn writer(
+    format: ExportFormat,
+    names: HashSet<String>,
+    explained: HashSet<String>,
+) -> Box<dyn SampleWriter> {
     match format {
-        ExportFormat::OpenMetrics => Box::new(openmetrics::OpenMetrics::new(names)),
+        ExportFormat::OpenMetrics => Box::new(openmetrics::OpenMetrics::new(names, explained)),
         ExportFormat::Csv => Box::new(csv::Csv::default()),
         ExportFormat::JsonLines => Box::new(jsonl::JsonLines::default()),
     }

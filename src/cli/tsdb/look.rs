@@ -53,6 +53,9 @@ fn print_survey(survey: &Survey) {
             bytes(tier.series_bytes)
         );
     }
+    if survey.exemplars > 0 {
+        println!("Exemplars among raw samples: {}, {}", survey.exemplars, bytes(survey.exemplar_bytes));
+    }
     println!("\nLargest metrics (bytes of columns, series, samples):");
     for metric in &survey.metrics {
         println!("{} {} series {} samples {}", metric.bytes, metric.name, metric.series, metric.samples);
@@ -87,6 +90,8 @@ fn json_of(survey: &Survey) -> Value {
         "file_bytes": survey.file_bytes,
         "series": survey.series,
         "open_samples": survey.open_samples,
+        "exemplars": survey.exemplars,
+        "exemplar_bytes": survey.exemplar_bytes,
         "damaged": survey.damaged,
         "tiers": survey.tiers.iter().map(|tier| json!({
             "tier": tier.tier,
@@ -119,10 +124,11 @@ pub(super) fn verify(place: &Place) -> Result<Outcome, String> {
         println!("{}: {finding}", setup.dir.join("ring.redb").display());
     }
     println!(
-        "{} segments, {} columns, {} samples, {} series, {} ticks in rows: {}",
+        "{} segments, {} columns, {} samples, {} exemplars, {} series, {} ticks in rows: {}",
         seen.segments,
         seen.columns,
         seen.samples,
+        seen.exemplars,
         seen.series,
         seen.rows,
         if seen.findings.is_empty() { "no damage".to_owned() } else { format!("{} findings", seen.findings.len()) }

@@ -60,13 +60,21 @@ pub(super) fn export(
     let text = serde_json::to_string_pretty(&manifest).map_err(|error| error.to_string())?;
     if request.out.is_some() {
         let file = manifest.files.first().map_or("", |file| file.name.as_str());
-        println!("{file}: {} samples of {} series", manifest.samples, manifest.series);
+        let exemplars = match manifest.exemplars {
+            0 => String::new(),
+            count => format!(", {count} exemplars"),
+        };
+        println!("{file}: {} samples of {} series{exemplars}", manifest.samples, manifest.series);
     } else {
         eprintln!("{text}");
     }
     let left = manifest.left_out;
     for (count, what) in [
-        (left.histograms, "native histograms, which this format cannot hold"),
+        (left.histograms, "native histograms, which only jsonl holds, and no folded group"),
+        (
+            left.exemplars,
+            "exemplars: jsonl holds all but those of folded groups, openmetrics those of counters and buckets, csv none",
+        ),
         (left.start_timestamps, "start timestamps, which OpenMetrics has for _total only: csv and jsonl keep them"),
         (left.nameless_series, "series without a name, which OpenMetrics does not know: csv and jsonl keep them"),
         (left.damaged_records, "damaged records: watchfire tsdb verify names them"),
@@ -81,7 +89,7 @@ pub(super) fn export(
 pub(super) fn import(place: &Place, format: Option<FileFormat>, files: Vec<PathBuf>) -> Result<Outcome, String> {
     let setup = setup(place)?;
     let settings = &setup.config.storage.ring;
-    // Retention is the daemon's business: it may run with other settings than these.
+    // What is imported is measured against retention when all of it is there.
     let config = storage::Config {
         path: setup.dir.clone(),
         retention_size_bytes: u64::MAX,
@@ -112,15 +120,26 @@ pub(super) fn import(place: &Place, format: Option<FileFormat>, files: Vec<PathB
     bar.clear();
     let report = done.map_err(|error| error.to_string())?;
     ring.shutdown().map_err(|error| error.to_string())?;
-    println!("{} samples imported, {} series in the files", report.samples, report.series);
+    let exemplars = match report.exemplars {
+        0 => String::new(),
+        count => format!(" and {count} exemplars"),
+    };
+    println!("{} samples{exemplars} imported, {} series in the files", report.samples, report.series);
     for (count, what) in [
         (report.duplicates, "have a time that was taken already; what was there stays"),
         (report.too_old, "are older than storage.retention.time (--config.file FILE can raise it)"),
         (report.too_far_ahead, "are too far in the future"),
+        (report.retired, "went by storage.retention, the oldest first"),
     ] {
         if count > 0 {
             eprintln!("watchfire: {count} samples {what}");
         }
+    }
+    if report.exemplars_refused > 0 {
+        eprintln!(
+            "watchfire: {} exemplars are too old, too far in the future, or have labels of more than 128 characters",
+            report.exemplars_refused
+        );
     }
     let nothing = report.samples == 0 && report.duplicates == 0 && report.too_old + report.too_far_ahead > 0;
     Ok(if nothing { Outcome::Failed } else { Outcome::Ok })

@@ -12,6 +12,8 @@ use crate::model::{Batch, FamilyDesc, Intern, MetricKind, Origin, SeriesKey, Ser
 const JOB: &str = "llm";
 /// Lines that a plan remembers; a page whose lines keep changing starts it anew.
 const MAX_LINES: usize = 100_000;
+/// Ticks between two looks for series that had no value for as long: the plan is then worked out anew without them.
+const IDLE_TICKS: u64 = 900;
 /// Models of one target; further ones share the label `other`.
 const MAX_MODELS: usize = 64;
 
@@ -56,7 +58,7 @@ pub(super) struct Plan {
     by_key: FxHashMap<String, u32>,
     slots: Vec<Slot>,
     models: FxHashSet<String>,
-    /// References of an earlier plan that this one may not need.
+    /// References of an earlier plan, held until this one has got those that it needs too.
     old: Vec<SeriesRef>,
     tick: u64,
     /// What the page said about sleeping.
@@ -105,7 +107,8 @@ impl Plan {
     pub(super) fn begin(&mut self) {
         self.tick += 1;
         self.sleeping = None;
-        if self.routes.len() > MAX_LINES {
+        let idle = |slot: &Slot| slot.tick + IDLE_TICKS < self.tick;
+        if self.routes.len() > MAX_LINES || (self.tick.is_multiple_of(IDLE_TICKS) && self.slots.iter().any(idle)) {
             self.reset();
         }
     }
@@ -168,12 +171,9 @@ impl Plan {
                 batch.floats.push((series, value));
             }
         }
-        if !self.old.is_empty() {
-            let used: FxHashSet<SeriesRef> = self.slots.iter().filter_map(|slot| slot.series).collect();
-            self.old.retain(|series| !used.contains(series));
-            intern.release(&self.old);
-            self.old.clear();
-        }
+        // What this plan needs as well, it holds once more.
+        intern.release(&self.old);
+        self.old.clear();
     }
 
     /// Gives all series back: the target has ended.

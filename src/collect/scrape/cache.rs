@@ -1,17 +1,22 @@
 //! Which series a target has, by the bytes of its lines.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::exposition::parse_series;
 use crate::model::{Family, Intern, Labels, LabelsBuilder, METRIC_NAME, Origin, SeriesKey, SeriesRef, Timestamp};
 
-/// Scrapes after which a series that is gone leaves the cache and the series table.
+/// Most scrapes after which a series that is gone leaves the cache; fewer where they take longer than [`KEEP_FOR`].
 const KEEP_SCRAPES: u64 = 128;
+/// How long a series that is gone stays held, give or take as much: what nobody appends to should not take a place in
+/// the series table for hours.
+const KEEP_FOR: Duration = Duration::from_secs(900);
 /// Entries that a cache may have beyond twice its page before gone ones leave at once: a page whose labels change each time.
 const SLACK: usize = 1_000;
-/// Scrapes between two attempts to find a place for a series that the table refused, and between two searches for gone ones.
+/// Most scrapes between two attempts to find a place for a series that the table refused, and between two searches for
+/// gone ones.
 const RETRY_SCRAPES: u64 = 64;
 
 pub(super) struct Entry {
@@ -36,6 +41,10 @@ pub(super) struct SeriesCache {
     order: Vec<u32>,
     scrape: u64,
     added: usize,
+    /// Scrapes that a series which is gone stays for.
+    keep: u64,
+    /// Scrapes that failed since the last good one.
+    failed: u64,
 }
 
 /// What the cache found for a line.
@@ -47,6 +56,13 @@ pub(super) enum Found<'c> {
 }
 
 impl SeriesCache {
+    /// A cache for pages that come with this interval.
+    pub(super) fn new(interval: Duration) -> Self {
+        let scrapes = KEEP_FOR.as_millis() / interval.as_millis().max(1);
+        let keep = u64::try_from(scrapes).unwrap_or(u64::MAX).clamp(1, KEEP_SCRAPES);
+        Self { keep, ..Self::default() }
+    }
+
     /// Starts a page.
     pub(super) fn begin(&mut self) {
         self.scrape += 1;
@@ -56,11 +72,24 @@ impl SeriesCache {
 
     /// Ends a page that was read whole: gone series are released in the end.
     pub(super) fn finish(&mut self, intern: &dyn Intern) {
+        self.failed = 0;
         std::mem::swap(&mut self.last, &mut self.order);
         let crowded = self.by_raw.len() > 2 * self.last.len() + SLACK;
-        if crowded || self.scrape.is_multiple_of(RETRY_SCRAPES) {
-            self.release_gone(if crowded { 1 } else { KEEP_SCRAPES }, intern);
+        if crowded || self.is_time_to_look() {
+            self.release_gone(if crowded { 1 } else { self.keep }, intern);
         }
+    }
+
+    /// There was no page, or none that could be taken: a target that stays away gives its series back.
+    pub(super) fn fail(&mut self, intern: &dyn Intern) {
+        self.failed += 1;
+        if self.failed > self.keep {
+            self.release_all(intern);
+        }
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        self.scrape.is_multiple_of(self.keep.min(RETRY_SCRAPES))
     }
 
     /// How many series the page in hand had that were not known before.
@@ -93,14 +122,14 @@ impl SeriesCache {
             },
         };
         self.order.push(index);
-        let scrape = self.scrape;
+        let (scrape, look) = (self.scrape, self.is_time_to_look());
         let Some(Some(entry)) = self.entries.get_mut(index as usize) else { return Ok(Found::Duplicate) };
         if entry.seen == scrape && !timed {
             return Ok(Found::Duplicate);
         }
         entry.seen = scrape;
-        if entry.series.is_none() && scrape.is_multiple_of(RETRY_SCRAPES) {
-            entry.series = intern_series(raw, target, honor_labels, intern)?.filter(|series| self.refs.insert(*series));
+        if entry.series.is_none() && look {
+            entry.series = hold(intern_series(raw, target, honor_labels, intern)?, &mut self.refs, intern);
         }
         Ok(Found::Series(entry))
     }
@@ -109,11 +138,11 @@ impl SeriesCache {
     pub(super) fn release_all(&mut self, intern: &dyn Intern) {
         let refs: Vec<SeriesRef> = self.refs.drain().collect();
         intern.release(&refs);
-        *self = Self::default();
+        *self = Self { keep: self.keep, scrape: self.scrape, ..Self::default() };
     }
 
     fn add(&mut self, raw: &str, target: &Labels, honor_labels: bool, intern: &dyn Intern) -> Result<u32, String> {
-        let series = intern_series(raw, target, honor_labels, intern)?.filter(|series| self.refs.insert(*series));
+        let series = hold(intern_series(raw, target, honor_labels, intern)?, &mut self.refs, intern);
         let raw: Arc<str> = raw.into();
         let entry = Entry { raw: Arc::clone(&raw), series, seen: 0, stated: None, exemplar: 0 };
         let index = match self.free.pop() {
@@ -146,6 +175,16 @@ impl SeriesCache {
             intern.release(&gone);
         }
     }
+}
+
+/// The series, unless another line has it: one line holds it.
+fn hold(series: Option<SeriesRef>, refs: &mut FxHashSet<SeriesRef>, intern: &dyn Intern) -> Option<SeriesRef> {
+    let series = series?;
+    if refs.insert(series) {
+        return Some(series);
+    }
+    intern.release(&[series]);
+    None
 }
 
 /// Reads the labels of a line and interns the series as the target's.

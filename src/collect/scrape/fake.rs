@@ -60,7 +60,8 @@ pub(crate) fn set(pages: &Pages, path: &str, status: u16, kind: &str, body: &str
 /// Interns by labels and keeps what was pushed.
 #[derive(Default)]
 pub(crate) struct Recorder {
-    series: Mutex<Vec<Option<Labels>>>,
+    /// By reference: the labels while somebody holds them, and how often.
+    series: Mutex<Vec<(Option<Labels>, u32)>>,
     pub(crate) batches: Mutex<Vec<Batch>>,
     pub(crate) irregular: Mutex<Vec<Irregular>>,
     pub(crate) ended: Mutex<Vec<GroupId>>,
@@ -73,7 +74,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn living(&self) -> usize {
-        self.series.lock().iter().flatten().count()
+        self.series.lock().iter().filter(|(_, holders)| *holders > 0).count()
     }
 
     /// The newest batch as text: one sorted line a sample, the given names left out.
@@ -107,22 +108,27 @@ impl Intern for Recorder {
         self.interned.fetch_add(1, Ordering::Relaxed);
         let labels = key.to_labels();
         let mut series = self.series.lock();
-        if let Some(at) = series.iter().position(|known| known.as_ref() == Some(&labels)) {
+        if let Some(at) = series.iter().position(|(known, _)| known.as_ref() == Some(&labels)) {
+            series[at].1 += 1;
             return Some(SeriesRef(at as u32));
         }
-        series.push(Some(labels));
+        series.push((Some(labels), 1));
         Some(SeriesRef(series.len() as u32 - 1))
     }
 
     fn release(&self, refs: &[SeriesRef]) {
         let mut series = self.series.lock();
         for one in refs {
-            series[one.0 as usize] = None;
+            let (labels, holders) = &mut series[one.0 as usize];
+            *holders = holders.checked_sub(1).expect("given back as often as it was got");
+            if *holders == 0 {
+                *labels = None;
+            }
         }
     }
 
     fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.series.lock().get(series.0 as usize).cloned().flatten()
+        self.series.lock().get(series.0 as usize).and_then(|(labels, _)| labels.clone())
     }
 }
 

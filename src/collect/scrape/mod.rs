@@ -26,4 +26,6 @@ pub use metadata::{MetricMetadata, TargetMetadata};
 pub use view::{Health, TargetView};
 
 #[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod tests;

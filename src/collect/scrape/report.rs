@@ -25,13 +25,18 @@ pub(super) struct Report([Option<SeriesRef>; NAMES.len()]);
 
 impl Report {
     pub(super) fn new(target: &Labels, intern: &dyn Intern) -> Self {
-        let labels: Vec<(&str, &str)> = target.iter().collect();
-        let family = Family::default();
-        Self(
-            NAMES.map(|name| {
-                intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Foreign })
-            }),
-        )
+        let mut report = Self([None; NAMES.len()]);
+        report.complete(target, intern);
+        report
+    }
+
+    /// Tries those again that the series table refused: `up` is not to be missing for longer than there is no room.
+    pub(super) fn complete(&mut self, target: &Labels, intern: &dyn Intern) {
+        for (place, name) in self.0.iter_mut().zip(NAMES).filter(|(place, _)| place.is_none()) {
+            let labels: Vec<(&str, &str)> = target.iter().collect();
+            let family = Family::default();
+            *place = intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Foreign });
+        }
     }
 
     pub(super) fn append(&self, outcome: &Outcome, batch: &mut Batch) {

@@ -87,8 +87,8 @@ impl Scrape {
         let group = shared.output.register_group(&format!("{} {}", view.job, view.instance));
         let report = Report::new(&target.labels, &*shared.intern);
         let status = Arc::new(Status { view: Mutex::new(view), metadata: Mutex::default() });
-        let batch = Batch::new(group, 0);
-        Self { shared, target, status, group, report, cache: SeriesCache::default(), batch, irregular: Vec::new() }
+        let (batch, cache) = (Batch::new(group, 0), SeriesCache::new(target.job.interval));
+        Self { shared, target, status, group, report, cache, batch, irregular: Vec::new() }
     }
 
     pub(super) fn status(&self) -> Arc<Status> {
@@ -109,6 +109,11 @@ impl Scrape {
             self.shared.counters.missed.fetch_add(slots.advance(), Ordering::Relaxed);
         }
         self.shared.output.unregister_source(source);
+        self.end();
+    }
+
+    /// Ends the target's series and gives them back.
+    pub(super) fn end(mut self) {
         self.shared.output.end_group(self.group, self.shared.clock.now());
         self.cache.release_all(&*self.shared.intern);
         self.report.release(&*self.shared.intern);
@@ -129,6 +134,7 @@ impl Scrape {
             counters.samples.fetch_add(taken.kept as u64, Ordering::Relaxed);
         } else {
             counters.failures.fetch_add(1, Ordering::Relaxed);
+            self.cache.fail(&*self.shared.intern);
             self.batch = Batch::new(self.group, slot);
             if !self.irregular.is_empty() {
                 self.irregular.clear();
@@ -153,6 +159,7 @@ impl Scrape {
         let mut next = Batch::new(self.group, slot);
         next.floats.reserve(self.batch.floats.len() + 5);
         let mut batch = std::mem::replace(&mut self.batch, next);
+        self.report.complete(&self.target.labels, &*self.shared.intern);
         self.report.append(&outcome, &mut batch);
         self.shared.output.push(batch);
         for item in self.irregular.drain(..) {

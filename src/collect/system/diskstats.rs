@@ -156,7 +156,7 @@ impl Collector for DiskStats {
             }
             if let (Some(slot), Some(desc)) = (row.slots.last_mut(), FAMILIES.last()) {
                 let (major, minor) = (label(major), label(minor));
-                let fresh = *slot == crate::collect::emit::Slot::New;
+                let fresh = slot.is_due();
                 let [model, by_path, revision, serial, wwn] =
                     if fresh { udev(&self.roots, &major, &minor) } else { Default::default() };
                 emit.put(slot, desc, &[&device, &major, &minor, &model, &by_path, &revision, &serial, &wwn], 1.0);

@@ -3,6 +3,7 @@
 mod admin;
 mod ast_json;
 mod encode;
+mod exemplars;
 mod histogram;
 mod language;
 mod metadata;
@@ -17,11 +18,12 @@ mod status;
 mod targets;
 
 pub(super) use admin::snapshot;
+pub(super) use exemplars::query_exemplars;
 pub(super) use language::{format_query, parse_query};
 pub(super) use metadata::metadata;
 pub(super) use query::{query, query_range};
 pub(super) use rules::{alertmanagers, alerts, rules};
-pub(super) use series::{label_values, labels, query_exemplars, read_selector, series};
+pub(super) use series::{label_values, labels, read_selector, series};
 pub(super) use status::{
     features, notifications, status_buildinfo, status_config, status_flags, status_runtimeinfo, status_tsdb,
     status_walreplay,

@@ -1,4 +1,4 @@
-//! `series`, `labels`, `label/{name}/values`, `query_exemplars`.
+//! `series`, `labels`, `label/{name}/values`.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::http::envelope::{Asker, Notes, run, success};
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::params::Params;
 use crate::model::{Labels, Matcher, Timestamp};
-use crate::promql::parser::{parse, parse_selector};
+use crate::promql::parser::parse_selector;
 
 /// Selectors and the time range of a request for series.
 struct Wanted {
@@ -146,18 +146,6 @@ fn unescape_name(name: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-/// Exemplars of the series in a query: the ring keeps none yet, so the list is empty.
-pub(in crate::http) async fn query_exemplars(params: Params) -> Result<Response, ApiError> {
-    let (start, end) = (params.time("start")?, params.time("end")?);
-    if end.unwrap_or(Timestamp::MAX) < start.unwrap_or(Timestamp::MIN) {
-        return Err(ApiError::parameter("end", "end timestamp must not be before start timestamp"));
-    }
-    parse(params.get("query").unwrap_or("")).map_err(|error| ApiError::parameter("query", error))?;
-    Ok(success(&Notes::default(), |json| {
-        json.raw("[]");
-    }))
 }
 
 #[cfg(test)]

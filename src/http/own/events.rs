@@ -25,11 +25,15 @@ pub(in crate::http) async fn events(State(edge): State<Arc<Edge>>, body: Body) -
     let bad: Vec<_> = receipt.rejected.iter().map(|(line, error)| json!({"line": line, "error": error})).collect();
     let mut answer = json!({
         "status": if bad.is_empty() { "success" } else { "error" },
-        "data": {"accepted": receipt.accepted, "rejected": receipt.rejected_total, "errors": bad},
+        "data": {"accepted": receipt.accepted, "rejected": receipt.rejected_total, "overLimit": receipt.over_limit, "errors": bad},
     });
     if let Some((line, error)) = receipt.rejected.first() {
         answer["errorType"] = "bad_data".into();
-        answer["error"] = format!("line {line}: {error}").into();
+        let refused = match receipt.over_limit {
+            0 => String::new(),
+            count => format!(" ({count} lines were refused by a limit of series)"),
+        };
+        answer["error"] = format!("line {line}: {error}{refused}").into();
     }
     Ok((status, json_response(answer.to_string())).into_response())
 }

@@ -11,4 +11,4 @@ mod views;
 pub(super) use events::events;
 pub(super) use live::live;
 pub(super) use socket::project_socket;
-pub(super) use views::{collectors, doctor, models, processes, workers};
+pub(super) use views::{collectors, doctor, models, processes, series, workers};

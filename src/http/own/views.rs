@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::snapshot::Snapshot;
 use crate::http::edge::Edge;
@@ -16,6 +17,9 @@ use crate::model::Labels;
 
 /// A thing's own labels, then its readings.
 type Things<'a> = BTreeMap<Vec<&'a str>, Vec<(&'a str, &'a Labels, f64)>>;
+
+/// Full families that an answer names; the largest come first.
+const MAX_FULL: usize = 100;
 
 /// The newest readings of each worker group.
 pub(in crate::http) async fn workers(State(edge): State<Arc<Edge>>) -> Response {
@@ -71,6 +75,24 @@ pub(in crate::http) async fn doctor(State(edge): State<Arc<Edge>>) -> Result<Res
 /// Collectors with their last outcome.
 pub(in crate::http) async fn collectors(State(edge): State<Arc<Edge>>) -> Result<Response, ApiError> {
     asked(edge, |edge| edge.daemon.collectors()).await
+}
+
+/// How many series are alive, how many may be, and which families were refused more.
+pub(in crate::http) async fn series(State(edge): State<Arc<Edge>>) -> Result<Response, ApiError> {
+    asked(edge, |edge| {
+        let (counts, counters) = (edge.table.counts(), edge.table.counters());
+        let full = edge.table.full_families().into_iter().take(MAX_FULL);
+        json!({
+            "held": counts.held,
+            "ending": counts.ending,
+            "limit": counts.limits.series,
+            "limitPerFamily": counts.limits.series_per_family,
+            "refusedByLimit": counters.refused_total_limit.load(Ordering::Relaxed),
+            "refusedByLimitPerFamily": counters.refused_family_limit.load(Ordering::Relaxed),
+            "fullFamilies": full.map(|(name, series)| json!({"name": name, "value": series})).collect::<Vec<_>>(),
+        })
+    })
+    .await
 }
 
 /// Asks on a blocking thread: the answer may need a look at the system.

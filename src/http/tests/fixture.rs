@@ -166,7 +166,7 @@ impl EventSink for Watched {
         let lines = String::from_utf8_lossy(body).lines().count() as u64;
         let bad = u64::from(body.starts_with(b"bad"));
         let rejected = (bad > 0).then(|| (1, "no JSON".to_owned())).into_iter().collect();
-        Ok(EventReceipt { accepted: lines - bad, rejected, rejected_total: bad })
+        Ok(EventReceipt { accepted: lines - bad, rejected, rejected_total: bad, over_limit: 0 })
     }
 }
 

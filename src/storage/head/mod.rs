@@ -1,5 +1,6 @@
 //! Recent time, uncompressed: groups of columns, irregular samples, and the rows that make them durable.
 
+mod exemplars;
 mod group;
 mod irregular;
 mod late;
@@ -10,17 +11,17 @@ mod series;
 mod ticks;
 mod window;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Batch, Exemplar, GroupId, Histogram, Intern, Labels, SeriesRef, Timestamp, absent, is_absent};
+use crate::model::{Batch, GroupId, Histogram, Intern, Labels, SeriesRef, Timestamp, absent, is_absent};
 
 use super::config::RingCounters;
 use super::rows::{Member, RowState, Tick};
 
+pub(crate) use exemplars::is_same;
 pub(crate) use group::{BLOCK, Block, bounds};
 pub(crate) use irregular::IrregularSeries;
 pub(crate) use log::{Log, Record};
@@ -29,10 +30,9 @@ pub(crate) use series::{Place, SeriesTable, Sid};
 pub(crate) use ticks::{NewestTick, OpenTicks};
 pub(crate) use window::WindowData;
 
+use exemplars::Exemplars;
 use group::Columns;
 
-/// Exemplars that the head keeps in all; the oldest go first.
-const MAX_EXEMPLARS: usize = 4096;
 /// Columns of one group: with a block open each takes a kilobyte. Pages that change their labels each time end here.
 const MAX_COLUMNS: usize = 1 << 16;
 /// Irregular samples in memory, some 60 bytes each.
@@ -56,6 +56,8 @@ pub(crate) struct Limits {
     pub(crate) oldest: Timestamp,
     /// Later samples are dropped.
     pub(crate) newest: Timestamp,
+    /// Exemplars that memory may hold in all.
+    pub(crate) exemplars: usize,
 }
 
 /// The head. Everything is in memory; the ring guards it with a lock.
@@ -68,7 +70,7 @@ pub(crate) struct Head {
     group_of: FxHashMap<GroupId, u32>,
     irregular: FxHashMap<Sid, IrregularSeries>,
     irregular_samples: usize,
-    exemplars: VecDeque<(Labels, Timestamp, Exemplar)>,
+    exemplars: Exemplars,
     /// Samples of windows before this one have been or are being sealed: late ones go into the next segment.
     pub(crate) sealing: Timestamp,
     /// Windows before this one are no longer in memory.
@@ -88,7 +90,7 @@ impl Head {
             group_of: FxHashMap::default(),
             irregular: FxHashMap::default(),
             irregular_samples: 0,
-            exemplars: VecDeque::new(),
+            exemplars: Exemplars::default(),
             sealing: Timestamp::MIN,
             floor: Timestamp::MIN,
             log: Log::default(),
@@ -124,6 +126,11 @@ impl Head {
             counter.fetch_add(batch.len() as u64, Relaxed);
             return;
         }
+        self.append_samples(batch, intern, counters);
+        self.append_exemplars(batch.ts, &batch.exemplars, intern, limits, counters);
+    }
+
+    fn append_samples(&mut self, batch: &Batch, intern: &dyn Intern, counters: &RingCounters) {
         if batch.is_empty() {
             return;
         }
@@ -138,9 +145,6 @@ impl Head {
         self.write_tick(&mut group, index, batch, intern);
         self.groups[index as usize] = Some(group);
         counters.samples.fetch_add(batch.len() as u64, Relaxed);
-        for (series, exemplar) in &batch.exemplars {
-            self.keep_exemplar(*series, batch.ts, exemplar, intern);
-        }
     }
 
     fn group_index(&mut self, id: GroupId) -> u32 {
@@ -269,16 +273,6 @@ impl Head {
         };
         let (series, columns, rows) = (&mut self.series, &group.columns, &mut group.rows);
         self.log.add(window, |out| rows.write(&row, || members(series, columns, window), out));
-    }
-
-    fn keep_exemplar(&mut self, series: SeriesRef, ts: Timestamp, exemplar: &Exemplar, intern: &dyn Intern) {
-        let Some(sid) = self.sid_of(series, intern) else { return };
-        let Some(labels) = self.series.get(sid).map(|s| s.labels.clone()) else { return };
-        self.series.release_if_unused(sid);
-        if self.exemplars.len() == MAX_EXEMPLARS {
-            self.exemplars.pop_front();
-        }
-        self.exemplars.push_back((labels, exemplar.ts.unwrap_or(ts), exemplar.clone()));
     }
 }
 

@@ -1,15 +1,10 @@
 //! What queries read of the head.
 
-use crate::model::{Exemplar, IrregularSample, Labels, Timestamp};
+use crate::model::{IrregularSample, Timestamp};
 
 use super::{Head, IrregularSeries};
 
 impl Head {
-    /// Exemplars in the order in which they came.
-    pub(crate) fn exemplars(&self) -> impl Iterator<Item = &(Labels, Timestamp, Exemplar)> {
-        self.exemplars.iter()
-    }
-
     /// Oldest and newest time in memory, and approximate bytes.
     pub(crate) fn extent(&self) -> (Option<Timestamp>, Option<Timestamp>, usize) {
         let groups = || self.groups.iter().flatten();
@@ -20,7 +15,8 @@ impl Head {
             .filter_map(|g| g.columns.newest())
             .chain(self.irregular.values().filter_map(IrregularSeries::newest));
         let bytes = groups().map(|g| g.columns.bytes()).sum::<usize>()
-            + self.irregular.values().map(|s| s.len() * size_of::<IrregularSample>()).sum::<usize>();
+            + self.irregular.values().map(|s| s.len() * size_of::<IrregularSample>()).sum::<usize>()
+            + self.exemplar_bytes();
         (oldest.min(), newest.max(), bytes)
     }
 }

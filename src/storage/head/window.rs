@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::model::{IrregularSample, Timestamp};
 
+use crate::storage::codec::Stamped;
+
 use super::{Block, Head, Sid};
 
 /// The series of a group's columns, and its blocks.
@@ -14,6 +16,7 @@ pub(crate) type GroupData = (Vec<Option<Sid>>, Vec<Arc<Block>>);
 pub(crate) struct WindowData {
     pub(crate) groups: Vec<GroupData>,
     pub(crate) irregular: Vec<(Sid, Vec<IrregularSample>)>,
+    pub(crate) exemplars: Vec<(Sid, Vec<Stamped>)>,
 }
 
 impl Head {
@@ -21,7 +24,7 @@ impl Head {
     pub(crate) fn first_open_window(&self) -> Option<Timestamp> {
         let groups = self.groups.iter().flatten().filter_map(|g| g.columns.first_window(self.sealing));
         let irregular = self.irregular.values().filter_map(|s| s.first_window(self.sealing));
-        groups.chain(irregular).min()
+        groups.chain(irregular).chain(self.exemplars.first_window(self.sealing)).min()
     }
 
     /// Closes a window: later samples of it are late. Everything before it must be sealed.
@@ -45,6 +48,7 @@ impl Head {
             }
         }
         data.irregular.sort_by_key(|(sid, _)| *sid);
+        data.exemplars = self.exemplars.of_window(window);
         data
     }
 
@@ -90,6 +94,12 @@ impl Head {
             }
             !list.is_empty()
         });
+        for sid in self.exemplars.evict(floor) {
+            if let Some(entry) = self.series.get_mut(sid) {
+                entry.uses -= 1;
+            }
+            self.series.release_if_unused(sid);
+        }
         blocks
     }
 

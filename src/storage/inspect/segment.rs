@@ -3,9 +3,9 @@
 use crate::model::{Timestamp, is_absent};
 use crate::storage::StorageError;
 use crate::storage::bytes::{FormatError, Reader, check_crc};
-use crate::storage::codec::{FloatScratch, decode_floats_into, decode_histograms, decode_ints};
+use crate::storage::codec::{FloatScratch, decode_exemplars, decode_floats_into, decode_histograms, decode_ints};
 use crate::storage::rollup::{RollupColumn, Tier};
-use crate::storage::segment::{ColumnEntry, ColumnKind, SegmentIndex, SegmentMeta, Slice, piece_ranges};
+use crate::storage::segment::{ColumnEntry, ColumnKind, ExemplarSpan, SegmentIndex, SegmentMeta, Slice, piece_ranges};
 use crate::storage::store::Store;
 
 /// A column that could be read.
@@ -24,6 +24,8 @@ pub(super) struct SegmentFacts {
     pub(super) columns: Vec<ColumnFacts>,
     pub(super) time_bytes: u64,
     pub(super) index_bytes: u64,
+    /// Series number, bytes and count of each column of exemplars.
+    pub(super) exemplars: Vec<(u32, u64, u64)>,
     /// Place within the segment, and the problem.
     pub(super) problems: Vec<(String, String)>,
 }
@@ -48,6 +50,7 @@ pub(super) fn take_apart(store: &Store, meta: &SegmentMeta) -> Result<SegmentFac
             for (number, slice) in index.slices.iter().enumerate() {
                 slice_facts(&index, slice, number, (columns, meta.tier), &mut facts);
             }
+            exemplar_facts(&index, meta, columns, &mut facts);
             sums(meta, &mut facts);
         }
         Err(error) => facts.problem("index", error),
@@ -124,6 +127,31 @@ fn slice_facts(
     }
 }
 
+fn exemplar_facts(index: &SegmentIndex, meta: &SegmentMeta, columns: &[u8], facts: &mut SegmentFacts) {
+    let mut span: Option<ExemplarSpan> = None;
+    for (id, at) in &index.exemplars.columns {
+        let bytes = columns.get(at.clone()).unwrap_or_default();
+        match decode_exemplars(&index.codec, index.exemplars.base, bytes) {
+            Ok(list) => {
+                facts.exemplars.push((*id, bytes.len() as u64, list.len() as u64));
+                for (ts, _) in &list {
+                    let span = span.get_or_insert(ExemplarSpan { first: *ts, last: *ts, count: 0 });
+                    (span.first, span.last) = (span.first.min(*ts), span.last.max(*ts));
+                    span.count += 1;
+                }
+            }
+            Err(error) => return facts.problem(format!("exemplars of series {id}"), error),
+        }
+    }
+    if span != meta.exemplars {
+        let text = |span: Option<ExemplarSpan>| match span {
+            Some(span) => format!("{} exemplars from {} to {}", span.count, span.first, span.last),
+            None => "no exemplars".to_owned(),
+        };
+        facts.problem("directory record", format!("it tells of {}, there are {}", text(meta.exemplars), text(span)));
+    }
+}
+
 /// Decodes one column of rollups: how many buckets there are, and the ends of the first and the last.
 fn buckets(
     index: &SegmentIndex,
@@ -173,6 +201,9 @@ fn sums(meta: &SegmentMeta, facts: &mut SegmentFacts) {
     if samples != meta.samples {
         facts.problem("directory record", format!("it counts {} samples, there are {samples}", meta.samples));
     }
+    // Exemplars count only where there is nothing else.
+    let first = first.or(meta.exemplars.map(|span| span.first));
+    let last = last.or(meta.exemplars.map(|span| span.last));
     if first.is_some_and(|first| first != meta.min_ts) || last.is_some_and(|last| last != meta.max_ts) {
         facts.problem("directory record", "its first or last sample is not where the columns have it");
     }

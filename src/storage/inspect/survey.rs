@@ -75,6 +75,10 @@ pub struct Survey {
     pub series: u64,
     /// Samples that are not sealed yet.
     pub open_samples: u64,
+    /// Exemplars in segments.
+    pub exemplars: u64,
+    /// Bytes of their columns, which the pages of raw samples include.
+    pub exemplar_bytes: u64,
     /// Raw samples, then the rollups from the finest on; those that there are.
     pub tiers: Vec<TierSize>,
     /// Metrics by the bytes that they take.
@@ -155,6 +159,10 @@ impl Ring {
             }
             let facts = take_apart(&self.store, meta)?;
             survey.damaged += facts.problems.len() as u64;
+            for (_, bytes, count) in &facts.exemplars {
+                survey.exemplars += count;
+                survey.exemplar_bytes += bytes;
+            }
             tier.segments += 1;
             tier.samples += meta.samples;
             tier.time_bytes += facts.time_bytes;

@@ -40,6 +40,8 @@ pub struct Verified {
     pub columns: u64,
     /// Samples in them.
     pub samples: u64,
+    /// Exemplars that were decoded.
+    pub exemplars: u64,
     /// Label sets in the series tables.
     pub series: u64,
     /// Ticks in the write-ahead rows.
@@ -143,12 +145,14 @@ fn segment(store: &Store, meta: &SegmentMeta, tables: &Tables, seen: &mut Verifi
     let name = format!("segment {} ({} to {})", meta.id, instant(meta.min_ts), instant(meta.max_ts));
     let known = tables.get(&meta.epoch).map_or(&[][..], Vec::as_slice);
     let mut nameless = 0;
-    for column in &facts.columns {
+    let ids = facts.columns.iter().map(|column| column.id).chain(facts.exemplars.iter().map(|(id, ..)| *id));
+    for id in ids {
         seen.columns += 1;
-        seen.samples += column.samples;
-        let block = known.partition_point(|(first, _)| *first <= column.id).checked_sub(1).map(|at| known[at]);
-        nameless += u64::from(block.is_none_or(|(first, count)| column.id - first >= count));
+        let block = known.partition_point(|(first, _)| *first <= id).checked_sub(1).map(|at| known[at]);
+        nameless += u64::from(block.is_none_or(|(first, count)| id - first >= count));
     }
+    seen.samples += facts.columns.iter().map(|column| column.samples).sum::<u64>();
+    seen.exemplars += facts.exemplars.iter().map(|(_, _, count)| count).sum::<u64>();
     for (place, problem) in facts.problems {
         seen.found(format!("{name}, {place}"), problem);
     }

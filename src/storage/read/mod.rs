@@ -2,6 +2,7 @@
 
 mod apart;
 mod assemble;
+mod exemplars;
 mod lend;
 mod newest;
 mod part;
@@ -22,7 +23,7 @@ use crate::model::{Labels, Matcher, Timestamp};
 
 use super::StorageError;
 use super::catalog::Ids;
-use super::querier::{Querier, Rolled, RollupRequest, Rollups, SelectRequest, Stop};
+use super::querier::{ExemplarSeries, Querier, Rolled, RollupRequest, Rollups, SelectRequest, Stop};
 use super::ring::{Inner, Ring};
 use super::segment::SegmentMeta;
 use super::selection::{Cells, Piece, Selection};
@@ -89,6 +90,15 @@ impl Querier for Ring {
         }
         let labels = resolved.labels.iter().zip(known);
         Ok(labels.filter(|(_, known)| *known).map(|(labels, _)| labels.clone()).collect())
+    }
+
+    fn exemplars(
+        &self,
+        matchers: &[Matcher],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<ExemplarSeries>, StorageError> {
+        self.exemplars_of(matchers, start, end, exemplars::MAX_ANSWER)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::storage::head::Sid;
 use crate::storage::read::{Resolved, Sealed, SpanSamples, StoredBuckets, StoredRow};
 use crate::storage::ring::Ring;
 use crate::storage::seal::SLICE;
-use crate::storage::segment::{ColumnEntry, ColumnKind, Finished, SegmentIndex, SegmentMeta, Slice};
+use crate::storage::segment::{ColumnEntry, ColumnKind, ExemplarIndex, Finished, SegmentIndex, SegmentMeta, Slice};
 use crate::storage::store::SealChange;
 
 use super::{Bucket, Buckets, Tier, column};
@@ -357,10 +357,11 @@ impl Work {
             slice.columns.push(ColumnEntry { id: *id, kind: ColumnKind::Floats, at: at..stream.len() });
         }
         let index_offset = stream.len();
-        SegmentIndex { codec: PcoCodec::default(), slices: vec![slice] }.encode(&mut stream);
+        let exemplars = ExemplarIndex::default();
+        SegmentIndex { codec: PcoCodec::default(), slices: vec![slice], exemplars }.encode(&mut stream);
         let samples = columns.iter().map(|(_, column)| column.count).sum();
         let (min_ts, max_ts) = (self.ends[first], self.ends[last]);
-        Some(Finished { stream, index_offset, samples, min_ts, max_ts })
+        Some(Finished { stream, index_offset, samples, min_ts, max_ts, exemplars: None })
     }
 }
 

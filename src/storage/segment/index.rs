@@ -37,10 +37,20 @@ pub(crate) struct Slice {
     pub(crate) columns: Vec<ColumnEntry>,
 }
 
+/// Where the exemplars of a segment are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ExemplarIndex {
+    /// What their times are differences to.
+    pub(crate) base: Timestamp,
+    /// Number in the series table and place in the stream, ascending by number.
+    pub(crate) columns: Vec<(u32, Range<usize>)>,
+}
+
 /// All slices of a segment, and what pco needs to read them.
 pub(crate) struct SegmentIndex {
     pub(crate) codec: PcoCodec,
     pub(crate) slices: Vec<Slice>,
+    pub(crate) exemplars: ExemplarIndex,
 }
 
 /// The most ticks of one slice: a column of it stays under 64 KiB even when it does not compress.
@@ -63,6 +73,7 @@ impl SegmentIndex {
                 put_varint(out, (column.at.len() as u64) << 2 | column.kind.code());
             }
         }
+        self.exemplars.encode(out);
     }
 
     /// Reads an index; `columns_len` is how much of the stream lies before it.
@@ -94,7 +105,39 @@ impl SegmentIndex {
             }
             slices.push(Slice { ticks, first, last, times, columns });
         }
-        Ok(Self { codec, slices })
+        let mut exemplars = ExemplarIndex::default();
+        if !reader.is_empty() {
+            exemplars.base = reader.signed()?;
+            let mut id = 0u32;
+            for _ in 0..reader.count(16)? {
+                id = id.checked_add(reader.varint_u32()?).ok_or(FormatError("a series number is too large"))?;
+                exemplars.columns.push((id, range(reader.varint()?)?));
+            }
+        }
+        Ok(Self { codec, slices, exemplars })
+    }
+}
+
+impl ExemplarIndex {
+    /// Nothing at all where there is none: readers before exemplars know no such thing.
+    fn encode(&self, out: &mut Vec<u8>) {
+        if self.columns.is_empty() {
+            return;
+        }
+        put_signed(out, self.base);
+        put_varint(out, self.columns.len() as u64);
+        let mut before = 0;
+        for (id, at) in &self.columns {
+            put_varint(out, (id - before).into());
+            before = *id;
+            put_varint(out, at.len() as u64);
+        }
+    }
+
+    /// Where those of a series are.
+    pub(crate) fn of(&self, id: u32) -> Option<&Range<usize>> {
+        let at = self.columns.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&self.columns[at].1)
     }
 }
 

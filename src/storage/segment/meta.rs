@@ -34,6 +34,16 @@ pub(crate) struct SegmentMeta {
     pub(crate) stream_len: u64,
     /// Where in the stream its index begins; it reaches to the end.
     pub(crate) index_offset: u64,
+    /// Its exemplars, if it has any.
+    pub(crate) exemplars: Option<ExemplarSpan>,
+}
+
+/// How many exemplars a segment has, and their first and last time: late ones are before the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExemplarSpan {
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) count: u64,
 }
 
 impl SegmentMeta {
@@ -49,6 +59,11 @@ impl SegmentMeta {
         }
         out.push(self.tier.map_or(0, Tier::code));
         put_u64(&mut out, self.content);
+        if let Some(span) = self.exemplars {
+            for number in [span.first as u64, span.last as u64, span.count] {
+                put_u64(&mut out, number);
+            }
+        }
         seal_crc(&mut out);
         out
     }
@@ -72,6 +87,7 @@ impl SegmentMeta {
             samples: reader.u64()?,
             stream_len: reader.u64()?,
             index_offset: reader.u64()?,
+            exemplars: None,
         };
         if version > VERSION_1 {
             meta.tier = match reader.u8()? {
@@ -79,6 +95,9 @@ impl SegmentMeta {
                 code => Some(Tier::of_code(code).ok_or(FormatError("unknown tier of rollups"))?),
             };
             meta.content = reader.u64()?;
+        }
+        if !reader.is_empty() {
+            meta.exemplars = Some(ExemplarSpan { first: reader.i64()?, last: reader.i64()?, count: reader.u64()? });
         }
         // Streams are far below this; a larger one would make us allocate what is not there.
         if meta.index_offset > meta.stream_len || meta.stream_len > 1 << 36 {

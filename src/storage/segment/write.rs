@@ -6,12 +6,13 @@ use rustc_hash::FxHashMap;
 
 use crate::model::{Histogram, IrregularSample, Timestamp, Value, absent, is_absent};
 use crate::storage::bytes::FormatError;
-use crate::storage::codec::{PcoCodec, encode_floats, encode_histograms, encode_ints};
+use crate::storage::codec::{PcoCodec, encode_exemplars, encode_floats, encode_histograms, encode_ints};
 use crate::storage::head::{BLOCK, Block, Sid, WindowData};
 
-use super::index::MAX_TICKS;
+use super::exemplars::ExemplarInput;
+use super::index::{ExemplarIndex, MAX_TICKS};
 use super::merge::{MergedColumn, MergedPart};
-use super::{ColumnEntry, ColumnKind, SegmentIndex, SegmentMeta, Slice};
+use super::{ColumnEntry, ColumnKind, ExemplarSpan, SegmentIndex, SegmentMeta, Slice};
 
 /// Columns that share timestamps and wait to be written.
 pub(crate) struct SliceInput {
@@ -37,6 +38,8 @@ pub(crate) struct SegmentWriter {
     stream: Vec<u8>,
     pending: std::vec::IntoIter<SliceInput>,
     current: Option<(SliceInput, usize)>,
+    exemplars: std::vec::IntoIter<ExemplarInput>,
+    exemplar_span: Option<ExemplarSpan>,
     samples: u64,
     floats: Vec<f64>,
     merged: MergedColumn,
@@ -49,6 +52,7 @@ pub(crate) struct Finished {
     pub(crate) samples: u64,
     pub(crate) min_ts: Timestamp,
     pub(crate) max_ts: Timestamp,
+    pub(crate) exemplars: Option<ExemplarSpan>,
 }
 
 impl Finished {
@@ -67,6 +71,7 @@ impl Finished {
             samples: self.samples,
             stream_len: self.stream.len() as u64,
             index_offset: self.index_offset as u64,
+            exemplars: self.exemplars,
         }
     }
 }
@@ -118,12 +123,16 @@ impl SliceInput {
 }
 
 impl SegmentWriter {
-    pub(crate) fn new(slices: Vec<SliceInput>) -> Self {
+    /// Writes slices, and after them exemplars, ascending by series.
+    pub(crate) fn new(slices: Vec<SliceInput>, exemplars: Vec<ExemplarInput>) -> Self {
+        let index = ExemplarIndex::default();
         Self {
-            index: SegmentIndex { codec: PcoCodec::default(), slices: Vec::new() },
+            index: SegmentIndex { codec: PcoCodec::default(), slices: Vec::new(), exemplars: index },
             stream: Vec::new(),
             pending: slices.into_iter(),
             current: None,
+            exemplars: exemplars.into_iter(),
+            exemplar_span: None,
             samples: 0,
             floats: Vec::new(),
             merged: MergedColumn::default(),
@@ -142,7 +151,7 @@ impl SegmentWriter {
                     self.begin(&slice.times);
                     (slice, 0)
                 }
-                None => return Ok(false),
+                None => return self.exemplar_step(),
             },
         };
         if let Some((id, column)) = slice.columns.get(next) {
@@ -155,12 +164,33 @@ impl SegmentWriter {
     /// Writes the index; `None` when there is nothing in the segment.
     pub(crate) fn finish(self) -> Option<Finished> {
         let filled = || self.index.slices.iter().filter(|s| !s.columns.is_empty());
-        let min_ts = filled().map(|s| s.first).min()?;
-        let max_ts = filled().map(|s| s.last).max()?;
+        // Exemplars alone make a segment as well: their rows go with it.
+        let span = self.exemplar_span;
+        let min_ts = filled().map(|s| s.first).min().or(span.map(|span| span.first))?;
+        let max_ts = filled().map(|s| s.last).max().or(span.map(|span| span.last))?;
         let index_offset = self.stream.len();
         let mut stream = self.stream;
         self.index.encode(&mut stream);
-        Some(Finished { stream, index_offset, samples: self.samples, min_ts, max_ts })
+        Some(Finished { stream, index_offset, samples: self.samples, min_ts, max_ts, exemplars: span })
+    }
+
+    /// Writes the exemplars of the next series.
+    fn exemplar_step(&mut self) -> Result<bool, FormatError> {
+        let Some(input) = self.exemplars.next() else { return Ok(false) };
+        let list = input.read()?;
+        let (Some((first, _)), Some((last, _))) = (list.first(), list.last()) else { return Ok(true) };
+        let of = &mut self.index.exemplars;
+        if of.columns.is_empty() {
+            of.base = *first;
+        }
+        let at = self.stream.len();
+        encode_exemplars(&self.index.codec, of.base, &list, &mut self.stream);
+        of.columns.push((input.id, at..self.stream.len()));
+        let span = self.exemplar_span.get_or_insert(ExemplarSpan { first: *first, last: *last, count: 0 });
+        span.first = span.first.min(*first);
+        span.last = span.last.max(*last);
+        span.count += list.len() as u64;
+        Ok(true)
     }
 
     fn begin(&mut self, times: &[Timestamp]) {

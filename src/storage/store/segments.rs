@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
 
+use crate::limits::MAX_SERIES;
 use crate::model::{Labels, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::bytes::{check_crc, seal_crc};
@@ -121,22 +122,16 @@ impl Store {
         })
     }
 
-    /// The label sets of a series table by their number; damaged blocks leave holes and are counted.
+    /// The label sets of a series table by their number; damaged blocks leave holes and are counted, and so are blocks
+    /// that are missing, or stand where another one is.
     pub(crate) fn series(&self, epoch: u32) -> Result<(Vec<Option<Labels>>, u64)> {
         self.read("reading a series table", |txn| {
-            let mut all = Vec::new();
-            let mut damaged = 0;
+            let mut blocks = Blocks::default();
             for entry in txn.open_table(SERIES)?.range((epoch, 0)..=(epoch, u32::MAX))? {
                 let (key, block) = entry?;
-                match decode_series(block.value()) {
-                    Ok(labels) => {
-                        all.resize(key.value().1 as usize, None);
-                        all.extend(labels.into_iter().map(Some));
-                    }
-                    Err(_) => damaged += 1,
-                }
+                blocks.add(key.value().1, block.value());
             }
-            Ok((all, damaged))
+            Ok((blocks.all, blocks.damaged))
         })
     }
 
@@ -172,6 +167,39 @@ impl Store {
             let table = txn.open_table(SEGMENTS).map_err(|e| self.broken(doing, e))?;
             look(SegmentReader { store: self, meta, table, ranges: piece_ranges(meta.stream_len as usize) })
         })
+    }
+}
+
+/// A series table while its blocks are read, ascending by their first number.
+#[derive(Debug, Default)]
+struct Blocks {
+    all: Vec<Option<Labels>>,
+    damaged: u64,
+    /// Numbers without labels so far.
+    holes: usize,
+    /// Whether the block before was damaged: then a hole is no news.
+    after_damage: bool,
+}
+
+impl Blocks {
+    /// Numbers are dense: a block begins where the one before ends. Holes of a million are not left by damaged blocks of
+    /// 30 KB but claimed by a damaged number, and are not worth their memory.
+    const MAX_HOLES: usize = MAX_SERIES as usize;
+
+    fn add(&mut self, first: u32, block: &[u8]) {
+        let Ok(labels) = decode_series(block) else {
+            (self.damaged, self.after_damage) = (self.damaged + 1, true);
+            return;
+        };
+        let hole = (first as usize).checked_sub(self.all.len());
+        let Some(hole) = hole.filter(|hole| self.holes + hole <= Self::MAX_HOLES) else {
+            self.damaged += 1;
+            return;
+        };
+        self.damaged += u64::from(hole > 0 && !self.after_damage);
+        (self.holes, self.after_damage) = (self.holes + hole, false);
+        self.all.resize(first as usize, None);
+        self.all.extend(labels.into_iter().map(Some));
     }
 }
 
@@ -341,4 +369,45 @@ impl SegmentReader<'_> {
 /// The error for a segment whose bytes are wrong.
 pub(crate) fn damaged(id: u64, reason: &str) -> StorageError {
     StorageError::Damaged { what: format!("segment {id}"), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Blocks;
+    use crate::limits::MAX_SERIES;
+    use crate::model::Labels;
+    use crate::storage::segment::encode_series;
+
+    fn block(names: &[&str]) -> Vec<u8> {
+        let labels: Vec<Labels> = names.iter().map(|name| Labels::from_pairs(&[("__name__", name)])).collect();
+        encode_series(&labels).remove(0).1
+    }
+
+    #[test]
+    fn numbers_of_blocks_are_not_trusted() {
+        type Case<'a> = (&'a str, &'a [(u32, &'a [&'a str])], &'a str, u64);
+        let cases: &[Case<'_>] = &[
+            ("as written", &[(0, &["a", "b"]), (2, &["c"])], "a b c", 0),
+            // An empty list stands for a block whose checksum is wrong.
+            ("a damaged block", &[(0, &["a", "b"]), (2, &[]), (4, &["c"])], "a b - - c", 1),
+            ("two damaged blocks", &[(0, &[]), (1, &[]), (3, &["c"])], "- - - c", 2),
+            ("a block that is missing", &[(0, &["a"]), (3, &["c"]), (4, &["d"])], "a - - c d", 1),
+            ("a number that another block has", &[(0, &["a", "b"]), (1, &["c"]), (2, &["d"])], "a b d", 1),
+            ("numbers without end", &[(0, &["a"]), (MAX_SERIES + 2, &["b"]), (u32::MAX, &["c"])], "a", 2),
+            ("the first one far away", &[(u32::MAX, &["a"])], "", 1),
+        ];
+        for (what, written, expected, damaged) in cases {
+            let mut blocks = Blocks::default();
+            for (first, names) in *written {
+                if names.is_empty() {
+                    blocks.add(*first, b"no block");
+                } else {
+                    blocks.add(*first, &block(names));
+                }
+            }
+            let name = |labels: &Option<Labels>| labels.as_ref().map_or("-", Labels::metric_name).to_owned();
+            let found: Vec<String> = blocks.all.iter().map(name).collect();
+            assert_eq!((found.join(" ").as_str(), blocks.damaged), (*expected, *damaged), "{what}");
+        }
+    }
 }
