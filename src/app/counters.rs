@@ -46,6 +46,7 @@ families! {
     STORAGE_MERGED "watchfire_storage_segments_merged_total" Counter "" "Segments that were merged into larger ones." [];
     STORAGE_ROLLED "watchfire_storage_segments_rolled_total" Counter "" "Segments of rollups written." [];
     STORAGE_RETIRED "watchfire_storage_segments_retired_total" Counter "" "Segments that retention took." [];
+    STORAGE_COMPACTIONS "watchfire_storage_compactions_total" Counter "" "How often the ring's file gave free room back to the disk." [];
     STORAGE_DAMAGED "watchfire_storage_damaged_records_total" Counter "" "Damaged records that were skipped." [];
     STORAGE_DEGRADED "watchfire_storage_degraded" Gauge "" "Whether the disk failed and samples are kept in memory only." [];
     STORAGE_SERIES "watchfire_storage_head_series" Gauge "" "Series with samples in memory." [];
@@ -112,6 +113,7 @@ pub(super) fn storage(ring: Arc<Ring>) -> Arc<dyn OwnSource> {
         out.add(&STORAGE_MERGED, value(&counters.merged));
         out.add(&STORAGE_ROLLED, value(&counters.rolled));
         out.add(&STORAGE_RETIRED, value(&counters.retired));
+        out.add(&STORAGE_COMPACTIONS, value(&counters.compactions));
         out.add(&STORAGE_DAMAGED, value(&counters.damaged));
         out.add(&STORAGE_DEGRADED, f64::from(u8::from(stats.degraded)));
         out.add(&STORAGE_SERIES, stats.head_series as f64);

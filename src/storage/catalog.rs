@@ -17,7 +17,7 @@ use super::segment::{SegmentMeta, allocated_bytes};
 use super::store::Retire;
 
 /// Bytes that redb takes for itself and for its small tables.
-const FIXED_BYTES: u64 = 1 << 20;
+pub(crate) const FIXED_BYTES: u64 = 1 << 20;
 
 /// Series by id; a damaged block of the table leaves holes.
 pub(crate) type Ids = Arc<Vec<Option<Sid>>>;
@@ -112,6 +112,13 @@ impl Catalog {
     /// The epoch that the next segment belongs to.
     pub(crate) fn current_epoch(&self) -> u32 {
         u32::try_from(self.next_segment.saturating_sub(1) / u64::from(EPOCH_SEGMENTS)).unwrap_or(u32::MAX)
+    }
+
+    /// Has new segments go with the next series table: in one that is damaged their series would get numbers that are taken.
+    pub(crate) fn leave_epoch(&mut self, epoch: u32) {
+        if self.current_epoch() == epoch {
+            self.next_segment = (u64::from(epoch) + 1) * u64::from(EPOCH_SEGMENTS) + 1;
+        }
     }
 
     /// Whether any segment uses a series table.

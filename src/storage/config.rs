@@ -15,8 +15,8 @@ pub enum Durability {
     /// Every commit ends with fsync: neither SIGKILL nor a power cut costs a committed tick.
     #[default]
     Immediate,
-    /// Rows are written, with fsync, only every [`Config::relaxed_interval`]: SIGKILL or a power cut costs at most
-    /// that much of the newest history. The file itself is never harmed.
+    /// A commit only hands its rows to the kernel; every [`Config::relaxed_interval`] one ends with fsync. SIGKILL costs no committed
+    /// tick, a power cut at most that much of the newest history. The file itself is never harmed.
     Relaxed,
 }
 
@@ -34,7 +34,7 @@ pub struct Config {
     pub rollups: [Duration; 3],
     /// What a commit promises.
     pub durability: Durability,
-    /// Longest time between two writes when durability is relaxed.
+    /// Longest time between two commits with fsync when durability is relaxed.
     pub relaxed_interval: Duration,
     /// Length of a window: what becomes one segment. At least a second.
     pub window: Duration,
@@ -130,6 +130,8 @@ pub struct RingCounters {
     pub rolled: AtomicU64,
     /// Segments that retention took.
     pub retired: AtomicU64,
+    /// How often the file was compacted.
+    pub compactions: AtomicU64,
     /// Damaged records that were skipped, each time one is met.
     pub damaged: AtomicU64,
 }

@@ -1,82 +1,15 @@
 //! The ring on a disk that stops: at any step of a run, or for a while.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use std::{fmt, io};
 
-use parking_lot::Mutex;
-
-use super::store::Store;
-use super::testing::{SeriesTable, labels, of, select};
-use super::{Config, Progress, Querier, Ring, SelectRequest, Stop, StorageError};
+use super::inspect::walk;
+use super::test_disk::{Disk, Step, apply, apply_some};
+use super::testing::{Random, SeriesTable, labels, of, select};
+use super::{Config, Progress, Querier, Ring, SelectRequest, Stop};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{Batch, GroupId, Timestamp};
-
-/// A file in memory that outlives its database, and a count of the writes that it still takes.
-#[derive(Clone)]
-struct Disk {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    left: Arc<AtomicI64>,
-}
-
-impl fmt::Debug for Disk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Disk")
-    }
-}
-
-impl Disk {
-    fn new() -> Self {
-        Self { bytes: Arc::default(), left: Arc::new(AtomicI64::new(i64::MAX)) }
-    }
-
-    fn step(&self) -> io::Result<()> {
-        if self.left.fetch_sub(1, Relaxed) > 0 { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
-    }
-
-    fn store(&self) -> Store {
-        let disk = self.clone();
-        let open = move || redb::Builder::new().set_cache_size(1 << 16).create_with_backend(disk.clone());
-        let error = |e: redb::DatabaseError| match e {
-            redb::DatabaseError::Storage(redb::StorageError::Io(e)) if e.kind() == io::ErrorKind::StorageFull => {
-                StorageError::Full { doing: "opening" }
-            }
-            other => StorageError::Failed { doing: "opening", reason: other.to_string() },
-        };
-        Store::with_opener(None, Box::new(move || open().map_err(error)))
-    }
-}
-
-impl redb::StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.bytes.lock().len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let bytes = self.bytes.lock();
-        let from = offset as usize;
-        out.copy_from_slice(bytes.get(from..from + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.step()?;
-        self.bytes.lock().resize(len as usize, 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.step()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.step()?;
-        let from = offset as usize;
-        self.bytes.lock().get_mut(from..from + data.len()).ok_or(io::ErrorKind::UnexpectedEof)?.copy_from_slice(data);
-        Ok(())
-    }
-}
 
 fn open(disk: &Disk, clock: &ManualClock) -> (Ring, Arc<SeriesTable>) {
     open_for(disk, clock, 60)
@@ -126,68 +59,98 @@ fn ticks(ring: &Ring, from: Timestamp) -> Vec<i64> {
     ticks
 }
 
-/// Runs until the disk stops; returns the last tick that was acknowledged and the disk as it was then.
-fn run_until(writes: i64, seconds: u64) -> (Option<i64>, bool, Disk) {
+/// A run with everything that it asked of its disk.
+struct Recorded {
+    /// The file when the run began.
+    base: Vec<u8>,
+    steps: Vec<Step>,
+    /// After so many steps this tick was committed, ascending.
+    committed: Vec<(usize, i64)>,
+}
+
+/// Sixty ticks with a commit each; windows are sealed, retired and, if the ring keeps long enough, merged on the way.
+fn record(seconds: u64, compacts: bool) -> Recorded {
     let disk = Disk::new();
     let clock = ManualClock::new(0);
     let (ring, names) = open_for(&disk, &clock, seconds);
-    disk.left.store(writes, Relaxed);
-    let mut acknowledged = None;
+    let base = disk.bytes.lock().clone();
+    disk.record();
+    let mut committed = Vec::new();
     for n in 0..60 {
         clock.set(n * 2000);
         tick(&ring, &names, n);
-        if ring.commit().is_err() {
-            return (acknowledged, true, disk);
-        }
-        acknowledged = Some(n);
-        loop {
-            match ring.maintain(n * 2000) {
-                Ok(Progress::More) => {}
-                Ok(Progress::Idle) => break,
-                Err(_) => return (acknowledged, true, disk),
-            }
+        ring.commit().unwrap();
+        committed.push((disk.recorded(), n));
+        while ring.maintain(n * 2000).unwrap() == Progress::More {}
+        if compacts && n % 20 == 19 {
+            assert!(ring.store.compact().unwrap(), "tick {n}: there was something to compact");
         }
     }
-    assert_eq!(ring.counters().merged.load(Relaxed) > 0, seconds >= 160, "segments were merged, or not");
-    (acknowledged, false, disk)
+    let counters = ring.counters();
+    assert_eq!(counters.merged.load(Relaxed) > 0, seconds >= 160, "segments were merged, or not");
+    assert_eq!(counters.retired.load(Relaxed) > 0, seconds < 120, "segments were retired, or not");
+    assert!(counters.sealed.load(Relaxed) > 8);
+    // Closing the file is part of the run.
+    drop(ring);
+    Recorded { base, steps: disk.take_record(), committed }
 }
 
-#[test]
-fn a_crash_at_any_write_keeps_what_was_acknowledged() {
-    crash_at_any_write(60);
-}
-
-#[test]
-fn a_crash_while_segments_are_merged_keeps_what_was_acknowledged() {
-    crash_at_any_write(160);
-}
-
-fn crash_at_any_write(seconds: u64) {
-    let keep = seconds as i64 * 1000;
-    let mut writes = 0;
-    loop {
-        let (acknowledged, crashed, disk) = run_until(writes, seconds);
-        disk.left.store(i64::MAX, Relaxed);
-        // The crash image: nothing of the old handle may touch it any more.
-        let image = Disk { bytes: Arc::new(Mutex::new(disk.bytes.lock().clone())), ..Disk::new() };
-        let (ring, _) = open_for(&image, &ManualClock::new(120_000), seconds);
+impl Recorded {
+    /// Opens a file that the run left after `steps`, and checks that it is a prefix of the run with all that was committed.
+    fn check(&self, image: Vec<u8>, steps: usize, seconds: u64, how: &str) {
+        let place = format!("{how} after {steps} of {} steps", self.steps.len());
+        let acknowledged = self.committed.iter().take_while(|(at, _)| *at <= steps).last().map(|(_, n)| *n);
+        let (ring, _) = open_for(&Disk::with(image), &ManualClock::new(120_000), seconds);
         let found = ticks(&ring, Timestamp::MIN);
         let last = found.last().copied();
-        assert!(last >= acknowledged, "{writes} writes: {acknowledged:?} was acknowledged, {last:?} is there");
-        assert!(last <= acknowledged.map_or(Some(0), |n| Some(n + 1)), "{writes} writes: {last:?} from nowhere");
+        assert!(last >= acknowledged, "{place}: {acknowledged:?} was acknowledged, {last:?} is there");
+        assert!(last <= acknowledged.map_or(Some(0), |n| Some(n + 1)), "{place}: {last:?} from nowhere");
         if let (Some(first), Some(last)) = (found.first(), last) {
             let whole: Vec<i64> = (*first..=last).collect();
-            assert_eq!(found, whole, "{writes} writes: no tick between is missing");
+            assert_eq!(found, whole, "{place}: no tick between is missing");
             // Retention keeps so much, and what shares a segment with it.
-            assert!(*first * 2000 <= (last * 2000 - keep).max(0) + 10_000, "{writes} writes: {found:?}");
+            let keep = seconds as i64 * 1000;
+            assert!(*first * 2000 <= (last * 2000 - keep).max(0) + 10_000, "{place}: {found:?}");
         }
-        assert_eq!(ring.counters().damaged.load(Relaxed), 0, "{writes} writes");
-        if !crashed {
-            break;
-        }
-        writes += 1 + writes / 40;
+        assert_eq!(ring.counters().damaged.load(Relaxed), 0, "{place}");
+        let seen = walk(&ring.store, &mut |_, _| {});
+        assert_eq!(seen.findings, [], "{place}");
     }
-    assert!(writes > 300, "the run has many steps: {writes}");
+}
+
+/// The process dies after each write and each sync in turn: all before it is in the file.
+#[test]
+fn a_crash_after_any_step_keeps_what_was_committed() {
+    let mut image = Vec::new();
+    for (seconds, compacts) in [(60, false), (160, false), (60, true)] {
+        let run = record(seconds, compacts);
+        assert!(run.steps.len() > 300, "the run has many steps: {}", run.steps.len());
+        image.clone_from(&run.base);
+        run.check(image.clone(), 0, seconds, "killed");
+        for (done, step) in run.steps.iter().enumerate() {
+            apply(&mut image, step);
+            run.check(image.clone(), done + 1, seconds, "killed");
+        }
+    }
+}
+
+/// The machine loses its power at each step in turn: what was written since the last sync is there, or not, or in part.
+#[test]
+fn a_power_cut_at_any_step_keeps_what_was_committed() {
+    for (seconds, compacts) in [(60, false), (160, false), (60, true)] {
+        let run = record(seconds, compacts);
+        // The file as of the last sync, and how many steps it has.
+        let (mut synced, mut until) = (run.base.clone(), 0);
+        for (done, step) in run.steps.iter().enumerate() {
+            if matches!(step, Step::Sync) {
+                run.steps[until..=done].iter().for_each(|step| apply(&mut synced, step));
+                until = done + 1;
+            }
+            let mut image = synced.clone();
+            apply_some(&mut image, &run.steps[until..=done], &mut Random::new(done as u64));
+            run.check(image, done + 1, seconds, "power cut");
+        }
+    }
 }
 
 #[test]
@@ -321,7 +284,7 @@ fn damaged_pages_never_panic() {
                 *byte ^= mix(seed ^ i) as u8 | 1;
             }
         }
-        let image = Disk { bytes: Arc::new(Mutex::new(bytes)), ..Disk::new() };
+        let image = Disk::with(bytes);
         let names: Arc<SeriesTable> = Arc::default();
         let config = Config { window: Duration::from_secs(10), ..Config::default() };
         match Ring::with_store(config, Clock::Manual(clock.clone()), names.clone(), image.store()) {

@@ -54,8 +54,7 @@ impl Ring {
             return Ok(done);
         }
         let _sealer = self.sealer.lock();
-        let epoch = self.inner.read().catalog.current_epoch();
-        self.load_epoch(epoch)?;
+        let epoch = self.load_current_epoch()?;
         let mut guard = self.inner.write();
         let inner = &mut *guard;
         let mut data = WindowData::default();

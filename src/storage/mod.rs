@@ -8,7 +8,10 @@ mod bytes;
 mod cache;
 mod catalog;
 mod codec;
+mod compact;
 mod config;
+#[cfg(test)]
+mod damage_tests;
 mod error;
 #[cfg(test)]
 mod exemplar_tests;
@@ -22,6 +25,8 @@ mod inspect;
 mod merge;
 #[cfg(test)]
 mod merge_tests;
+#[cfg(test)]
+mod model_tests;
 mod packing;
 mod querier;
 mod read;
@@ -35,6 +40,10 @@ mod segment;
 mod selection;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod tail_tests;
+#[cfg(test)]
+mod test_disk;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Labels, Timestamp};
+use crate::model::{IrregularSample, Labels, Timestamp};
 
 use super::StorageError;
 use super::bytes::{FormatError, Reader};
@@ -20,6 +20,8 @@ struct OldGroup {
     /// The head's column of each column of the rows.
     cols: Vec<Option<u32>>,
     starts: Vec<(u32, Timestamp)>,
+    /// Rows before were lost: what the next ones changed means nothing before there is a full one.
+    lost: bool,
 }
 
 /// What the rows' numbers mean, by the run that wrote them.
@@ -63,14 +65,13 @@ pub(crate) fn replay(
 ) -> Result<u64, StorageError> {
     let (covered, run) = (writer.rows_before(head.sealing), writer.run());
     let mut replay = Replay { scope, run, series: FxHashMap::default(), groups: FxHashMap::default(), rows: 0 };
-    let damaged = store.rows(|record| {
+    let damaged = store.rows(|record| match record {
         // Left over: a segment has all of it.
-        if record.window < covered {
-            return;
+        Some(record) if record.window < covered => {}
+        Some(record) => {
+            counters.damaged.fetch_add(replay.record(&record, head), Relaxed);
         }
-        if replay.record(&record, head).is_err() {
-            counters.damaged.fetch_add(1, Relaxed);
-        }
+        None => replay.lose(),
     })?;
     counters.damaged.fetch_add(damaged, Relaxed);
     head.series.release_unused();
@@ -78,32 +79,51 @@ pub(crate) fn replay(
 }
 
 impl Replay {
-    fn record(&mut self, record: &StoredRecord, head: &mut Head) -> Result<(), FormatError> {
+    /// Replays a record; says how many of its rows mean nothing.
+    fn record(&mut self, record: &StoredRecord, head: &mut Head) -> u64 {
         let mut reader = Reader::new(&record.rows);
+        let mut unread = 0;
         while !reader.is_empty() {
             self.rows += 1;
-            match read_row(&mut reader, record.window)? {
-                Row::Tick(row) => self.tick(record.run, row, head)?,
-                Row::Exemplar { sid, labels, exemplar } => {
-                    let sid = self.series(record.run, sid, labels, head)?;
+            let Ok(row) = read_row(&mut reader, record.window) else {
+                self.lose();
+                return unread + 1;
+            };
+            let done = match row {
+                Row::Tick(row) => self.tick(record.run, row, head),
+                Row::Exemplar { sid, labels, exemplar } => self.series(record.run, sid, labels, head).map(|sid| {
                     if self.scope.has(record.run == self.run, exemplar.0) {
                         head.replay_exemplar(sid, exemplar);
                     }
-                }
-                Row::Irregular { sid, labels, samples } => {
-                    let sid = self.series(record.run, sid, labels, head)?;
-                    for sample in samples {
-                        if !self.scope.has(record.run == self.run, sample.ts) {
-                            continue;
-                        }
-                        if head.sample_at(sid, sample.ts).is_some() {
-                            continue;
-                        }
-                        let window = head.window_for(sample.ts);
-                        head.keep_irregular(sid, window, sample);
-                    }
-                }
+                }),
+                Row::Irregular { sid, labels, samples } => self.irregular(record.run, sid, labels, samples, head),
+            };
+            unread += u64::from(done.is_err());
+        }
+        unread
+    }
+
+    /// Rows were lost: numbers may have got another meaning, and values that changed are not known. Each window says both anew.
+    fn lose(&mut self) {
+        self.series.clear();
+        self.groups.values_mut().for_each(|group| group.lost = true);
+    }
+
+    fn irregular(
+        &mut self,
+        run: u32,
+        sid: u32,
+        labels: Option<Labels>,
+        samples: Vec<IrregularSample>,
+        head: &mut Head,
+    ) -> Result<(), FormatError> {
+        let sid = self.series(run, sid, labels, head)?;
+        for sample in samples {
+            if !self.scope.has(run == self.run, sample.ts) || head.sample_at(sid, sample.ts).is_some() {
+                continue;
             }
+            let window = head.window_for(sample.ts);
+            head.keep_irregular(sid, window, sample);
         }
         Ok(())
     }
@@ -128,18 +148,27 @@ impl Replay {
     fn tick(&mut self, run: u32, mut row: TickRow, head: &mut Head) -> Result<(), FormatError> {
         let key = (run, row.group);
         if let Some(members) = row.members.take() {
-            let sids = self.members(run, &members, head)?;
+            let sids = match self.members(run, &members, head) {
+                Ok(sids) => sids,
+                Err(error) => {
+                    self.groups.entry(key).and_modify(|group| group.lost = true);
+                    return Err(error);
+                }
+            };
             let group = self.groups.entry(key).or_insert_with(|| OldGroup {
                 index: head.new_group(None),
                 state: ReplayState::default(),
                 cols: Vec::new(),
                 starts: Vec::new(),
+                lost: false,
             });
+            group.lost = false;
             group.cols = head.replay_columns(group.index, &sids);
             group.starts.clear();
         }
-        let group = self.groups.get_mut(&key).ok_or(FormatError("a row without a full one before it"))?;
-        let values = group.state.apply(&mut row, &mut group.starts)?;
+        let group = self.groups.get_mut(&key).filter(|group| !group.lost);
+        let group = group.ok_or(FormatError("a row without a full one before it"))?;
+        let values = group.state.apply(&mut row, &mut group.starts).inspect_err(|_| group.lost = true)?;
         if row.ts >= head.sealing && self.scope.has(run == self.run, row.ts) {
             let tick = ReplayedTick {
                 ts: row.ts,

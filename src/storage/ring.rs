@@ -231,7 +231,7 @@ impl Ring {
 
     /// Makes everything that was appended durable, in one transaction. Call it about once a second, where blocking is fine.
     ///
-    /// With relaxed durability it writes only every `relaxed_interval`.
+    /// With relaxed durability it waits for the disk only every `relaxed_interval`: a commit between is as durable as the kernel. While the file is compacted rows wait for the next call.
     ///
     /// # Errors
     /// When the disk failed: the rows stay in memory, the ring goes on without the file and says so in its stats,
@@ -239,12 +239,35 @@ impl Ring {
     pub fn commit(&self) -> Result<(), StorageError> {
         let now = self.clock.now();
         let relaxed = self.config.durability == Durability::Relaxed
-            && (0..millis(self.config.relaxed_interval)).contains(&(now - self.last_write.load(Relaxed)));
-        if relaxed || self.degraded.load(Relaxed) {
-            self.bound_pending();
-            return Ok(());
+            && (0..millis(self.config.relaxed_interval)).contains(&(now - self.last_write.load(Relaxed)))
+            && self.inner.read().head.log.bytes() < MAX_PENDING_BYTES / 2;
+        if relaxed && !self.degraded.load(Relaxed) {
+            self.spill();
+        } else if !self.degraded.load(Relaxed) && !self.store.is_compacting() {
+            return self.write_pending(now);
         }
-        self.write_pending(now)
+        self.bound_pending();
+        Ok(())
+    }
+
+    /// Hands rows and state to the kernel, without fsync. What it does not take waits for the next commit with fsync.
+    fn spill(&self) {
+        // Until the rows are in the tail, nobody else may take them from the log.
+        let writer = self.store.writer();
+        let (records, mark) = self.inner.write().head.log.spill();
+        let state: Vec<StateChange> = self.state.lock().clone().into_iter().collect();
+        if records.is_empty() && state.is_empty() {
+            return;
+        }
+        let done = self.store.spill(&writer, &records, &state);
+        match done {
+            Ok(true) => self.counters.commits.fetch_add(1, Relaxed),
+            Ok(false) => 0,
+            Err(_) => self.counters.commit_errors.fetch_add(1, Relaxed),
+        };
+        if !done.is_ok_and(|there_is_one| there_is_one) {
+            self.inner.write().head.log.unspill(mark);
+        }
     }
 
     /// Writes rows and state now.

@@ -8,7 +8,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | text | `format`: u32 format version; `run`: u32, counts openings; `window_ms`: i64; `foreign_rows`: i64 end and i64 length of windows of another length |
+//! | `meta` | text | `format`: u32 format version; `run`: u32, counts openings; `window_ms`: i64; `tail`: u64, generation of the tail that counts; `foreign_rows`: i64 end and i64 length of windows of another length |
 //! | `rows` | window start i64, number u64 | piece of a record of rows |
 //! | `directory` | segment u64 | directory record |
 //! | `segments` | segment u64, piece u32 | piece of a segment's stream, crc |
@@ -96,10 +96,19 @@
 //! count, for each label set varint bytes shared with the one before and bytes of the rest, where a label set is its names and
 //! values, each followed by 0xff; crc.
 
+//!
+//! # Tail
+//! With relaxed durability there is a second file, `ring.tail`: rows since the last commit with fsync. Its records count up to the first that is not
+//! whole, or says another generation than `meta` does; the next process writes them into `rows` and adds one to the generation, as every
+//! commit with fsync does. A record is `bytes` of: varint generation; u8 0, u32 run, svarint window, rows; or u8 1, u8 table, u8 "there is a value",
+//! `bytes` key, value of `state`; crc.
+
 /// Format of the file as a whole; a file with a larger one is refused.
 pub(crate) const FORMAT: u32 = 3;
 /// Version of a record of rows.
 pub(crate) const RECORD_VERSION: u8 = 1;
+/// Rows that are not in the ring's file yet, in its directory.
+pub(crate) const TAIL_NAME: &str = "ring.tail";
 /// The ring's file in its directory.
 pub(crate) const FILE_NAME: &str = "ring.redb";
 /// Segments that share a series table.

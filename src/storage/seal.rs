@@ -10,6 +10,7 @@ use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
 use super::catalog::{Keep, cost, millis};
+use super::compact::{Compactor, compact};
 use super::merge::{self, Merge};
 use super::packing::Packing;
 use super::replay::{Scope, replay};
@@ -36,6 +37,7 @@ pub(crate) struct Sealer {
     unmergeable: Vec<u64>,
     /// What is known of the spans of time that may be rolled up.
     rolled: Rolled,
+    compactor: Compactor,
 }
 
 enum Job {
@@ -82,7 +84,11 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
             },
             job => job,
         };
-        return if sealer.job.is_some() { Ok(Progress::More) } else { retire_by_time(ring, now) };
+        if sealer.job.is_some() {
+            return Ok(Progress::More);
+        }
+        retire_by_time(ring, now)?;
+        return compact(ring, &mut sealer.compactor, now);
     };
     let (job, result) = match job {
         // An empty window makes no segment; its rows go with the next one that does.
@@ -141,9 +147,8 @@ fn begin(ring: &Ring, now: Timestamp) -> Result<Option<Job>, StorageError> {
     if window_end.saturating_add(millis(ring.config.seal_delay)) > now {
         return Ok(None);
     }
-    let epoch = inner.catalog.current_epoch();
     drop(inner);
-    ring.load_epoch(epoch)?;
+    let epoch = ring.load_current_epoch()?;
     let mut guard = ring.inner.write();
     let inner = &mut *guard;
     let mut data = inner.head.close_window(window);
@@ -223,10 +228,10 @@ fn forget_unsealed(ring: &Ring, now: Timestamp) {
 }
 
 /// Segments past their time go even when nothing new is sealed.
-fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError> {
+fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<(), StorageError> {
     let retire = ring.inner.read().catalog.due(0, 0, &Keep::of(&ring.config, now).by_time());
     if retire.segments.is_empty() {
-        return Ok(Progress::Idle);
+        return Ok(());
     }
     let writer = ring.store.writer();
     if let Err(error) = ring.store.retire(&retire) {
@@ -238,7 +243,7 @@ fn retire_by_time(ring: &Ring, now: Timestamp) -> Result<Progress, StorageError>
     inner.catalog.remove(&retire, &mut inner.head.series);
     ring.counters().retired.fetch_add(retire.segments.len() as u64, Relaxed);
     drop(writer);
-    Ok(Progress::Idle)
+    Ok(())
 }
 
 /// Tries the file again. Says whether it works.
@@ -314,7 +319,18 @@ impl Ring {
         let mut inner = self.inner.write();
         let inner = &mut *inner;
         inner.catalog.load(epoch, labels, &mut inner.head.series);
+        if damaged > 0 {
+            inner.catalog.leave_epoch(epoch);
+        }
         Ok(())
+    }
+
+    /// Reads the series table that new segments go with, and says which one it is.
+    pub(crate) fn load_current_epoch(&self) -> Result<u32, StorageError> {
+        let epoch = self.inner.read().catalog.current_epoch();
+        self.load_epoch(epoch)?;
+        // Not the same if it turned out to be damaged.
+        Ok(self.inner.read().catalog.current_epoch())
     }
 
     /// Reads the series tables of all these segments, those that are missing.

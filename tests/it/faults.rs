@@ -1,17 +1,14 @@
-//! The daemon is killed, stopped in the middle of everything, and put on disks that fail.
+//! The daemon is stopped in the middle of everything, and put on disks that fail.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Daemon, free_port, get, request, skip, temp_dir, wait_for};
+use crate::support::{Daemon, free_port, get, skip, temp_dir, wait_for};
 
 const PROBE: &str = "count_over_time(node_memory_MemTotal_bytes[10m])";
-const READY: Duration = Duration::from_secs(2);
 
 fn samples(daemon: &Daemon) -> f64 {
     daemon.value(PROBE).unwrap_or(0.0)
@@ -28,65 +25,6 @@ fn own(daemon: &Daemon, name: &str) -> f64 {
     let line = page.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
     let value = line.and_then(|line| line.split(' ').nth(1));
     value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is not on the page"))
-}
-
-/// Pushes events and asks queries until it is dropped.
-struct Load {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Load {
-    fn on(url: &str) -> Self {
-        let (stop, url) = (Arc::<AtomicBool>::default(), url.to_owned());
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let event = br#"{"name":"builds_total","type":"counter","value":1}"#;
-            while !stopped.load(Ordering::Relaxed) {
-                // The daemon is killed in the middle of these.
-                let _ = request("POST", &format!("{url}/api/watchfire/v1/events"), &[], event);
-                let _ = request("GET", &format!("{url}/api/v1/query?query=count({{__name__!=%22%22}})"), &[], b"");
-            }
-        });
-        Self { stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().map(std::thread::JoinHandle::join);
-        assert!(ended.is_none_or(|ended| ended.is_ok()) || std::thread::panicking());
-    }
-}
-
-#[test]
-fn ten_kills_in_a_row_lose_nothing_that_was_committed() {
-    let dir = temp_dir();
-    let listen = [format!("--web.listen-address=127.0.0.1:{}", free_port())];
-    let (mut before, mut fastest) = (0.0, Duration::MAX);
-    for round in 0..10 {
-        let started = Instant::now();
-        let mut daemon = Daemon::start_in(dir.path(), &listen);
-        fastest = fastest.min(started.elapsed());
-        assert!(samples(&daemon) >= before, "round {round}: {} samples, {before} were committed", samples(&daemon));
-        let load = Load::on(&daemon.url);
-        wait_for("two more samples", Duration::from_secs(30), || (samples(&daemon) >= before + 2.0).then_some(()));
-        let (seen, commits) = (samples(&daemon), own(&daemon, "watchfire_storage_commits_total"));
-        // The commit after the next has everything that was seen.
-        wait_for("two more commits", Duration::from_secs(30), || {
-            (own(&daemon, "watchfire_storage_commits_total") >= commits + 2.0).then_some(())
-        });
-        daemon.process.signal("KILL");
-        assert_eq!(daemon.process.wait(Duration::from_secs(5)), None);
-        drop(load);
-        before = seen;
-    }
-    let daemon = Daemon::start_in(dir.path(), &listen);
-    assert!(samples(&daemon) >= before);
-    assert_eq!(own(&daemon, "watchfire_storage_damaged_records_total"), 0.0);
-    // The machine may be busy with other tests: one of ten starts tells how long it takes.
-    assert!(fastest < READY, "the fastest of ten starts took {fastest:?}");
 }
 
 /// Sends a request and reads the first bytes of an answer that does not end.

@@ -23,6 +23,8 @@ use super::rollup::Tier;
 use super::store::Store;
 
 pub use survey::{LabelCount, MetricSize, Survey, TierSize};
+#[cfg(test)]
+pub(crate) use verify::walk;
 pub use verify::{Finding, Verified, verify};
 
 /// Bytes that redb may cache while a file is looked at.

@@ -65,21 +65,26 @@ impl Verified {
 pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, StorageError> {
     let store = Store::to_look_at(path, CACHE_BYTES);
     store.reopen()?;
+    Ok(walk(&store, progress))
+}
+
+/// The same with a store that is open; nothing else may use it meanwhile.
+pub(crate) fn walk(store: &Store, progress: &mut dyn FnMut(u64, u64)) -> Verified {
     let mut seen = Verified::default();
-    let metas = note(&mut seen, "directory", |seen| directory(&store, seen)).unwrap_or_default();
-    let tables = note(&mut seen, "series tables", |seen| series_tables(&store, seen)).unwrap_or_default();
-    note(&mut seen, "segments", |seen| strangers(&store, &metas, seen));
+    let metas = note(&mut seen, "directory", |seen| directory(store, seen)).unwrap_or_default();
+    let tables = note(&mut seen, "series tables", |seen| series_tables(store, seen)).unwrap_or_default();
+    note(&mut seen, "segments", |seen| strangers(store, &metas, seen));
     for (number, meta) in metas.iter().enumerate() {
-        note(&mut seen, &format!("segment {}", meta.id), |seen| segment(&store, meta, &tables, seen));
+        note(&mut seen, &format!("segment {}", meta.id), |seen| segment(store, meta, &tables, seen));
         progress(number as u64 + 1, metas.len() as u64);
     }
-    note(&mut seen, "write-ahead rows", |seen| rows(&store, &metas, seen));
+    note(&mut seen, "write-ahead rows", |seen| rows(store, &metas, seen));
     match store.check_pages() {
         Ok(true) => {}
         Ok(false) => seen.found("pages of the database", "a page does not match its checksum"),
         Err(error) => seen.found("pages of the database", error),
     }
-    Ok(seen)
+    seen
 }
 
 /// A part of the walk that fails is a finding; the walk goes on.

@@ -285,7 +285,10 @@ fn a_crash_while_rolling_up_costs_nothing() {
         settle(&ring, end);
         let until = ring.stats().newest.unwrap_or(0).div_euclid(60_000) * 60_000;
         let hours = ring.rollups().map_or(0, |found| found.tiers[0].2 / HOUR);
-        assert!(hours >= (until - 601_000).div_euclid(HOUR), "after {done} steps {hours} hours are rolled up of {until}");
+        assert!(
+            hours >= (until - 601_000).div_euclid(HOUR),
+            "after {done} steps {hours} hours are rolled up of {until}"
+        );
         if done % 7 == 0 || done + 20 > steps.len() {
             compare(&ring, Tier::Minute, 0, until, 60_000);
         }

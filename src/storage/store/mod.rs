@@ -1,14 +1,18 @@
 //! redb: tables, transactions, and its errors in our words.
 
+mod compact;
 mod copy;
 mod open;
 mod overlay;
 mod raw;
 mod rows;
 mod segments;
+mod tail;
 
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -47,6 +51,10 @@ pub(crate) struct Store {
     writer: Mutex<Writer>,
     /// Segments that were merged into others while queries may be reading them.
     replaced: Mutex<Vec<Replaced>>,
+    /// The file is being compacted: whoever wants it waits.
+    compacting: AtomicBool,
+    /// Rows that are beside the file, not yet in it.
+    tail: Mutex<tail::Tail>,
 }
 
 /// An open database. After damaged pages made redb panic, it may panic again when it is dropped.
@@ -124,7 +132,9 @@ impl Store {
     /// A store on whatever `opener` opens, at the first [`Store::reopen`].
     pub(crate) fn with_opener(file: Option<PathBuf>, opener: Opener) -> Self {
         let (db, writer) = (RwLock::new(None), Mutex::new(Writer::default()));
-        Self { file, opener, db, identity: Mutex::new(None), writer, replaced: Mutex::default() }
+        let compacting = AtomicBool::new(false);
+        let (replaced, tail) = (Mutex::default(), Mutex::default());
+        Self { file, opener, db, identity: Mutex::new(None), writer, replaced, compacting, tail }
     }
 
     /// Whether the file has been taken away or replaced behind our back.
@@ -185,6 +195,11 @@ impl Store {
             let run = meta.get("run")?.map_or(0, |v| number(v.value())).wrapping_add(1);
             meta.insert("format", &FORMAT.to_le_bytes()[..])?;
             meta.insert("run", &run.to_le_bytes()[..])?;
+            if meta.get("tail")?.is_none() {
+                // A tail of another file that had this name must not fit.
+                let chance = RandomState::new().hash_one(run) >> 1;
+                meta.insert("tail", &chance.to_le_bytes()[..])?;
+            }
             drop(meta);
             txn.open_table(ROWS)?;
             txn.open_table(SEGMENTS)?;
@@ -213,10 +228,11 @@ impl Store {
         })?;
         // A store that was reopened after a failure goes on with its numbers.
         writer.next_row = writer.next_row.max(next_row);
-        if writer.run == 0 {
+        let is_first = writer.run == 0;
+        if is_first {
             writer.run = run;
         }
-        Ok(())
+        self.adopt_tail(&mut writer, is_first)
     }
 
     fn check_format(&self) -> Result<()> {

@@ -8,6 +8,7 @@ use crate::storage::head::Record;
 use crate::storage::schema::RECORD_VERSION;
 use crate::storage::segment::piece_ranges;
 
+use super::tail::put_generation;
 use super::{ROWS, Result, STATE, Store, Writer};
 
 /// One record of rows, whole and checked.
@@ -28,32 +29,27 @@ impl Store {
     pub(crate) fn commit(&self, writer: &mut Writer, records: &[Record], state: &[StateChange]) -> Result<()> {
         let first = writer.next_row;
         let run = writer.run;
+        let mut tail = self.tail.lock();
+        let generation = tail.next_generation();
         let next = self.write("writing rows", Durability::Immediate, |txn| {
-            let mut number = first;
-            let mut rows = txn.open_table(ROWS)?;
-            for record in records {
-                let bytes = encode_record(record, run);
-                // In pieces, as segments are: a record just above a page's size would take two.
-                for range in piece_ranges(bytes.len()) {
-                    let more = range.end < bytes.len();
-                    let piece = bytes.get(range).unwrap_or_default();
-                    let mut value = rows.insert_reserve((record.window, number), piece.len() + 1)?;
-                    let value = value.as_mut();
-                    value[0] = u8::from(more);
-                    value[1..].copy_from_slice(piece);
-                    number += 1;
-                }
-            }
-            drop(rows);
+            let mut numbers = Numbering(first);
+            put_records(txn, &mut numbers, records.iter().map(|r| (r.window, run, r.rows.as_slice())))?;
             put_state(txn, state)?;
-            Ok(number)
+            if let Some(generation) = generation {
+                put_generation(txn, generation)?;
+            }
+            Ok(numbers.0)
         })?;
+        if generation.is_some() {
+            tail.restart();
+        }
         writer.next_row = next;
         Ok(())
     }
 
-    /// All rows, window by window in the order in which they were written, and how many records are damaged.
-    pub(crate) fn rows(&self, mut each: impl FnMut(StoredRecord)) -> Result<u64> {
+    /// All rows, window by window in the order in which they were written; `None` stands for a record that is damaged. Says how
+    /// many of those there are.
+    pub(crate) fn rows(&self, mut each: impl FnMut(Option<StoredRecord>)) -> Result<u64> {
         self.read("replaying rows", |txn| {
             let mut damaged = 0;
             let mut bytes = Vec::new();
@@ -64,11 +60,15 @@ impl Store {
                 if *more == 1 {
                     continue;
                 }
-                match decode_record(&bytes) {
-                    Some((run, rows)) => each(StoredRecord { window: key.value().0, run, rows: rows.to_vec() }),
-                    None => damaged += 1,
-                }
+                let record = decode_record(&bytes);
+                damaged += u64::from(record.is_none());
+                each(record.map(|(run, rows)| StoredRecord { window: key.value().0, run, rows: rows.to_vec() }));
                 bytes.clear();
+            }
+            // The last record says that more pieces follow, and none does.
+            if !bytes.is_empty() {
+                damaged += 1;
+                each(None);
             }
             Ok(damaged)
         })
@@ -99,7 +99,33 @@ impl Store {
     }
 }
 
-fn put_state(txn: &WriteTransaction, changes: &[StateChange]) -> std::result::Result<(), redb::Error> {
+/// The number of the next piece of rows.
+pub(super) struct Numbering(pub(super) u64);
+
+/// Writes records of rows: window, run and rows of each.
+pub(super) fn put_records<'a>(
+    txn: &WriteTransaction,
+    numbers: &mut Numbering,
+    records: impl Iterator<Item = (Timestamp, u32, &'a [u8])>,
+) -> std::result::Result<(), redb::Error> {
+    let mut table = txn.open_table(ROWS)?;
+    for (window, run, rows) in records {
+        let bytes = encode_record(rows, run);
+        // In pieces, as segments are: a record just above a page's size would take two.
+        for range in piece_ranges(bytes.len()) {
+            let more = range.end < bytes.len();
+            let piece = bytes.get(range).unwrap_or_default();
+            let mut value = table.insert_reserve((window, numbers.0), piece.len() + 1)?;
+            let value = value.as_mut();
+            value[0] = u8::from(more);
+            value[1..].copy_from_slice(piece);
+            numbers.0 += 1;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn put_state(txn: &WriteTransaction, changes: &[StateChange]) -> std::result::Result<(), redb::Error> {
     if changes.is_empty() {
         return Ok(());
     }
@@ -113,11 +139,11 @@ fn put_state(txn: &WriteTransaction, changes: &[StateChange]) -> std::result::Re
     Ok(())
 }
 
-fn encode_record(record: &Record, run: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(record.rows.len() + 9);
+fn encode_record(rows: &[u8], run: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rows.len() + 9);
     bytes.push(RECORD_VERSION);
     put_u32(&mut bytes, run);
-    bytes.extend_from_slice(&record.rows);
+    bytes.extend_from_slice(rows);
     seal_crc(&mut bytes);
     bytes
 }
