@@ -43,6 +43,14 @@ pub(super) fn storage(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Storag
         retention.finish(errors);
         Some(())
     });
+    map.optional("exemplars", errors, |node, errors| {
+        let mut exemplars = node.mapping(errors);
+        if let Some(most) = exemplars.optional("max_exemplars", errors, Node::integer::<u32>) {
+            section.ring.max_exemplars = most as usize;
+        }
+        exemplars.finish(errors);
+        Some(())
+    });
     if let Some(found) = map.optional("limits", errors, limits) {
         section.limits = found;
     }

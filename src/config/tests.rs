@@ -13,6 +13,8 @@ const CASES: &[(&str, &[&str])] = &[
     ("storage: {retention: {size: 1GB, time: 15d}, durability: relaxed}", &[]),
     ("storage: {retention: {size: 1MB}}", &["too small"]),
     ("storage: {durability: maybe}", &["maybe"]),
+    ("storage: {exemplars: {max_exemplars: 1000}}", &[]),
+    ("storage: {exemplars: {max: 1000}}", &["max: unknown key"]),
     ("storage: {limits: {series: 50000, series_per_family: 5000}}", &[]),
     ("storage: {limits: {series: 10}}", &[]),
     (

@@ -292,6 +292,12 @@ impl Catalog {
         retire
     }
 
+    /// Whether a tier takes as much as it may, or nearly.
+    pub(crate) fn has_its_share(&self, tier: Tier, keep: &Keep) -> bool {
+        let bytes = self.rolled.all(tier).map(|s| cost(s)).sum::<u64>();
+        bytes >= keep.bytes.saturating_sub(FIXED_BYTES) / 1000 * tier.share() * 9
+    }
+
     /// Forgets what retention took from the disk.
     pub(crate) fn remove(&mut self, retire: &Retire, table: &mut SeriesTable) {
         let raw: Vec<_> = self.segments.extract_if(.., |s| retire.segments.contains(&s.id)).collect();

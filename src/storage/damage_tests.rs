@@ -21,6 +21,8 @@ fn open(image: Vec<u8>) -> (Ring, Arc<SeriesTable>, ManualClock, Disk) {
     let config = Config {
         window: Duration::from_secs(10),
         seal_delay: Duration::from_secs(1),
+        // Small windows, and no hour is ever over; `rollup` has crashes of its own.
+        rollups: [Duration::ZERO; 3],
         head_span: Duration::from_secs(10),
         ..Config::default()
     };
@@ -158,7 +160,7 @@ fn a_flipped_byte_of_a_small_table_costs_what_it_describes() {
     assert_eq!(damage.check_bytes(&image, &directory, 3), 60);
     let series = store.raw_series(0).unwrap()[0].1.clone();
     let damage = Damage { place: "series table 0", lost: 0..SEALED };
-    assert!(damage.check_bytes(&image, &series, 3) <= 6 * SEALED as usize);
+    assert_eq!(damage.check_bytes(&image, &series, 3), 6 * SEALED as usize);
     let rows = store.small_tables().unwrap().rows;
     assert_eq!(rows.len() as i64, TICKS - SEALED);
     for (number, (_, row)) in rows.iter().enumerate() {

@@ -9,7 +9,7 @@ use super::test_disk::{Disk, Step, apply, apply_some};
 use super::testing::{Random, SeriesTable, labels, of, select};
 use super::{Config, Progress, Querier, Ring, SelectRequest, Stop};
 use crate::clock::{Clock, ManualClock};
-use crate::model::{Batch, GroupId, Timestamp};
+use crate::model::{Batch, Exemplar, GroupId, Labels, Timestamp};
 
 fn open(disk: &Disk, clock: &ManualClock) -> (Ring, Arc<SeriesTable>) {
     open_for(disk, clock, 60)
@@ -21,6 +21,8 @@ fn open_for(disk: &Disk, clock: &ManualClock, seconds: u64) -> (Ring, Arc<Series
         window: Duration::from_secs(10),
         merged_span: Duration::from_secs(20),
         seal_delay: Duration::from_secs(1),
+        // Small windows, and no hour is ever over; `rollup` has crashes of its own.
+        rollups: [Duration::ZERO; 3],
         head_span: Duration::from_secs(10),
         retention_time: Duration::from_secs(seconds),
         ..Config::default()
@@ -36,6 +38,8 @@ fn tick(ring: &Ring, names: &SeriesTable, n: i64) -> usize {
     let mut batch = Batch::new(GroupId(1), ts);
     let series = 3 + ts / 10_000;
     batch.floats = (0..series).map(|i| (of(names, &labels(i as u64)), (n * i) as f64)).collect();
+    let exemplar = Exemplar { labels: Labels::from_pairs(&[("trace_id", &n.to_string())]), value: n as f64, ts: None };
+    batch.exemplars.push((of(names, &labels(0)), exemplar));
     ring.append(&batch).unwrap();
     series as usize
 }
@@ -113,6 +117,10 @@ impl Recorded {
             assert!(*first * 2000 <= (last * 2000 - keep).max(0) + 10_000, "{place}: {found:?}");
         }
         assert_eq!(ring.counters().damaged.load(Relaxed), 0, "{place}");
+        // Exemplars share the fate of their ticks.
+        let told = ring.exemplars(&[], Timestamp::MIN, Timestamp::MAX).unwrap();
+        let told: Vec<i64> = told.iter().flat_map(|series| &series.exemplars).map(|(ts, _)| ts / 2000).collect();
+        assert_eq!(told, found, "{place}");
         let seen = walk(&ring.store, &mut |_, _| {});
         assert_eq!(seen.findings, [], "{place}");
     }

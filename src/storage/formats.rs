@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::schema::FORMAT;
 use super::testing::{Random, SeriesTable, everything, labels, of};
 use super::{Config, ExemplarSeries, Progress, Querier, Ring, StateTable};
 use crate::clock::{Clock, ManualClock};
@@ -129,7 +130,7 @@ fn files_of_earlier_versions_answer() {
         packer.write_all(&whole).unwrap();
         std::fs::write(target, packer.finish().unwrap()).unwrap();
     }
-    for version in [1, 2] {
+    for version in 1..=FORMAT {
         let packed = std::fs::read(fixture(version)).unwrap();
         let mut whole = Vec::new();
         flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut whole).unwrap();

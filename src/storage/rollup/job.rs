@@ -107,6 +107,10 @@ pub(crate) fn begin(ring: &Ring, known: &mut Rolled, now: Timestamp) -> Result<O
         let wanted = |span: Timestamp| {
             span.saturating_add(tier.span_ms()) < over && span.saturating_add(tier.span_ms()) > keep.oldest_of(tier)
         };
+        // What retention took for its size would only go again.
+        let full = catalog.has_its_share(tier, &keep);
+        let oldest = catalog.rolled.all(tier).next().filter(|_| full).map_or(Timestamp::MIN, |meta| meta.window);
+        let wanted = |span: Timestamp| span >= oldest && wanted(span);
         let span = match tier.finer() {
             None => raw_span(catalog, known, tier, &wanted, &mut unread),
             Some(finer) => finer_span(catalog, known, tier, finer, &wanted),
@@ -138,6 +142,10 @@ fn raw_span(
 ) -> Option<Timestamp> {
     for segment in catalog.segments() {
         let (mut span, last) = (tier.span_of(segment.min_ts), tier.span_of(segment.max_ts));
+        // Of segments that were there when nothing was left to do only spans count that were not over then.
+        if let Some((_, over)) = known.settled.filter(|(next, _)| segment.content < *next) {
+            span = span.max(tier.span_of(over.saturating_sub(tier.span_ms())));
+        }
         while span <= last {
             let end = span.saturating_add(tier.span_ms());
             let newest = match catalog.rolled.get(tier, span) {
