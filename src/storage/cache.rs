@@ -57,6 +57,12 @@ impl IndexCache {
         }
     }
 
+    /// Forgets what nobody asked for since the last time.
+    pub(crate) fn age(&self) {
+        let outgrown = (self.indexes.lock().age(), self.times.lock().age());
+        drop(outgrown);
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         *self.indexes.lock() = Generations::new(MAX_INDEX_CACHE_BYTES);

@@ -111,13 +111,14 @@ pub(crate) fn maintain(ring: &Ring, now: Timestamp) -> Result<Progress, StorageE
     Ok(Progress::More)
 }
 
-/// Forgets selections and series tables that nobody asked for lately.
+/// Forgets selections, indexes and series tables that nobody asked for lately.
 fn age(ring: &Ring, now: Timestamp) {
     if (0..AGE_MS).contains(&(now - ring.last_aged.load(Relaxed))) {
         return;
     }
     ring.last_aged.store(now, Relaxed);
     ring.resolutions.age();
+    ring.cache.age();
     let sealer = ring.sealer.lock();
     // What is under way counts on its series.
     if sealer.job.is_none() {

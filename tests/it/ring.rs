@@ -14,7 +14,7 @@ use watchfire::model::{Batch, GroupId, Intern, Labels, Matcher, SeriesRef, Times
 use watchfire::promql::{Engine, QueryOptions, QueryValue};
 use watchfire::registry::SeriesTable;
 use watchfire::storage::{
-    Column, Config, Durability, Progress, Querier, Ring, RingStats, SelectRequest, Stop, StorageError, verify,
+    Column, Config, Durability, Progress, Ring, RingStats, SelectRequest, Stop, StorageError, verify,
 };
 
 use crate::support::temp_dir;
@@ -352,9 +352,6 @@ fn live_a_year() {
         if n % (DAY / YEAR_STEP) == 0 {
             let end = now - (n * 7919) % (20 * DAY);
             life.check_answer(Some(n as u64 % (YEAR_SERIES - 1)), end - HOUR, end);
-        }
-        if n % (30 * DAY / YEAR_STEP) == 0 {
-            println!("a year: day {} {} KB", n * YEAR_STEP / DAY, resident() / 1024);
         }
         // By then the ring has turned over.
         if n == 120 * DAY / YEAR_STEP {

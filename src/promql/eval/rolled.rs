@@ -33,6 +33,16 @@ enum Way {
     Nearest(Tier),
 }
 
+/// What is read of buckets, and where the query says so.
+struct Want<'a> {
+    selector: &'a Selector,
+    aspects: &'static [Aspect],
+    pos: Pos,
+}
+
+/// Works out some of the steps: of buckets, one selection an aspect, or where there are none, of samples.
+type Answer<'f, E> = &'f dyn Fn(&mut E, Grid, Option<(Windows, Vec<Selection>)>) -> Result<Block, QueryError>;
+
 /// Steps and how they are answered, in order.
 type Ways = Vec<(Range<usize>, Way)>;
 
@@ -46,32 +56,17 @@ impl Eval<'_> {
     /// A function of a range by rollups, for the steps that they can or must answer; `None`: none of them.
     pub(super) fn rolled_window(&mut self, window: &Window, grid: Grid) -> Result<Option<Block>, QueryError> {
         let Some((selector, aspects)) = rollable(window) else { return Ok(None) };
-        let Some((info, windows, ways)) = self.ways(selector, window.source.range(), grid) else { return Ok(None) };
-        let mut whole: Option<Block> = None;
-        for (steps, way) in ways {
-            let (part, first) = (grid.part(steps.clone()), steps.start);
-            let counted = self.budget.count_part(part.len);
-            let rolled = match way {
-                Way::Raw => None,
-                Way::Exact(tier) => self.aspects(selector, &windows.part(steps), tier, aspects, Some(&info))?,
-                Way::Nearest(tier) => self.aspects(selector, &windows.moved(steps, tier), tier, aspects, None)?,
-            };
-            let block = match rolled {
-                None => self.window_of_samples(window, part)?,
-                Some((windows, selections)) => {
-                    self.remark_on_rollups(way, &info, &selections, window.source.pos());
-                    let block = self.by_buckets(window, part, &windows, &selections)?;
-                    self.remark_on_names(window, &block);
-                    compacted(block)
-                }
-            };
-            self.budget.count_whole(counted, first);
-            whole = Some(match whole {
-                None => block,
-                Some(before) => before.beside(block),
-            });
-        }
-        Ok(whole)
+        let Some(plan) = self.ways(selector, window.source.range(), grid) else { return Ok(None) };
+        let want = Want { selector, aspects, pos: window.source.pos() };
+        let whole = self.by_parts(&want, plan, grid, &|eval, part, rolled| match rolled {
+            None => eval.window_of_samples(window, part),
+            Some((windows, selections)) => {
+                let block = eval.by_buckets(window, part, &windows, &selections)?;
+                eval.remark_on_names(window, &block);
+                Ok(compacted(block))
+            }
+        });
+        whole.map(Some)
     }
 
     /// An instant selector by rollups; `None`: raw samples have all of it.
@@ -81,41 +76,63 @@ impl Eval<'_> {
         pos: Pos,
         grid: Grid,
     ) -> Result<Option<Block>, QueryError> {
-        let Some((info, windows, ways)) = self.ways(selector, self.settings.lookback, grid) else { return Ok(None) };
+        let Some(plan) = self.ways(selector, self.settings.lookback, grid) else { return Ok(None) };
+        let want = Want { selector, aspects: &[Aspect::Newest], pos };
+        let whole = self.by_parts(&want, plan, grid, &|eval, part, rolled| match rolled {
+            None => eval.selector_of_samples(selector, pos, part),
+            Some((windows, selections)) => eval.newest_of_buckets(&windows, &selections, part),
+        });
+        whole.map(Some)
+    }
+
+    /// Answers each part of the steps its way, and puts the parts together.
+    fn by_parts(
+        &mut self,
+        want: &Want<'_>,
+        (info, windows, ways): (Rollups, Windows, Ways),
+        grid: Grid,
+        answer: Answer<'_, Self>,
+    ) -> Result<Block, QueryError> {
         let mut whole: Option<Block> = None;
         for (steps, way) in ways {
             let (part, first) = (grid.part(steps.clone()), steps.start);
             let counted = self.budget.count_part(part.len);
-            let newest = &[Aspect::Newest];
             let rolled = match way {
                 Way::Raw => None,
-                Way::Exact(tier) => self.aspects(selector, &windows.part(steps), tier, newest, Some(&info))?,
-                Way::Nearest(tier) => self.aspects(selector, &windows.moved(steps, tier), tier, newest, None)?,
+                Way::Exact(tier) => self.aspects(want, windows.part(steps), tier, Some(&info))?,
+                Way::Nearest(tier) => self.aspects(want, windows.moved(steps, tier), tier, None)?,
             };
-            let block = match rolled {
-                None => self.selector_of_samples(selector, pos, part)?,
-                Some((windows, selections)) => {
-                    self.remark_on_rollups(way, &info, &selections, pos);
-                    let Some(selection) = selections.first() else { return Ok(None) };
-                    let mut cells = Vec::new();
-                    let rows = selection.labels.len();
-                    let target = Target::Cells(&mut cells);
-                    let samples = self.gather(&bands(selection), (&windows.ends, windows.range), rows, target)?;
-                    let block = Block::floats(Arc::clone(&selection.labels), Dropped::None, part.len, cells);
-                    match self.budget.counts_steps() {
-                        true => self.budget.read_block(&block),
-                        false => self.budget.read_steps(samples, None),
-                    }
-                    compacted(block)
-                }
-            };
+            if let Some((_, selections)) = &rolled {
+                self.remark_on_rollups(way, &info, selections, want.pos);
+            }
+            let block = answer(self, part, rolled)?;
             self.budget.count_whole(counted, first);
             whole = Some(match whole {
                 None => block,
                 Some(before) => before.beside(block),
             });
         }
-        Ok(whole)
+        Ok(whole.unwrap_or_else(|| Block::empty(grid.len)))
+    }
+
+    /// The newest value of each window of buckets.
+    fn newest_of_buckets(
+        &mut self,
+        windows: &Windows,
+        selections: &[Selection],
+        grid: Grid,
+    ) -> Result<Block, QueryError> {
+        let Some(selection) = selections.first() else { return Ok(Block::empty(grid.len)) };
+        let (mut cells, rows) = (Vec::new(), selection.labels.len());
+        self.budget.room_for(rows, grid.len)?;
+        let target = Target::Cells(&mut cells);
+        let samples = self.gather(&bands(selection), (&windows.ends, windows.range), rows, target)?;
+        let block = Block::floats(Arc::clone(&selection.labels), Dropped::None, grid.len, cells);
+        match self.budget.counts_steps() {
+            true => self.budget.read_block(&block),
+            false => self.budget.read_steps(samples, None),
+        }
+        Ok(compacted(block))
     }
 
     /// Whether rollups answer any of the steps: then nobody may read raw samples alone.
@@ -135,19 +152,18 @@ impl Eval<'_> {
     /// there instead.
     fn aspects(
         &mut self,
-        selector: &Selector,
-        windows: &Windows,
+        want: &Want<'_>,
+        windows: Windows,
         tier: Tier,
-        aspects: &[Aspect],
         exact: Option<&Rollups>,
     ) -> Result<Option<(Windows, Vec<Selection>)>, QueryError> {
         let (Some(first), Some(last)) = (windows.ends.first(), windows.ends.last()) else { return Ok(None) };
         let request = RollupRequest {
-            matchers: selector.matchers.clone(),
+            matchers: want.selector.matchers.clone(),
             after: first.saturating_sub(windows.range),
             until: *last,
             tier,
-            aspects: aspects.to_vec(),
+            aspects: want.aspects.to_vec(),
             max_samples: self.settings.max_samples.saturating_sub(self.budget.held()),
             stop: self.budget.stop(),
         };
@@ -162,7 +178,7 @@ impl Eval<'_> {
         let places: usize = pieces.map(|piece| piece.times.len() * piece.rows.len()).sum();
         self.budget.hold(places.min(request.max_samples))?;
         self.budget.rolled(RollupUse { tier, exact: exact.is_some() });
-        Ok(Some((Windows { ends: windows.ends.clone(), range: windows.range }, rolled.selections)))
+        Ok(Some((windows, rolled.selections)))
     }
 
     fn remark_on_rollups(&mut self, way: Way, info: &Rollups, selections: &[Selection], pos: Pos) {

@@ -1,10 +1,7 @@
 //! Exemplars of head and segments. What is in both, or in two segments, is one.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use parking_lot::RwLockReadGuard;
 use rustc_hash::FxHashMap;
+use std::ops::Range;
 
 use crate::model::{Labels, Matcher, Timestamp};
 use crate::storage::StorageError;
@@ -12,8 +9,8 @@ use crate::storage::bytes::FormatError;
 use crate::storage::codec::{Stamped, decode_exemplars};
 use crate::storage::head::{Sid, is_same};
 use crate::storage::querier::ExemplarSeries;
-use crate::storage::ring::{Inner, Ring};
-use crate::storage::segment::{SegmentMeta, sort_exemplars};
+use crate::storage::ring::Ring;
+use crate::storage::segment::sort_exemplars;
 
 use super::Sealed;
 
@@ -29,7 +26,7 @@ impl Ring {
         end: Timestamp,
         most: usize,
     ) -> Result<Vec<ExemplarSeries>, StorageError> {
-        let (inner, segments) = self.lock_with_exemplars(start, end)?;
+        let (inner, segments) = self.lock_loaded(&|inner| inner.catalog.with_exemplars(start, end))?;
         let resolved = self.resolutions.get(&inner.head, matchers);
         let recent = |sid: &Sid| inner.head.exemplars_within(*sid, start, end);
         let mut lists: Vec<Vec<Stamped>> = resolved.sids.iter().map(recent).collect();
@@ -82,7 +79,7 @@ impl Ring {
         start: Timestamp,
         end: Timestamp,
     ) -> Result<Vec<Labels>, StorageError> {
-        let (inner, segments) = self.lock_with_exemplars(start, end)?;
+        let (inner, segments) = self.lock_loaded(&|inner| inner.catalog.with_exemplars(start, end))?;
         let resolved = self.resolutions.get(&inner.head, matchers);
         let recent = |sid: &Sid| !inner.head.exemplars_within(*sid, start, end).is_empty();
         let mut known: Vec<bool> = resolved.sids.iter().map(recent).collect();
@@ -108,7 +105,9 @@ impl Ring {
         let late = || series.iter().flat_map(|(_, list)| list).map(|(ts, _)| *ts).filter(|ts| *ts < window);
         let (Some(start), Some(end)) = (late().min(), late().max()) else { return series };
         // Where segments cannot be read, twice is better than not at all.
-        let Ok((inner, segments)) = self.lock_with_exemplars(start, end) else { return series };
+        let Ok((inner, segments)) = self.lock_loaded(&|inner| inner.catalog.with_exemplars(start, end)) else {
+            return series;
+        };
         drop(inner);
         let rows: FxHashMap<Sid, u32> = series.iter().enumerate().map(|(row, (sid, _))| (*sid, row as u32)).collect();
         for segment in &segments {
@@ -122,27 +121,6 @@ impl Ring {
             }
         }
         series
-    }
-
-    /// Locks the head, and finds the segments that have exemplars within the bounds.
-    fn lock_with_exemplars(
-        &self,
-        start: Timestamp,
-        end: Timestamp,
-    ) -> Result<(RwLockReadGuard<'_, Inner>, Vec<Sealed>), StorageError> {
-        let mut readable = true;
-        loop {
-            let inner = self.inner.read();
-            let segments = inner.catalog.with_exemplars(start, end);
-            if readable && segments.iter().any(|s| !inner.catalog.is_loaded(s.epoch)) {
-                drop(inner);
-                readable = self.skip_damage(self.load_epochs(&segments))?.is_some();
-                continue;
-            }
-            let ids = |s: Arc<SegmentMeta>| inner.catalog.ids(s.epoch).map(|ids| (s, ids));
-            let segments = segments.into_iter().filter_map(ids).collect();
-            return Ok((inner, segments));
-        }
     }
 
     /// The exemplars of a segment, by row; `pairs` ascend by the number in the series table. Damage costs what it hit.

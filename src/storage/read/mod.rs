@@ -46,6 +46,9 @@ const LOCKED_CELLS: usize = 1 << 19;
 /// A segment that a query may have to read, and what its numbers mean.
 pub(crate) type Sealed = (Arc<SegmentMeta>, Ids);
 
+/// The head, segments of raw samples that it does not cover, and segments of rollups.
+type Locked<'a> = (RwLockReadGuard<'a, Inner>, Vec<Sealed>, Vec<Sealed>);
+
 impl Querier for Ring {
     fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         let mut tries = 0;
@@ -71,12 +74,9 @@ impl Querier for Ring {
     }
 
     fn series(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<Vec<Labels>, StorageError> {
-        let (inner, segments) = self.lock_with(start, end)?;
+        let (inner, segments, rolled) = self.lock_with(start, end)?;
         let resolved = self.resolutions.get(&inner.head, matchers);
         let mut newest = Newest::of_head(&inner.head, &resolved, start, end);
-        let rolled = self.rolled_before_raw(&inner, start, end);
-        let rolled: Vec<Sealed> =
-            rolled.into_iter().filter_map(|meta| Some((Arc::clone(&meta), inner.catalog.ids(meta.epoch)?))).collect();
         drop(inner);
         let mut known = vec![false; resolved.sids.len()];
         let mut cut: Vec<Sealed> = Vec::new();
@@ -126,22 +126,31 @@ impl Ring {
         if request.last_only { self.newest(request) } else { self.range(request) }
     }
 
-    /// Locks the head, and finds the segments that it does not cover, oldest first.
-    fn lock_with(
+    /// Locks the head, and finds the segments that it does not cover, oldest first; then those of rollups that stand for raw
+    /// samples that are gone.
+    fn lock_with(&self, start: Timestamp, end: Timestamp) -> Result<Locked<'_>, StorageError> {
+        let (inner, all) = self.lock_loaded(&|inner| {
+            let mut all = inner.catalog.overlapping(inner.head.floor, start, end);
+            all.extend(self.rolled_before_raw(inner, start, end));
+            all
+        })?;
+        let (raw, rolled) = all.into_iter().partition(|(meta, _)| meta.tier.is_none());
+        Ok((inner, raw, rolled))
+    }
+
+    /// Locks the head while the series tables of the segments that `find` wants are in memory. Segments whose tables cannot be
+    /// read are left out.
+    fn lock_loaded(
         &self,
-        start: Timestamp,
-        end: Timestamp,
+        find: &dyn Fn(&Inner) -> Vec<Arc<SegmentMeta>>,
     ) -> Result<(RwLockReadGuard<'_, Inner>, Vec<Sealed>), StorageError> {
         let mut readable = true;
         loop {
             let inner = self.inner.read();
-            let segments = inner.catalog.overlapping(inner.head.floor, start, end);
-            // Series that only rollups have count too.
-            let rolled = self.rolled_before_raw(&inner, start, end);
-            if readable && segments.iter().chain(&rolled).any(|s| !inner.catalog.is_loaded(s.epoch)) {
+            let segments = find(&inner);
+            if readable && segments.iter().any(|s| !inner.catalog.is_loaded(s.epoch)) {
                 drop(inner);
                 readable = self.skip_damage(self.load_epochs(&segments))?.is_some();
-                readable &= self.skip_damage(self.load_epochs(&rolled))?.is_some();
                 continue;
             }
             let ids = |s: Arc<SegmentMeta>| inner.catalog.ids(s.epoch).map(|ids| (s, ids));
@@ -153,7 +162,7 @@ impl Ring {
     /// The newest sample of each row.
     fn newest(&self, request: &SelectRequest) -> Result<(Arc<Resolved>, Vec<Piece>), StorageError> {
         let bounds = (request.start, request.end);
-        let (inner, segments) = self.lock_with(request.start, request.end)?;
+        let (inner, segments, _) = self.lock_with(request.start, request.end)?;
         let resolved = self.resolutions.get(&inner.head, &request.matchers);
         let mut newest = Newest::of_head(&inner.head, &resolved, request.start, request.end);
         drop(inner);
@@ -168,7 +177,7 @@ impl Ring {
     /// All samples within the bounds.
     fn range(&self, request: &SelectRequest) -> Result<(Arc<Resolved>, Vec<Piece>), StorageError> {
         let bounds = (request.start, request.end);
-        let (inner, segments) = self.lock_with(request.start, request.end)?;
+        let (inner, segments, _) = self.lock_with(request.start, request.end)?;
         let resolved = self.resolutions.get(&inner.head, &request.matchers);
         let rows = resolved.sids.len();
         let mut loose = Loose::new();

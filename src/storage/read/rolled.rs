@@ -53,13 +53,14 @@ impl Ring {
 
     /// `None` when the matching series changed meanwhile.
     fn try_rolled(&self, request: &RollupRequest) -> Result<Option<Rolled>, StorageError> {
-        let mut plan = Piecemeal::default();
-        let inner = self.inner.read();
-        inner.catalog.rolled.cover(Some(request.tier), request.after, request.until, &mut plan);
-        drop(inner);
-        let metas: Vec<Arc<SegmentMeta>> = plan.segments.iter().map(|(meta, ..)| Arc::clone(meta)).collect();
-        self.skip_damage(self.load_epochs(&metas))?;
-        let inner = self.inner.read();
+        let plan = |inner: &Inner| {
+            let mut plan = Piecemeal::default();
+            inner.catalog.rolled.cover(Some(request.tier), request.after, request.until, &mut plan);
+            plan
+        };
+        let (inner, _) =
+            self.lock_loaded(&|inner| plan(inner).segments.into_iter().map(|(meta, ..)| meta).collect())?;
+        let plan = plan(&inner);
         let resolved = self.resolutions.get(&inner.head, &request.matchers);
         let ids = |(meta, from, to): (Arc<SegmentMeta>, Timestamp, Timestamp)| {
             Some(((Arc::clone(&meta), inner.catalog.ids(meta.epoch)?), from, to))
@@ -130,12 +131,11 @@ impl Ring {
         labels: &Arc<Vec<Labels>>,
         pieces: &mut Vec<Piece>,
     ) -> Result<Result<Option<Tier>, Changed>, StorageError> {
-        let metas = self.rolled_before_raw(&self.inner.read(), request.start, request.end);
-        if metas.is_empty() {
+        let wanted = |inner: &Inner| self.rolled_before_raw(inner, request.start, request.end);
+        let (inner, rolled) = self.lock_loaded(&wanted)?;
+        if rolled.is_empty() {
             return Ok(Ok(None));
         }
-        self.skip_damage(self.load_epochs(&metas))?;
-        let inner = self.inner.read();
         let raw_from = inner.catalog.raw_from(|| inner.head.extent().0);
         let resolved = self.resolutions.get(&inner.head, &request.matchers);
         if !Arc::ptr_eq(&resolved.labels, labels) {

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{Timestamp, is_absent};
 use crate::storage::StorageError;
 use crate::storage::querier::{SelectRequest, Stop};
-use crate::storage::ring::Ring;
+use crate::storage::ring::{Inner, Ring};
 use crate::storage::rollup::{Bucket, Tier};
 use crate::storage::segment::SegmentMeta;
 use crate::storage::selection::{Cells, Piece};
@@ -118,12 +118,9 @@ impl Ring {
         (after, until): (Timestamp, Timestamp),
     ) -> Result<(Arc<Resolved>, Vec<Sealed>), StorageError> {
         let inside = |meta: &&Arc<SegmentMeta>| meta.window >= after && meta.window_end <= until;
-        let metas: Vec<_> = self.inner.read().catalog.rolled.all(tier).filter(inside).cloned().collect();
-        self.skip_damage(self.load_epochs(&metas))?;
-        let inner = self.inner.read();
+        let find = |inner: &Inner| inner.catalog.rolled.all(tier).filter(inside).cloned().collect();
+        let (inner, sealed) = self.lock_loaded(&find)?;
         let resolved = self.resolutions.get(&inner.head, &[]);
-        let sealed = metas.into_iter().filter_map(|meta| Some((Arc::clone(&meta), inner.catalog.ids(meta.epoch)?)));
-        let sealed = sealed.collect();
         drop(inner);
         Ok((resolved, sealed))
     }
