@@ -142,7 +142,7 @@ fn a_foreign_file_is_left_alone() {
         ("text", |file| std::fs::write(file, "something else\n").expect("writable"), &["it is no ring file", "move"]),
         ("noise", |file| std::fs::write(file, [0xa5; 70_000]).expect("writable"), &["it is no ring file", "move"]),
         ("nothing", |file| std::fs::write(file, "").expect("writable"), &["it is empty", "move"]),
-        ("later", newer_ring, &["newer watchfire (format 7, this one reads up to 2)", "update"]),
+        ("later", newer_ring, &["newer watchfire (format 7, this one reads up to 3)", "update"]),
     ];
     for (name, make, says) in cases {
         let dir = temp_dir();
