@@ -42,13 +42,15 @@ pub(crate) struct Catalog {
     /// Ascending by window: where two have a sample of the same time, the later one's counts.
     segments: Vec<Arc<SegmentMeta>>,
     pub(crate) rolled: Spans,
+    /// Raw samples before this are gone: retention took them.
+    pub(crate) raw_from: Timestamp,
     epochs: BTreeMap<u32, Epoch>,
     next_segment: u64,
 }
 
 impl Catalog {
     pub(crate) fn new(metas: Vec<SegmentMeta>) -> Self {
-        let mut catalog = Self { next_segment: 1, ..Self::default() };
+        let mut catalog = Self { next_segment: 1, raw_from: Timestamp::MIN, ..Self::default() };
         for meta in metas {
             catalog.epochs.entry(meta.epoch).or_default().segments += 1;
             catalog.next_segment = catalog.next_segment.max(meta.id + 1);
@@ -78,12 +80,6 @@ impl Catalog {
 
     pub(crate) fn segments(&self) -> &[Arc<SegmentMeta>] {
         &self.segments
-    }
-
-    /// Before this, what retention has taken of the raw samples may be missing. `head` says which sample in memory is the oldest.
-    pub(crate) fn raw_from(&self, head: impl FnOnce() -> Option<Timestamp>) -> Timestamp {
-        // Not the first sample: a late one lies in a later window.
-        self.segments.first().map(|s| s.window).or_else(head).unwrap_or(Timestamp::MAX)
     }
 
     /// The end of the newest sealed window.
@@ -260,10 +256,11 @@ impl Catalog {
         let mut raw: Vec<&Arc<SegmentMeta>> = self.segments.iter().collect();
         // Imported history has later numbers than what came after it.
         raw.sort_by_key(|s| (s.max_ts, s.id));
-        let mut queues = vec![Queue::new(raw, keep.oldest, 0)];
+        let mut queues = vec![Queue::new(raw, keep.oldest, 0, self.rolled_until(Some(Tier::Minute), keep))];
         for tier in Tier::ALL {
-            let share = budget / 100 * tier.share();
-            queues.push(Queue::new(self.rolled.all(tier).collect(), keep.oldest_rolled[tier as usize], share));
+            let (share, oldest) = (budget / 100 * tier.share(), keep.oldest_rolled[tier as usize]);
+            let rolled = self.rolled_until(tier.coarser(), keep);
+            queues.push(Queue::new(self.rolled.all(tier).collect(), oldest, share, rolled));
         }
         let mut retire = Retire::default();
         let mut left: BTreeMap<u32, u32> = self.epochs.iter().map(|(n, e)| (*n, e.segments)).collect();
@@ -274,7 +271,7 @@ impl Catalog {
                 Some(queue) => queue.pop(),
                 None if used <= budget => break,
                 None => {
-                    let over = queues.iter().skip(1).position(|queue| queue.bytes > queue.share);
+                    let over = queues.iter().skip(1).position(|queue| queue.bytes > queue.share && queue.is_rolled());
                     let fullest = over.map_or(0, |tier| tier + 1);
                     let any = queues.iter().position(|queue| !queue.waiting.is_empty());
                     let at = if queues[fullest].waiting.is_empty() { any } else { Some(fullest) };
@@ -283,6 +280,9 @@ impl Catalog {
             };
             let Some(segment) = gone else { break };
             retire.segments.push(segment.id);
+            if segment.tier.is_none() {
+                retire.raw_from = retire.raw_from.max(Some(segment.max_ts.saturating_add(1)));
+            }
             if let Some(count) = left.get_mut(&segment.epoch) {
                 *count -= 1;
             }
@@ -290,6 +290,14 @@ impl Catalog {
         let current = self.current_epoch();
         retire.epochs = left.into_iter().filter(|(n, count)| *count == 0 && *n != current).map(|(n, _)| n).collect();
         retire
+    }
+
+    /// What ends up to here is in `tier` already, or never will be.
+    fn rolled_until(&self, tier: Option<Tier>, keep: &Keep) -> Timestamp {
+        match tier.filter(|tier| keep.rolls[*tier as usize]) {
+            Some(tier) => self.rolled.until(tier).unwrap_or(Timestamp::MIN),
+            None => Timestamp::MAX,
+        }
     }
 
     /// Whether a tier takes as much as it may, or nearly.
@@ -300,6 +308,7 @@ impl Catalog {
 
     /// Forgets what retention took from the disk.
     pub(crate) fn remove(&mut self, retire: &Retire, table: &mut SeriesTable) {
+        self.raw_from = self.raw_from.max(retire.raw_from.unwrap_or(Timestamp::MIN));
         let raw: Vec<_> = self.segments.extract_if(.., |s| retire.segments.contains(&s.id)).collect();
         let rolled = retire.segments.iter().filter_map(|id| self.rolled.remove(*id));
         for segment in raw.into_iter().chain(rolled) {
@@ -328,24 +337,24 @@ pub(crate) struct Keep {
     pub(crate) oldest: Timestamp,
     /// By tier: buckets before this go.
     oldest_rolled: [Timestamp; Tier::ALL.len()],
+    /// By tier: whether it is made.
+    rolls: [bool; Tier::ALL.len()],
 }
 
 impl Keep {
     /// Raw samples since a time, and a file with at most so many bytes; no rollups go for their time.
     pub(crate) fn since(oldest: Timestamp, bytes: u64) -> Self {
-        Self { bytes, oldest, oldest_rolled: [Timestamp::MIN; Tier::ALL.len()] }
+        let (oldest_rolled, rolls) = ([Timestamp::MIN; Tier::ALL.len()], [false; Tier::ALL.len()]);
+        Self { bytes, oldest, oldest_rolled, rolls }
     }
 
     pub(crate) fn of(config: &Config, now: Timestamp) -> Self {
         let before = |age: Duration| now.saturating_sub(millis(age));
-        // An hour is rolled up when the window after it is sealed: its samples must be there then.
-        let rolls = !config.rollups[Tier::Minute as usize].is_zero();
-        let least = 2 * (Tier::Minute.span_ms() + millis(config.window.saturating_add(config.seal_delay)));
-        let raw = before(config.retention_time);
         Self {
             bytes: config.retention_size_bytes,
-            oldest: if rolls { raw.min(now.saturating_sub(least)) } else { raw },
+            oldest: before(config.retention_time),
             oldest_rolled: Tier::ALL.map(|tier| before(config.rollups[tier as usize])),
+            rolls: config.rollups.map(|time| !time.is_zero()),
         }
     }
 
@@ -366,18 +375,25 @@ struct Queue<'a> {
     bytes: u64,
     oldest: Timestamp,
     share: u64,
+    /// What is newer is not in the next coarser tier yet: it goes for the size of the ring alone.
+    rolled: Timestamp,
 }
 
 impl<'a> Queue<'a> {
     /// `by_age` begins with the oldest.
-    fn new(mut by_age: Vec<&'a Arc<SegmentMeta>>, oldest: Timestamp, share: u64) -> Self {
+    fn new(mut by_age: Vec<&'a Arc<SegmentMeta>>, oldest: Timestamp, share: u64, rolled: Timestamp) -> Self {
         by_age.reverse();
         let bytes = by_age.iter().map(|s| cost(s)).sum();
-        Self { waiting: by_age, bytes, oldest, share }
+        Self { waiting: by_age, bytes, oldest, share, rolled }
     }
 
     fn expired(&self) -> bool {
-        self.waiting.last().is_some_and(|s| s.max_ts < self.oldest)
+        self.waiting.last().is_some_and(|s| s.max_ts < self.oldest) && self.is_rolled()
+    }
+
+    /// Whether the next coarser tier has the segment that is the next to go.
+    fn is_rolled(&self) -> bool {
+        self.waiting.last().is_some_and(|s| s.max_ts <= self.rolled)
     }
 
     fn pop(&mut self) -> Option<&'a Arc<SegmentMeta>> {

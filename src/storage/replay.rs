@@ -22,6 +22,8 @@ struct OldGroup {
     starts: Vec<(u32, Timestamp)>,
     /// Rows before were lost: what the next ones changed means nothing before there is a full one.
     lost: bool,
+    /// The time of the row before.
+    last: Timestamp,
 }
 
 /// What the rows' numbers mean, by the run that wrote them.
@@ -147,6 +149,10 @@ impl Replay {
 
     fn tick(&mut self, run: u32, mut row: TickRow, head: &mut Head) -> Result<(), FormatError> {
         let key = (run, row.group);
+        // A commit that failed may be in the file all the same, and once more behind it: differences count once.
+        if row.members.is_none() && self.groups.get(&key).is_some_and(|group| row.ts <= group.last) {
+            return Ok(());
+        }
         if let Some(members) = row.members.take() {
             let sids = match self.members(run, &members, head) {
                 Ok(sids) => sids,
@@ -161,6 +167,7 @@ impl Replay {
                 cols: Vec::new(),
                 starts: Vec::new(),
                 lost: false,
+                last: Timestamp::MIN,
             });
             group.lost = false;
             group.cols = head.replay_columns(group.index, &sids);
@@ -168,6 +175,7 @@ impl Replay {
         }
         let group = self.groups.get_mut(&key).filter(|group| !group.lost);
         let group = group.ok_or(FormatError("a row without a full one before it"))?;
+        group.last = row.ts;
         let values = group.state.apply(&mut row, &mut group.starts).inspect_err(|_| group.lost = true)?;
         if row.ts >= head.sealing && self.scope.has(run == self.run, row.ts) {
             let tick = ReplayedTick {

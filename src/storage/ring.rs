@@ -21,6 +21,8 @@ use super::{Progress, StorageError};
 
 /// Rows that may wait in memory while the disk fails; beyond that they are given up and counted.
 const MAX_PENDING_BYTES: usize = 64 << 20;
+/// Bytes of the tail from which on a commit with fsync takes it over before its time.
+const MAX_TAIL_BYTES: u64 = 64 << 20;
 
 /// Key and value of a small table.
 pub type StatePair = (Vec<u8>, Vec<u8>);
@@ -92,11 +94,12 @@ impl Contents {
     pub(crate) fn read(store: &Store, config: &Config) -> Result<Self, StorageError> {
         store.set_window(window_ms(config))?;
         let (metas, damaged) = store.directory()?;
-        let catalog = Catalog::new(metas);
+        let mut catalog = Catalog::new(metas);
+        catalog.raw_from = store.raw_from()?.unwrap_or(Timestamp::MIN);
         // Numbers start anew when no segment is left: the last series table must not be taken for a new one.
         let orphans: Vec<u32> = store.epochs()?.into_iter().filter(|epoch| !catalog.has_epoch(*epoch)).collect();
         if !orphans.is_empty() {
-            store.retire(&Retire { segments: Vec::new(), epochs: orphans })?;
+            store.retire(&Retire { epochs: orphans, ..Retire::default() })?;
         }
         Ok(Self { catalog, damaged })
     }
@@ -238,26 +241,28 @@ impl Ring {
     /// and [`Ring::maintain`] tries the file again.
     pub fn commit(&self) -> Result<(), StorageError> {
         let now = self.clock.now();
-        let relaxed = self.config.durability == Durability::Relaxed
-            && (0..millis(self.config.relaxed_interval)).contains(&(now - self.last_write.load(Relaxed)))
-            && self.inner.read().head.log.bytes() < MAX_PENDING_BYTES / 2;
-        if relaxed && !self.degraded.load(Relaxed) {
-            self.spill();
-        } else if !self.degraded.load(Relaxed) && !self.store.is_compacting() {
+        let (degraded, compacting) = (self.degraded.load(Relaxed), self.store.is_compacting());
+        let early = (0..millis(self.config.relaxed_interval)).contains(&(now - self.last_write.load(Relaxed)))
+            && self.inner.read().head.log.bytes() < MAX_PENDING_BYTES / 2
+            && self.store.tail_bytes() < MAX_TAIL_BYTES;
+        let relaxed = self.config.durability == Durability::Relaxed && (early || compacting);
+        let handed = relaxed && !degraded && self.spill();
+        if !handed && !degraded && !compacting {
             return self.write_pending(now);
         }
         self.bound_pending();
         Ok(())
     }
 
-    /// Hands rows and state to the kernel, without fsync. What it does not take waits for the next commit with fsync.
-    fn spill(&self) {
+    /// Hands rows and state to the kernel, without fsync. Says whether it took them: else they wait for the next commit with
+    /// fsync.
+    fn spill(&self) -> bool {
         // Until the rows are in the tail, nobody else may take them from the log.
         let writer = self.store.writer();
         let (records, mark) = self.inner.write().head.log.spill();
         let state: Vec<StateChange> = self.state.lock().clone().into_iter().collect();
         if records.is_empty() && state.is_empty() {
-            return;
+            return true;
         }
         let done = self.store.spill(&writer, &records, &state);
         match done {
@@ -265,9 +270,11 @@ impl Ring {
             Ok(false) => 0,
             Err(_) => self.counters.commit_errors.fetch_add(1, Relaxed),
         };
-        if !done.is_ok_and(|there_is_one| there_is_one) {
+        let handed = done.is_ok_and(|there_is_one| there_is_one);
+        if !handed {
             self.inner.write().head.log.unspill(mark);
         }
+        handed
     }
 
     /// Writes rows and state now.

@@ -8,7 +8,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | text | `format`: u32 format version; `run`: u32, counts openings; `window_ms`: i64; `tail`: u64, generation of the tail that counts; `foreign_rows`: i64 end and i64 length of windows of another length |
+//! | `meta` | text | `format`: u32 format version; `run`: u32, counts openings; `window_ms`: i64; `tail`: u64, generation of the tail that counts; `raw_from`: i64, retention has taken raw samples before this; `foreign_rows`: i64 end and i64 length of windows of another length |
 //! | `rows` | window start i64, number u64 | piece of a record of rows |
 //! | `directory` | segment u64 | directory record |
 //! | `segments` | segment u64, piece u32 | piece of a segment's stream, crc |

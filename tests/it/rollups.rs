@@ -132,7 +132,7 @@ fn rolled_up_answers_are_those_of_raw_samples() {
     let long = Duration::from_secs(100 * 86_400);
     let days = |raw: Duration, rollups| ring(Duration::from_secs(3600), raw, rollups, 5 * MINUTE, 63 * DAY);
     let (short, short_rolled) = (minutes(long, false), minutes(long, true));
-    let short_gone = minutes(Duration::from_secs(3600), true);
+    let short_gone = minutes(Duration::from_secs(2 * 3600), true);
     let (wide, wide_rolled) = (days(long, false), days(long, true));
     let wide_gone = days(Duration::from_secs(86_400), true);
     for (raw, rolled, gone, tier, times, ranges) in [
@@ -182,7 +182,7 @@ fn rolled_up_answers_are_those_of_raw_samples() {
 fn where_raw_samples_are_gone_the_nearest_answer_says_so() {
     let window = Duration::from_secs(600);
     let raw = ring(window, Duration::from_secs(100 * 86_400), false, 5_000, 8 * HOUR);
-    let gone = ring(window, Duration::from_secs(3600), true, 5_000, 8 * HOUR);
+    let gone = ring(window, Duration::from_secs(2 * 3600), true, 5_000, 8 * HOUR);
     let remark = "PromQL info: raw samples";
     // Windows are moved by up to half a minute. Half of it is older than the raw samples, and nothing ends at a minute.
     let times = (2 * HOUR + 7_000, 8 * HOUR - 1_000, 15_000);

@@ -167,12 +167,15 @@ impl Eval<'_> {
             max_samples: self.settings.max_samples.saturating_sub(self.budget.held()),
             stop: self.budget.stop(),
         };
-        let rolled = self.querier.select_rollups(&request).map_err(|error| match error {
-            StorageError::TooManySamples => too_many_samples(),
-            StorageError::Stopped => self.budget.stopped(),
-            other => QueryError::Storage(other.to_string()),
-        })?;
         let raw_has_it = exact.is_some_and(|info| request.after >= info.raw_from);
+        let rolled = match self.querier.select_rollups(&request) {
+            // Where there are as few samples as buckets, raw ones have one aspect only.
+            Err(StorageError::TooManySamples) if raw_has_it => return Ok(None),
+            Err(StorageError::TooManySamples) => return Err(too_many_samples()),
+            Err(StorageError::Stopped) => return Err(self.budget.stopped()),
+            Err(other) => return Err(QueryError::Storage(other.to_string())),
+            Ok(rolled) => rolled,
+        };
         let Some(rolled) = rolled.filter(|rolled| !(rolled.has_more && raw_has_it)) else { return Ok(None) };
         let pieces = rolled.selections.iter().flat_map(|selection| &selection.pieces);
         let places: usize = pieces.map(|piece| piece.times.len() * piece.rows.len()).sum();
@@ -358,7 +361,7 @@ fn ways(info: &Rollups, windows: &Windows) -> Option<Ways> {
     let exact = exact.filter(|_| useful).map(|(tier, ..)| *tier);
     // What is older than all that is fine enough is answered by something coarser, if there is anything.
     let fine = info.tiers.iter().filter(|(tier, ..)| exact.is_some_and(|exact| *tier <= exact));
-    let from = fine.map(|(tier, from, _)| from - tier.bucket_ms()).chain([info.raw_from]).min()?;
+    let from = fine.map(|(tier, from, _)| from.saturating_sub(tier.bucket_ms())).chain([info.raw_from]).min()?;
     let oldest = info.tiers.iter().map(|(_, first, _)| *first).min()?;
     let mut near = 0;
     if oldest < from && begin < from {
@@ -368,7 +371,7 @@ fn ways(info: &Rollups, windows: &Windows) -> Option<Ways> {
     if near == 0 {
         return exact.map(|_| vec![(0..steps, exact_way)]);
     }
-    let reaching = |(tier, from, _): &&(Tier, Timestamp, Timestamp)| from - tier.bucket_ms() <= begin;
+    let reaching = |(tier, from, _): &&(Tier, Timestamp, Timestamp)| from.saturating_sub(tier.bucket_ms()) <= begin;
     let finest = info.tiers.iter().find(reaching).or_else(|| info.tiers.iter().min_by_key(|(_, from, _)| *from));
     let nearest = Way::Nearest(finest?.0);
     Some(if near == steps { vec![(0..steps, nearest)] } else { vec![(0..near, nearest), (near..steps, exact_way)] })

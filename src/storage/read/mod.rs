@@ -53,7 +53,7 @@ impl Querier for Ring {
     fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         let mut tries = 0;
         loop {
-            let (resolved, mut pieces) = self.raw(request)?;
+            let (resolved, mut pieces) = self.raw(&self.without_gone(request))?;
             tries += 1;
             let thinned = match self.thinned(request, &resolved.labels, &mut pieces)? {
                 Ok(thinned) => thinned,

@@ -35,7 +35,7 @@ impl Ring {
         if rolled.is_empty() {
             return None;
         }
-        let raw_from = inner.catalog.raw_from(|| inner.head.extent().0);
+        let raw_from = inner.catalog.raw_from;
         let extent = |tier| Some((tier, rolled.first(tier)?, rolled.until(tier)?));
         Some(Rollups { raw_from, tiers: Tier::ALL.into_iter().filter_map(extent).collect() })
     }
@@ -99,13 +99,23 @@ impl Ring {
         Ok(Some(out.finish(&resolved)))
     }
 
+    /// The request without the time before which raw samples are gone, where rollups stand for them: a late sample that is left
+    /// of that time would look like all there was.
+    pub(super) fn without_gone(&self, request: &SelectRequest) -> SelectRequest {
+        let inner = self.inner.read();
+        let gone = !self.rolled_before_raw(&inner, request.start, request.end).is_empty();
+        let start = if gone { request.start.max(inner.catalog.raw_from) } else { request.start };
+        SelectRequest { start, ..request.clone() }
+    }
+
     /// Segments of rollups within the bounds, where raw samples may be gone.
     pub(super) fn rolled_before_raw(&self, inner: &Inner, start: Timestamp, end: Timestamp) -> Vec<Arc<SegmentMeta>> {
         let rolled = &inner.catalog.rolled;
-        if rolled.is_empty() || start >= inner.catalog.raw_from(|| inner.head.extent().0) {
+        let until = end.min(inner.catalog.raw_from.saturating_sub(1));
+        if rolled.is_empty() || start > until {
             return Vec::new();
         }
-        rolled.cover_finest(start.saturating_sub(1), buckets_until(end)).into_iter().map(|(meta, ..)| meta).collect()
+        rolled.cover_finest(start.saturating_sub(1), until).into_iter().map(|(meta, ..)| meta).collect()
     }
 
     /// The columns of one rollup segment, loaded.
@@ -123,8 +133,8 @@ impl Ring {
         Ok(Some(found))
     }
 
-    /// Samples from before the raw ones, thinned out: the first and the last of each of the finest buckets that there are.
-    /// Rows keep what `pieces` have; says which tier it was, `Err(Changed)` when the matching series are others by now.
+    /// Samples from before the raw ones, thinned out: the first and the last of each of the finest buckets that there are. `pieces`
+    /// must have none from before ([`Ring::without_gone`]). Says which tier it was, `Err(Changed)` when the matching series are others by now.
     pub(super) fn thinned(
         &self,
         request: &SelectRequest,
@@ -136,33 +146,28 @@ impl Ring {
         if rolled.is_empty() {
             return Ok(Ok(None));
         }
-        let raw_from = inner.catalog.raw_from(|| inner.head.extent().0);
+        let raw_from = inner.catalog.raw_from;
         let resolved = self.resolutions.get(&inner.head, &request.matchers);
         if !Arc::ptr_eq(&resolved.labels, labels) {
             return Ok(Err(Changed));
         }
-        let found = inner.catalog.rolled.cover_finest(request.start.saturating_sub(1), buckets_until(request.end));
+        let until = request.end.min(raw_from.saturating_sub(1));
+        let found = inner.catalog.rolled.cover_finest(request.start.saturating_sub(1), until);
         let ids = |(meta, from, to): (Arc<SegmentMeta>, Timestamp, Timestamp)| {
             Some(((Arc::clone(&meta), inner.catalog.ids(meta.epoch)?), from, to))
         };
         let found: Vec<Part> = found.into_iter().filter_map(ids).collect();
         drop(inner);
-        let mut raw: Vec<Timestamp> = vec![raw_from; resolved.labels.len()];
-        for piece in pieces.iter() {
-            for row in piece.rows.iter() {
-                let first = &mut raw[*row as usize];
-                *first = (*first).min(piece.times.first().copied().unwrap_or(*first));
-            }
-        }
         let reading = Reading::new(request.stop.clone(), self.counters());
-        let mut thin = Thin { rows: vec![Vec::new(); raw.len()], cells: 0, most: request.max_samples };
+        let rows = vec![Vec::new(); resolved.labels.len()];
+        let mut thin = Thin { rows, cells: 0, most: request.max_samples, bounds: (request.start, until) };
         let mut coarsest = None;
         for (sealed, from, to) in found {
             let Some(buckets) = self.buckets_of(&sealed, &resolved, (from, to), &reading, &|_, _| true)? else {
                 continue;
             };
             let tier = sealed.0.tier.unwrap_or(Tier::Minute);
-            if thin.take(&buckets, tier.bucket_ms(), request, &raw)? {
+            if thin.take(&buckets, tier.bucket_ms())? {
                 coarsest = coarsest.max(Some(tier));
             }
         }
@@ -172,11 +177,6 @@ impl Ring {
         *pieces = all;
         Ok(Ok(coarsest))
     }
-}
-
-/// Where the last bucket may end that has samples up to `end`.
-fn buckets_until(end: Timestamp) -> Timestamp {
-    end.saturating_add(Tier::Day.bucket_ms())
 }
 
 enum Item {
@@ -324,27 +324,23 @@ struct Thin {
     rows: Vec<Vec<(Timestamp, f64)>>,
     cells: usize,
     most: usize,
+    /// Inclusive.
+    bounds: (Timestamp, Timestamp),
 }
 
 impl Thin {
-    /// Takes what lies within the request and before the raw samples. Says whether there was anything.
-    fn take(
-        &mut self,
-        found: &SegmentSlices,
-        length: i64,
-        request: &SelectRequest,
-        raw: &[Timestamp],
-    ) -> Result<bool, StorageError> {
+    /// Takes what lies within the bounds. Says whether there was anything.
+    fn take(&mut self, found: &SegmentSlices, length: i64) -> Result<bool, StorageError> {
+        let (start, end) = self.bounds;
         let mut added = 0;
         found.each_rolled(length, &mut |row, _, column| {
-            let (out, before) = (&mut self.rows[row as usize], raw[row as usize]);
+            let Some(out) = self.rows.get_mut(row as usize) else { return };
             for bucket in column.buckets.iter().flatten() {
                 let both = [(bucket.first_ts, bucket.first), (bucket.last_ts, bucket.last)];
                 let there = usize::from(bucket.count > 0) + usize::from(bucket.count > 1);
                 let stale = bucket.stale.then(|| (bucket.last_ts.saturating_add(1), crate::model::stale_marker()));
                 for (ts, value) in both.into_iter().take(there).chain(stale) {
-                    let fits = ts >= request.start && ts <= request.end && ts < before;
-                    if fits && out.last().is_none_or(|(last, _)| *last < ts) {
+                    if (start..=end).contains(&ts) && out.last().is_none_or(|(last, _)| *last < ts) {
                         out.push((ts, value));
                         added += 1;
                     }

@@ -332,7 +332,7 @@ impl Ring {
     }
 
     /// Turns damage into a count.
-    pub(super) fn skip_damage<T>(&self, read: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+    pub(crate) fn skip_damage<T>(&self, read: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
         match read {
             Ok(read) => Ok(Some(read)),
             Err(StorageError::Damaged { .. }) => {

@@ -163,7 +163,7 @@ impl RollupColumn {
             let (last, first) = (last[k], of(&first, last[k]));
             column.buckets[*tick] = Some(Bucket {
                 count,
-                first_ts: (end - length).saturating_add(firsts[k]),
+                first_ts: end.saturating_sub(length).saturating_add(firsts[k]),
                 last_ts: end.saturating_sub(lasts[k]),
                 first,
                 last,

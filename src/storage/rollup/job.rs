@@ -20,8 +20,8 @@ use super::{Bucket, Buckets, Tier, column};
 
 /// Rows whose buckets are put together at once, where they come from many segments.
 const BATCH: usize = 4096;
-/// Segments with late samples of which we remember when those were.
-const MAX_LATE: usize = 1024;
+/// Late slices of one segment of which we remember when they were; of more, only when all of them were.
+const MAX_LATE: usize = 64;
 
 /// What maintenance knows of the spans of time that may be rolled up.
 #[derive(Default)]
@@ -101,31 +101,36 @@ pub(crate) fn begin(ring: &Ring, known: &mut Rolled, now: Timestamp) -> Result<O
         return Ok(None);
     }
     let keep = Keep::of(&ring.config, now);
-    let mut found = None;
     let mut unread: Option<Arc<SegmentMeta>> = None;
+    let mut found = None;
+    // A coarser span is made as soon as all that it is made of is there, before anything later.
+    let mut pending = Timestamp::MAX;
     for tier in Tier::ALL {
-        let wanted = |span: Timestamp| {
-            span.saturating_add(tier.span_ms()) < over && span.saturating_add(tier.span_ms()) > keep.oldest_of(tier)
-        };
         // What retention took for its size would only go again.
         let full = catalog.has_its_share(tier, &keep);
         let oldest = catalog.rolled.all(tier).next().filter(|_| full).map_or(Timestamp::MIN, |meta| meta.window);
-        let wanted = |span: Timestamp| span >= oldest && wanted(span);
+        let wanted = |span: Timestamp| {
+            let end = span.saturating_add(tier.span_ms());
+            end < over && end > keep.oldest_of(tier) && span >= oldest && end <= pending
+        };
         let span = match tier.finer() {
-            None => raw_span(catalog, known, tier, &wanted, &mut unread),
+            None => raw_span(catalog, known, (tier, keep.oldest_of(tier)), &wanted, &mut unread),
             Some(finer) => finer_span(catalog, known, tier, finer, &wanted),
         };
-        if span.is_some() || unread.is_some() {
-            found = span.map(|span| (tier, span));
-            break;
+        if let Some(span) = span {
+            found = Some((tier, span));
+            pending = pending.min(span);
         }
     }
     let content = catalog.next_segment().saturating_sub(1);
-    drop(inner);
     if let Some(meta) = unread {
+        known.late.retain(|id, _| catalog.segments().iter().any(|segment| segment.id == *id));
+        drop(inner);
+        // One a call: the rest is looked at when maintenance comes again.
         known.read_late(ring, &meta)?;
-        return begin(ring, known, now);
+        return Ok(None);
     }
+    drop(inner);
     if found.is_none() {
         known.settled = Some(settled);
     }
@@ -136,12 +141,12 @@ pub(crate) fn begin(ring: &Ring, known: &mut Rolled, now: Timestamp) -> Result<O
 fn raw_span(
     catalog: &Catalog,
     known: &Rolled,
-    tier: Tier,
+    (tier, oldest): (Tier, Timestamp),
     wanted: &dyn Fn(Timestamp) -> bool,
     unread: &mut Option<Arc<SegmentMeta>>,
 ) -> Option<Timestamp> {
     for segment in catalog.segments() {
-        let (mut span, last) = (tier.span_of(segment.min_ts), tier.span_of(segment.max_ts));
+        let (mut span, last) = (tier.span_of(segment.min_ts.max(oldest)), tier.span_of(segment.max_ts));
         // Of segments that were there when nothing was left to do only spans count that were not over then.
         if let Some((_, over)) = known.settled.filter(|(next, _)| segment.content < *next) {
             span = span.max(tier.span_of(over.saturating_sub(tier.span_ms())));
@@ -205,10 +210,11 @@ fn finer_span(
 
 impl Rolled {
     fn read_late(&mut self, ring: &Ring, meta: &Arc<SegmentMeta>) -> Result<(), StorageError> {
-        if self.late.len() >= MAX_LATE {
-            self.late.clear();
+        let mut slices = ring.slices_before(meta, meta.window)?;
+        if slices.len() > MAX_LATE {
+            let whole = (meta.min_ts, slices.iter().map(|(_, last)| *last).max().unwrap_or(meta.max_ts));
+            slices = vec![whole];
         }
-        let slices = ring.slices_before(meta, meta.window)?;
         self.late.insert(meta.id, slices);
         Ok(())
     }
@@ -378,8 +384,7 @@ impl Work {
 fn write(ring: &Ring, roll: &Roll, work: &Work, now: Timestamp) -> Result<(), StorageError> {
     let (tier, span) = (roll.tier, roll.span);
     let writer = ring.store.writer();
-    let epoch = ring.inner.read().catalog.current_epoch();
-    ring.load_epoch(epoch)?;
+    let epoch = ring.load_current_epoch()?;
     let mut guard = ring.inner.write();
     let inner = &mut *guard;
     let mut ids = Vec::with_capacity(work.columns.len());
@@ -396,10 +401,16 @@ fn write(ring: &Ring, roll: &Roll, work: &Work, now: Timestamp) -> Result<(), St
     let (first_id, labels) = inner.catalog.unwritten(epoch, &inner.head.series);
     let reserve = 2 * ring.row_bytes_peak.load(Relaxed);
     let mut retire = inner.catalog.due(cost(&meta), reserve, &Keep::of(&ring.config, now));
-    let before = inner.catalog.rolled.get(tier, span).map(|before| before.id);
-    retire.segments.extend(before.filter(|id| !retire.segments.contains(id)));
+    let before = inner.catalog.rolled.get(tier, span).cloned();
+    if let Some(before) = before.as_ref().filter(|before| !retire.segments.contains(&before.id)) {
+        retire.segments.push(before.id);
+    }
     retire.epochs.retain(|retired| *retired != epoch);
     drop(inner);
+    if let Some(before) = &before {
+        // Queries that found it go on to read it; it may be damaged, too.
+        ring.skip_damage(ring.store.keep_replaced(before))?;
+    }
     let (stream, rows_before) = (finished.stream.as_slice(), Timestamp::MIN);
     ring.store.seal(&SealChange { meta: &meta, stream, series: (first_id, &labels), rows_before, retire: &retire })?;
     let mut inner = ring.inner.write();

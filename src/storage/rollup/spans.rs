@@ -7,6 +7,7 @@ use crate::model::Timestamp;
 use crate::storage::segment::SegmentMeta;
 
 use super::Tier;
+use super::bucket::end_of;
 
 /// The segments of all tiers, one a span.
 #[derive(Debug, Default)]
@@ -89,7 +90,7 @@ impl Spans {
         self.cover(tier.finer(), at, to, out);
     }
 
-    /// As [`Spans::cover`], of the finest rollups that there are, and nothing else.
+    /// As [`Spans::cover`], of the finest rollups that there are, and nothing else; with the bucket that `to` is in.
     pub(crate) fn cover_finest(&self, from: Timestamp, to: Timestamp) -> Vec<(Arc<SegmentMeta>, Timestamp, Timestamp)> {
         let mut found = Vec::new();
         let mut gaps = vec![(from, to)];
@@ -98,7 +99,8 @@ impl Spans {
             for (mut at, to) in gaps {
                 let first = tier.span_of(at.saturating_add(1));
                 for (span, meta) in self.of(tier).range(first..).take_while(|(span, _)| **span < to) {
-                    let end = span.saturating_add(tier.span_ms()).min(to);
+                    // The last bucket may end behind what is wanted of it.
+                    let end = span.saturating_add(tier.span_ms()).min(end_of(to, tier.bucket_ms()));
                     if at < *span {
                         left.push((at, *span));
                     }

@@ -51,6 +51,15 @@ impl Tier {
         }
     }
 
+    /// The tier that is made of this one.
+    pub(crate) fn coarser(self) -> Option<Self> {
+        match self {
+            Self::Minute => Some(Self::Hour),
+            Self::Hour => Some(Self::Day),
+            Self::Day => None,
+        }
+    }
+
     /// The part of the retention size, in percent, that a tier may take before its oldest segments go for it.
     pub(crate) fn share(self) -> u64 {
         match self {

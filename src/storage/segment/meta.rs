@@ -8,6 +8,9 @@ const VERSION: u8 = 2;
 /// Had neither tier nor content: all segments were raw.
 const VERSION_1: u8 = 1;
 
+/// Times are less than this away from the epoch: what is worked out of them does not overflow.
+const MAX_TIME: i64 = i64::MAX / 4;
+
 /// What is known about a segment without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SegmentMeta {
@@ -100,7 +103,9 @@ impl SegmentMeta {
             meta.exemplars = Some(ExemplarSpan { first: reader.i64()?, last: reader.i64()?, count: reader.u64()? });
         }
         // Streams are far below this; a larger one would make us allocate what is not there.
-        if meta.index_offset > meta.stream_len || meta.stream_len > 1 << 36 {
+        let times = [meta.window, meta.window_end, meta.min_ts, meta.max_ts];
+        let far = times.iter().any(|ts| !(-MAX_TIME..=MAX_TIME).contains(ts)) || meta.min_ts > meta.max_ts;
+        if far || meta.index_offset > meta.stream_len || meta.stream_len > 1 << 36 {
             return Err(FormatError("a directory record contradicts itself"));
         }
         Ok(meta)

@@ -78,6 +78,8 @@ impl Drop for Handle {
 pub(crate) struct Writer {
     next_row: u64,
     run: u32,
+    /// Whether the tail of the process before has been taken over.
+    adopted: bool,
     /// Rows that were keyed by windows of another length.
     foreign: Option<ForeignRows>,
 }
@@ -228,11 +230,14 @@ impl Store {
         })?;
         // A store that was reopened after a failure goes on with its numbers.
         writer.next_row = writer.next_row.max(next_row);
-        let is_first = writer.run == 0;
-        if is_first {
+        if writer.run == 0 {
             writer.run = run;
         }
-        self.adopt_tail(&mut writer, is_first)
+        let is_first = !writer.adopted;
+        self.adopt_tail(&mut writer, is_first)?;
+        // A disk that was full at the start gets another chance: until then nothing is written over the tail.
+        writer.adopted = true;
+        Ok(())
     }
 
     fn check_format(&self) -> Result<()> {

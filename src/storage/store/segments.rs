@@ -12,7 +12,7 @@ use crate::storage::StorageError;
 use crate::storage::bytes::{check_crc, seal_crc};
 use crate::storage::segment::{SegmentMeta, decode_series, encode_series, piece_ranges};
 
-use super::{DIRECTORY, ROWS, Result, SEGMENTS, SERIES, Store, failed, opened};
+use super::{DIRECTORY, META, ROWS, Result, SEGMENTS, SERIES, Store, failed, opened};
 
 /// What a seal changes, all in one transaction.
 pub(crate) struct SealChange<'a> {
@@ -46,6 +46,8 @@ pub(crate) struct Replaced {
 pub(crate) struct Retire {
     pub(crate) segments: Vec<u64>,
     pub(crate) epochs: Vec<u32>,
+    /// Raw samples before this are gone with them.
+    pub(crate) raw_from: Option<Timestamp>,
 }
 
 impl Store {
@@ -75,9 +77,28 @@ impl Store {
         drop(replaced);
         self.write("merging segments", Durability::Immediate, |txn| {
             let segments = change.sources.iter().map(|source| source.meta.id).collect();
-            retire(txn, &Retire { segments, epochs: Vec::new() })?;
+            retire(txn, &Retire { segments, ..Retire::default() })?;
             put_segment(txn, change.meta, change.stream)?;
             retire(txn, change.retire)
+        })
+    }
+
+    /// Keeps the bytes of a segment that another takes the place of, for queries that found it before.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn keep_replaced(&self, meta: &Arc<SegmentMeta>) -> Result<()> {
+        if let Some(stream) = self.stream(meta)? {
+            self.replaced.lock().push(Replaced { meta: Arc::clone(meta), stream: Arc::new(stream) });
+        }
+        Ok(())
+    }
+
+    /// Before which time retention has taken raw samples, if it ever has.
+    pub(crate) fn raw_from(&self) -> Result<Option<Timestamp>> {
+        self.read("reading where raw samples begin", |txn| {
+            let meta = txn.open_table(META)?;
+            Ok(meta.get(RAW_FROM)?.and_then(|v| v.value().first_chunk().map(|b| i64::from_le_bytes(*b))))
         })
     }
 
@@ -230,8 +251,19 @@ fn retire(txn: &WriteTransaction, change: &Retire) -> std::result::Result<(), re
     for epoch in &change.epochs {
         series.retain_in((*epoch, 0)..=(*epoch, u32::MAX), |_, _| false)?;
     }
+    drop(series);
+    if let Some(from) = change.raw_from {
+        let mut meta = txn.open_table(META)?;
+        let before = meta.get(RAW_FROM)?.and_then(|v| v.value().first_chunk().map(|b| i64::from_le_bytes(*b)));
+        if before.is_none_or(|before| before < from) {
+            meta.insert(RAW_FROM, &from.to_le_bytes()[..])?;
+        }
+    }
     Ok(())
 }
+
+/// Under which name `meta` says where raw samples begin.
+const RAW_FROM: &str = "raw_from";
 
 /// pco reads ahead by up to 4,617 bytes; where a column ends earlier it copies the rest of it into a buffer of twice that,
 /// which costs more than decoding a window of two minutes.

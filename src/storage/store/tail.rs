@@ -45,8 +45,10 @@ impl Tail {
             None => OpenOptions::new().write(true).create(true).truncate(true).open(path)?,
         };
         let done = file.write_all_at(bytes, self.len);
-        if done.is_ok() {
-            self.len += bytes.len() as u64;
+        match &done {
+            Ok(()) => self.len += bytes.len() as u64,
+            // Half a record is none; the first error is the one to report.
+            Err(_) => drop(file.set_len(self.len)),
         }
         self.file = Some(file);
         done
@@ -67,6 +69,11 @@ impl Tail {
 }
 
 impl Store {
+    /// Bytes of the tail.
+    pub(crate) fn tail_bytes(&self) -> u64 {
+        self.tail.lock().len
+    }
+
     /// Appends rows and state to the tail: from then on the death of the process costs none of it. Says whether there is a tail.
     ///
     /// # Errors
