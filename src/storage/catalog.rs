@@ -19,6 +19,10 @@ use super::store::Retire;
 /// Bytes that redb takes for itself and for its small tables.
 pub(crate) const FIXED_BYTES: u64 = 1 << 20;
 
+/// This part of the file stays free: segments of many sizes leave holes between them until the file is compacted (a month of
+/// raw segments and rollups in 8 MB: up to 3 %).
+const SCATTERED: u64 = 20;
+
 /// Series by id; a damaged block of the table leaves holes.
 pub(crate) type Ids = Arc<Vec<Option<Sid>>>;
 
@@ -252,7 +256,7 @@ impl Catalog {
     /// What must go so that `coming` bytes more fit: oldest first, by size, and everything that is past its time. A tier of
     /// rollups that has more than its share gives first, then the raw samples do.
     pub(crate) fn due(&self, coming: u64, reserve: u64, keep: &Keep) -> Retire {
-        let budget = keep.bytes.saturating_sub(FIXED_BYTES + reserve);
+        let budget = keep.bytes.saturating_sub(FIXED_BYTES + reserve + keep.bytes / SCATTERED);
         let mut raw: Vec<&Arc<SegmentMeta>> = self.segments.iter().collect();
         // Imported history has later numbers than what came after it.
         raw.sort_by_key(|s| (s.max_ts, s.id));
