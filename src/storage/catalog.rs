@@ -40,6 +40,19 @@ pub(crate) struct Epoch {
     asked: AtomicBool,
 }
 
+impl Epoch {
+    /// Gives up the series, as if the table had not been read.
+    fn let_go(&mut self, table: &mut SeriesTable) {
+        self.by_sid = FxHashMap::default();
+        for sid in self.ids.take().iter().flat_map(|ids| ids.iter().flatten()) {
+            if let Some(series) = table.get_mut(*sid) {
+                series.uses -= 1;
+            }
+            table.release_if_unused(*sid);
+        }
+    }
+}
+
 /// The directory in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
@@ -61,7 +74,7 @@ impl Catalog {
             match meta.tier {
                 None => catalog.segments.push(Arc::new(meta)),
                 // One a span: what was made anew has taken the place of the older in the same transaction.
-                Some(tier) => drop(catalog.rolled.insert(tier, Arc::new(meta))),
+                Some(tier) => catalog.rolled.insert(tier, Arc::new(meta)),
             }
         }
         catalog.segments.sort_by_key(|s| (s.window, s.id));
@@ -70,12 +83,7 @@ impl Catalog {
 
     /// Takes up the directory of another file; series that only the old one named are given up.
     pub(crate) fn replace(&mut self, other: Self, table: &mut SeriesTable) {
-        for sid in self.epochs.values().flat_map(|epoch| epoch.ids.iter().flat_map(|ids| ids.iter().flatten())) {
-            if let Some(series) = table.get_mut(*sid) {
-                series.uses -= 1;
-            }
-            table.release_if_unused(*sid);
-        }
+        self.epochs.values_mut().for_each(|epoch| epoch.let_go(table));
         table.touch_all();
         // Numbers go on, so that nobody takes a new segment for an old one.
         let next_segment = self.next_segment.max(other.next_segment);
@@ -155,13 +163,7 @@ impl Catalog {
             if epoch.asked.swap(false, Relaxed) || !whole {
                 continue;
             }
-            epoch.by_sid = FxHashMap::default();
-            for sid in epoch.ids.take().iter().flat_map(|ids| ids.iter().flatten()) {
-                if let Some(series) = table.get_mut(*sid) {
-                    series.uses -= 1;
-                }
-                table.release_if_unused(*sid);
-            }
+            epoch.let_go(table);
         }
     }
 
@@ -256,13 +258,13 @@ impl Catalog {
     /// What must go so that `coming` bytes more fit: oldest first, by size, and everything that is past its time. A tier of
     /// rollups that has more than its share gives first, then the raw samples do.
     pub(crate) fn due(&self, coming: u64, reserve: u64, keep: &Keep) -> Retire {
-        let budget = keep.bytes.saturating_sub(FIXED_BYTES + reserve + keep.bytes / SCATTERED);
+        let budget = keep.budget(reserve);
         let mut raw: Vec<&Arc<SegmentMeta>> = self.segments.iter().collect();
         // Imported history has later numbers than what came after it.
         raw.sort_by_key(|s| (s.max_ts, s.id));
         let mut queues = vec![Queue::new(raw, keep.oldest, 0, self.rolled_until(Some(Tier::Minute), keep))];
         for tier in Tier::ALL {
-            let (share, oldest) = (budget / 100 * tier.share(), keep.oldest_rolled[tier as usize]);
+            let (share, oldest) = (share(budget, tier), keep.oldest_rolled[tier as usize]);
             let rolled = self.rolled_until(tier.coarser(), keep);
             queues.push(Queue::new(self.rolled.all(tier).collect(), oldest, share, rolled));
         }
@@ -304,10 +306,11 @@ impl Catalog {
         }
     }
 
-    /// Whether a tier takes as much as it may, or nearly.
-    pub(crate) fn has_its_share(&self, tier: Tier, keep: &Keep) -> bool {
-        let bytes = self.rolled.all(tier).map(|s| cost(s)).sum::<u64>();
-        bytes >= keep.bytes.saturating_sub(FIXED_BYTES) / 1000 * tier.share() * 9
+    /// Whether another segment of a tier would be too much for its share: its oldest would go for it.
+    pub(crate) fn has_its_share(&self, tier: Tier, reserve: u64, keep: &Keep) -> bool {
+        let (bytes, largest) =
+            self.rolled.all(tier).map(|s| cost(s)).fold((0, 0), |(sum, most), c| (sum + c, most.max(c)));
+        bytes + largest > share(keep.budget(reserve), tier)
     }
 
     /// Forgets what retention took from the disk.
@@ -321,12 +324,8 @@ impl Catalog {
             }
         }
         for number in &retire.epochs {
-            let Some(epoch) = self.epochs.remove(number) else { continue };
-            for sid in epoch.ids.iter().flat_map(|ids| ids.iter().flatten()) {
-                if let Some(series) = table.get_mut(*sid) {
-                    series.uses -= 1;
-                }
-                table.release_if_unused(*sid);
+            if let Some(mut epoch) = self.epochs.remove(number) {
+                epoch.let_go(table);
             }
         }
     }
@@ -362,6 +361,11 @@ impl Keep {
         }
     }
 
+    /// What segments may take; `reserve` is for rows.
+    fn budget(&self, reserve: u64) -> u64 {
+        self.bytes.saturating_sub(FIXED_BYTES + reserve + self.bytes / SCATTERED)
+    }
+
     /// The same by time alone.
     pub(crate) fn by_time(self) -> Self {
         Self { bytes: u64::MAX, ..self }
@@ -371,6 +375,11 @@ impl Keep {
     pub(crate) fn oldest_of(&self, tier: Tier) -> Timestamp {
         self.oldest_rolled[tier as usize]
     }
+}
+
+/// What a tier may take of a budget.
+fn share(budget: u64, tier: Tier) -> u64 {
+    budget / 100 * tier.share()
 }
 
 /// Segments of one kind that wait for their end, the next to go last.

@@ -39,7 +39,7 @@ pub(crate) fn compact(ring: &Ring, compactor: &mut Compactor, now: Timestamp) ->
         largest = largest.max(cost(segment));
         segments += cost(segment);
     }
-    let known = segments + FIXED_BYTES + 2 * ring.row_bytes_peak.load(Relaxed);
+    let known = segments + FIXED_BYTES + ring.row_reserve();
     drop(inner);
     if !pays(blocks, known + compactor.slack, ring.config.retention_size_bytes.saturating_add(largest)) {
         return Ok(Progress::Idle);

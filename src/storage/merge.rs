@@ -138,7 +138,7 @@ fn write(
     // Nothing new is in it: rollups that know the sources know this one.
     meta.content = sources.iter().map(|s| s.content).max().unwrap_or(meta.id);
     // The sources are in the file until the transaction is over, and count until then.
-    let reserve = 2 * ring.row_bytes_peak.load(Relaxed);
+    let reserve = ring.row_reserve();
     let mut retire = inner.catalog.due(cost(&meta), reserve, &Keep::of(&ring.config, now));
     retire.segments.retain(|id| sources.iter().all(|source| source.id != *id));
     retire.epochs.retain(|epoch| *epoch != meta.epoch);

@@ -60,8 +60,8 @@ impl Case {
         match retention {
             Retention::Nothing => {}
             Retention::Time => bench.config.retention_time = Duration::from_secs(30),
-            // A few small segments beside what the file takes for itself.
-            Retention::Size => bench.config.retention_size_bytes = (1 << 20) + (40 << 10),
+            // A few small segments, 40 KB, beside what the file takes for itself and keeps free.
+            Retention::Size => bench.config.retention_size_bytes = (1 << 20) + (96 << 10),
         }
         bench.kill_and_open();
         let now: Timestamp = 1_000_000 + random.below(20_000) as i64;

@@ -437,6 +437,11 @@ impl Ring {
         self.is_degraded().then(|| self.failure.lock().clone()).flatten()
     }
 
+    /// Bytes that rows may take in the file: two windows of them are there at times.
+    pub(crate) fn row_reserve(&self) -> u64 {
+        2 * self.row_bytes_peak.load(Relaxed)
+    }
+
     pub(crate) fn count_damage(&self, records: u64) {
         self.counters.damaged.fetch_add(records, Relaxed);
     }

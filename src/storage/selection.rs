@@ -45,6 +45,27 @@ pub enum Cells {
     Histograms(Vec<Option<Arc<Histogram>>>),
 }
 
+impl Piece {
+    /// The floats of the `k`-th row, copied to `copy` when they do not lie together; `None` where the piece has histograms.
+    pub(crate) fn floats<'a>(&'a self, k: usize, copy: &'a mut Vec<f64>, room: &mut LenderRoom) -> Option<&'a [f64]> {
+        match &self.cells {
+            Cells::Floats(cells) => Some(&cells[self.span(k)]),
+            Cells::Lent(lender) => {
+                copy.clear();
+                lender.append(k, copy, room);
+                Some(copy)
+            }
+            Cells::Histograms(_) => None,
+        }
+    }
+
+    /// Where the `k`-th row lies in the cells.
+    pub(crate) fn span(&self, k: usize) -> std::ops::Range<usize> {
+        let ticks = self.times.len();
+        k * ticks..(k + 1) * ticks
+    }
+}
+
 impl Selection {
     /// For stores that keep each series apart: one piece a run.
     pub fn from_series(series: Vec<SelectedSeries>) -> Self {
@@ -72,20 +93,14 @@ impl Selection {
         let (mut room, mut copy) = (LenderRoom::default(), Vec::new());
         let floats = |column: &[f64]| (ends(column, |v| !is_absent(*v)), Column::Floats(Arc::from(column)));
         for piece in &self.pieces {
-            let ticks = piece.times.len();
             for (k, row) in piece.rows.iter().enumerate() {
-                let span = k * ticks..(k + 1) * ticks;
+                let span = piece.span(k);
                 let (there, values) = match &piece.cells {
-                    Cells::Floats(cells) => floats(&cells[span.clone()]),
-                    Cells::Lent(lender) => {
-                        copy.clear();
-                        lender.append(k, &mut copy, &mut room);
-                        floats(&copy)
-                    }
                     Cells::Histograms(cells) => {
                         let column = &cells[span.clone()];
                         (ends(column, Option::is_some), Column::Histograms(Arc::from(column)))
                     }
+                    _ => floats(piece.floats(k, &mut copy, &mut room).unwrap_or_default()),
                 };
                 let Some((first, last)) = there else { continue };
                 let start_times = piece.starts.as_ref().map(|starts| Arc::from(&starts[span]));

@@ -53,7 +53,8 @@ impl Querier for Ring {
     fn select(&self, request: &SelectRequest) -> Result<Selection, StorageError> {
         let mut tries = 0;
         loop {
-            let (resolved, mut pieces) = self.raw(&self.without_gone(request))?;
+            let Some(left) = self.without_gone(request) else { return self.select_raw(request) };
+            let (resolved, mut pieces) = self.raw(&left)?;
             tries += 1;
             let thinned = match self.thinned(request, &resolved.labels, &mut pieces)? {
                 Ok(thinned) => thinned,

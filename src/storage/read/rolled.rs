@@ -62,10 +62,7 @@ impl Ring {
             self.lock_loaded(&|inner| plan(inner).segments.into_iter().map(|(meta, ..)| meta).collect())?;
         let plan = plan(&inner);
         let resolved = self.resolutions.get(&inner.head, &request.matchers);
-        let ids = |(meta, from, to): (Arc<SegmentMeta>, Timestamp, Timestamp)| {
-            Some(((Arc::clone(&meta), inner.catalog.ids(meta.epoch)?), from, to))
-        };
-        let parts: Vec<Part> = plan.segments.into_iter().filter_map(ids).collect();
+        let parts = parts(&inner, plan.segments);
         drop(inner);
         let mut out = Columns::new(request, resolved.labels.len());
         let mut items: BTreeMap<Timestamp, Item> = BTreeMap::new();
@@ -99,13 +96,12 @@ impl Ring {
         Ok(Some(out.finish(&resolved)))
     }
 
-    /// The request without the time before which raw samples are gone, where rollups stand for them: a late sample that is left
-    /// of that time would look like all there was.
-    pub(super) fn without_gone(&self, request: &SelectRequest) -> SelectRequest {
+    /// The request without the time before which raw samples are gone, where rollups stand for them (`None`: nothing is gone): a
+    /// late sample that is left of that time would look like all there was.
+    pub(super) fn without_gone(&self, request: &SelectRequest) -> Option<SelectRequest> {
         let inner = self.inner.read();
         let gone = !self.rolled_before_raw(&inner, request.start, request.end).is_empty();
-        let start = if gone { request.start.max(inner.catalog.raw_from) } else { request.start };
-        SelectRequest { start, ..request.clone() }
+        gone.then(|| SelectRequest { start: request.start.max(inner.catalog.raw_from), ..request.clone() })
     }
 
     /// Segments of rollups within the bounds, where raw samples may be gone.
@@ -153,10 +149,7 @@ impl Ring {
         }
         let until = request.end.min(raw_from.saturating_sub(1));
         let found = inner.catalog.rolled.cover_finest(request.start.saturating_sub(1), until);
-        let ids = |(meta, from, to): (Arc<SegmentMeta>, Timestamp, Timestamp)| {
-            Some(((Arc::clone(&meta), inner.catalog.ids(meta.epoch)?), from, to))
-        };
-        let found: Vec<Part> = found.into_iter().filter_map(ids).collect();
+        let found = parts(&inner, found);
         drop(inner);
         let reading = Reading::new(request.stop.clone(), self.counters());
         let rows = vec![Vec::new(); resolved.labels.len()];
@@ -177,6 +170,15 @@ impl Ring {
         *pieces = all;
         Ok(Ok(coarsest))
     }
+}
+
+/// The parts, with what the numbers of their series mean.
+fn parts(inner: &Inner, found: Vec<(Arc<SegmentMeta>, Timestamp, Timestamp)>) -> Vec<Part> {
+    let ids = |(meta, from, to): (Arc<SegmentMeta>, Timestamp, Timestamp)| {
+        let ids = inner.catalog.ids(meta.epoch)?;
+        Some(((meta, ids), from, to))
+    };
+    found.into_iter().filter_map(ids).collect()
 }
 
 enum Item {
@@ -246,17 +248,9 @@ impl<'a> Columns<'a> {
             self.has_more |= piece.starts.is_some() || matches!(piece.cells, Cells::Histograms(_));
             let mut cells = self.reserve(piece.rows.len(), ticks)?;
             for (k, row) in piece.rows.iter().enumerate() {
-                let values = match &piece.cells {
-                    Cells::Floats(all) => &all[k * ticks..(k + 1) * ticks],
-                    Cells::Lent(lender) => {
-                        row_cells.clear();
-                        lender.append(k, &mut row_cells, &mut room);
-                        &row_cells[..]
-                    }
-                    Cells::Histograms(_) => {
-                        cells.iter_mut().for_each(|cells| cells.resize(cells.len() + ticks, absent()));
-                        continue;
-                    }
+                let Some(values) = piece.floats(k, &mut row_cells, &mut room) else {
+                    cells.iter_mut().for_each(|cells| cells.resize(cells.len() + ticks, absent()));
+                    continue;
                 };
                 let last = &mut self.last[*row as usize];
                 for (ts, value) in piece.times.iter().zip(values) {

@@ -51,22 +51,13 @@ impl SpanSamples {
         let mut has_more = false;
         for (piece, k) in self.places.get(row).into_iter().flatten() {
             let (piece, k) = (&self.pieces[*piece as usize], *k as usize);
-            let ticks = piece.times.len();
-            let span = k * ticks..(k + 1) * ticks;
+            let span = piece.span(k);
             has_more |=
                 piece.starts.as_ref().is_some_and(|starts| starts[span.clone()].iter().any(|start| *start != 0));
-            let values = match &piece.cells {
-                Cells::Floats(all) => &all[span],
-                Cells::Lent(lender) => {
-                    self.cells.clear();
-                    lender.append(k, &mut self.cells, &mut self.room);
-                    &self.cells[..]
-                }
-                Cells::Histograms(all) => {
-                    has_more |= all[span].iter().any(Option::is_some);
-                    continue;
-                }
-            };
+            if let Cells::Histograms(all) = &piece.cells {
+                has_more |= all[span].iter().any(Option::is_some);
+            }
+            let values = piece.floats(k, &mut self.cells, &mut self.room).unwrap_or_default();
             let there = piece.times.iter().zip(values).filter(|(_, value)| !is_absent(**value));
             there.for_each(|(ts, value)| take(*ts, *value));
         }

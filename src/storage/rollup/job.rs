@@ -87,7 +87,7 @@ struct Encoded {
     ends: Option<(usize, usize)>,
 }
 
-/// Looks for a span that is over and not rolled up yet, or not with all that has come since: the finest tier first.
+/// Looks for a span that is over and not rolled up yet, or not with all that has come since.
 ///
 /// # Errors
 /// When an index could not be read.
@@ -107,7 +107,7 @@ pub(crate) fn begin(ring: &Ring, known: &mut Rolled, now: Timestamp) -> Result<O
     let mut pending = Timestamp::MAX;
     for tier in Tier::ALL {
         // What retention took for its size would only go again.
-        let full = catalog.has_its_share(tier, &keep);
+        let full = catalog.has_its_share(tier, ring.row_reserve(), &keep);
         let oldest = catalog.rolled.all(tier).next().filter(|_| full).map_or(Timestamp::MIN, |meta| meta.window);
         let wanted = |span: Timestamp| {
             let end = span.saturating_add(tier.span_ms());
@@ -153,10 +153,7 @@ fn raw_span(
         }
         while span <= last {
             let end = span.saturating_add(tier.span_ms());
-            let newest = match catalog.rolled.get(tier, span) {
-                Some(meta) => Some(meta.content),
-                None => known.empty.get(&(tier, span)).copied(),
-            };
+            let newest = known.newest(catalog, tier, span);
             let is_news = newest.is_none_or(|newest| segment.content > newest);
             if is_news && wanted(span) {
                 let late = segment.min_ts < segment.window;
@@ -200,15 +197,18 @@ fn finer_span(
 ) -> Option<Timestamp> {
     catalog.rolled.all(finer).find_map(|segment| {
         let span = tier.span_of(segment.max_ts);
-        let newest = match catalog.rolled.get(tier, span) {
-            Some(meta) => Some(meta.content),
-            None => known.empty.get(&(tier, span)).copied(),
-        };
+        let newest = known.newest(catalog, tier, span);
         (wanted(span) && newest.is_none_or(|newest| segment.id > newest)).then_some(span)
     })
 }
 
 impl Rolled {
+    /// The newest segment that counted when a span was looked at last; `None`: it never was.
+    fn newest(&self, catalog: &Catalog, tier: Tier, span: Timestamp) -> Option<u64> {
+        let made = catalog.rolled.get(tier, span).map(|meta| meta.content);
+        made.or_else(|| self.empty.get(&(tier, span)).copied())
+    }
+
     fn read_late(&mut self, ring: &Ring, meta: &Arc<SegmentMeta>) -> Result<(), StorageError> {
         let mut slices = ring.slices_before(meta, meta.window)?;
         if slices.len() > MAX_LATE {
@@ -249,14 +249,10 @@ pub(crate) fn proceed(
                 }
             }
         }
-        State::Encoded(work) => {
-            let roll = Roll { tier, span, content, state: State::Encoded(work) };
-            let State::Encoded(work) = &roll.state else { return (None, Ok(())) };
-            match write(ring, &roll, work, now) {
-                Ok(()) => (None, Ok(())),
-                Err(error) => (Some(roll), Err(error)),
-            }
-        }
+        State::Encoded(work) => match write(ring, (tier, span), content, &work, now) {
+            Ok(()) => (None, Ok(())),
+            Err(error) => (Some(Roll { tier, span, content, state: State::Encoded(work) }), Err(error)),
+        },
     }
 }
 
@@ -288,9 +284,9 @@ impl Work {
         if self.next_row >= self.resolved.rows() {
             return Ok(false);
         }
-        let mut buckets = Buckets::new(tier.bucket_ms());
         match &mut self.source {
             Source::Samples(samples) => {
+                let mut buckets = Buckets::new(tier.bucket_ms());
                 let has_more = samples.read(self.next_row, &mut |ts, value| buckets.push(ts, &Bucket::of(ts, value)));
                 self.encode(tier, has_more, buckets.finish());
             }
@@ -306,6 +302,7 @@ impl Work {
                     for (k, all) in finer.batch.iter_mut().enumerate() {
                         let row = stored.read((from + k) as u32);
                         all.has_more |= row.has_more;
+                        // A span of the finer tier is one bucket of this one.
                         let mut coarse = Buckets::new(tier.bucket_ms());
                         row.buckets.iter().for_each(|(end, bucket)| coarse.push(*end, bucket));
                         all.buckets.extend(coarse.finish());
@@ -314,9 +311,7 @@ impl Work {
                 }
                 finer.next = 0;
                 for row in std::mem::take(&mut finer.batch) {
-                    let mut buckets = Buckets::new(tier.bucket_ms());
-                    row.buckets.iter().for_each(|(end, bucket)| buckets.push(*end, bucket));
-                    self.encode(tier, row.has_more, buckets.finish());
+                    self.encode(tier, row.has_more, row.buckets);
                 }
             }
         }
@@ -381,8 +376,13 @@ impl Work {
 }
 
 /// Writes the segment, in the place of the one that the span had.
-fn write(ring: &Ring, roll: &Roll, work: &Work, now: Timestamp) -> Result<(), StorageError> {
-    let (tier, span) = (roll.tier, roll.span);
+fn write(
+    ring: &Ring,
+    (tier, span): (Tier, Timestamp),
+    content: u64,
+    work: &Work,
+    now: Timestamp,
+) -> Result<(), StorageError> {
     let writer = ring.store.writer();
     let epoch = ring.load_current_epoch()?;
     let mut guard = ring.inner.write();
@@ -397,9 +397,9 @@ fn write(ring: &Ring, roll: &Roll, work: &Work, now: Timestamp) -> Result<(), St
     let inner = ring.inner.read();
     let window = (span, span.saturating_add(tier.span_ms()));
     let mut meta = finished.meta(inner.catalog.next_segment(), window, epoch, ids.len() as u32);
-    (meta.tier, meta.content) = (Some(tier), roll.content);
+    (meta.tier, meta.content) = (Some(tier), content);
     let (first_id, labels) = inner.catalog.unwritten(epoch, &inner.head.series);
-    let reserve = 2 * ring.row_bytes_peak.load(Relaxed);
+    let reserve = ring.row_reserve();
     let mut retire = inner.catalog.due(cost(&meta), reserve, &Keep::of(&ring.config, now));
     let before = inner.catalog.rolled.get(tier, span).cloned();
     if let Some(before) = before.as_ref().filter(|before| !retire.segments.contains(&before.id)) {

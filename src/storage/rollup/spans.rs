@@ -30,9 +30,9 @@ impl Spans {
         &self.tiers[tier as usize]
     }
 
-    /// Takes a segment up; gives the one that was there for the same span.
-    pub(crate) fn insert(&mut self, tier: Tier, meta: Arc<SegmentMeta>) -> Option<Arc<SegmentMeta>> {
-        self.tiers[tier as usize].insert(meta.window, meta)
+    /// Takes a segment up, in the place of the one that was there for the same span.
+    pub(crate) fn insert(&mut self, tier: Tier, meta: Arc<SegmentMeta>) {
+        self.tiers[tier as usize].insert(meta.window, meta);
     }
 
     /// Forgets a segment.

@@ -294,3 +294,31 @@ fn a_crash_while_rolling_up_costs_nothing() {
         }
     }
 }
+
+/// What a tier's share took is not made again as long as the samples are there: it would only go again, without end.
+#[test]
+fn a_tier_that_has_its_share_comes_to_rest() {
+    let mut bench = bench();
+    bench.config.retention_size_bytes = 4 << 20;
+    bench.config.rollups = [Duration::from_secs(90 * 86_400), Duration::ZERO, Duration::ZERO];
+    bench.kill_and_open();
+    let (mut random, hours) = (Random::new(3), 14);
+    for n in 1..=hours * 180 {
+        let ts = n * 20_000;
+        bench.clock.set(ts);
+        let samples: Vec<(u64, f64)> = (0..80).map(|i| (i, random.unit())).collect();
+        bench.tick(ts, &samples);
+        if n % 30 == 0 {
+            bench.ring().commit().unwrap();
+            let slices = (0..2_000).take_while(|_| bench.ring().maintain(ts).unwrap() == Progress::More).count();
+            assert!(slices < 2_000, "maintenance never ends at {ts}");
+        }
+    }
+    let (stats, counters) = (bench.ring().stats(), bench.ring().counters());
+    let rolled = counters.rolled.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(rolled as i64 <= hours, "{rolled} segments of rollups in {hours} hours");
+    assert!(
+        stats.rollup_segments < 10 && stats.oldest.unwrap() < 9 * HOUR,
+        "the share is full, samples are there: {stats:?}"
+    );
+}

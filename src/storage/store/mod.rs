@@ -299,7 +299,6 @@ impl Store {
 
     /// Remembers the length of a window, and how far rows reach that were keyed by windows of another length.
     pub(crate) fn set_window(&self, window_ms: i64) -> Result<()> {
-        let number = |bytes: &[u8]| bytes.first_chunk().map(|b| i64::from_le_bytes(*b));
         let known = self.read("reading the window", |txn| {
             let meta = txn.open_table(META)?;
             let same = meta.get("window_ms")?.and_then(|v| number(v.value())) == Some(window_ms);
@@ -345,4 +344,9 @@ impl Store {
 
 fn failed(doing: &'static str, error: impl std::fmt::Display) -> StorageError {
     StorageError::Failed { doing, reason: error.to_string() }
+}
+
+/// A number of the table `meta`.
+fn number(bytes: &[u8]) -> Option<i64> {
+    bytes.first_chunk().map(|b| i64::from_le_bytes(*b))
 }

@@ -12,7 +12,7 @@ use crate::storage::StorageError;
 use crate::storage::bytes::{check_crc, seal_crc};
 use crate::storage::segment::{SegmentMeta, decode_series, encode_series, piece_ranges};
 
-use super::{DIRECTORY, META, ROWS, Result, SEGMENTS, SERIES, Store, failed, opened};
+use super::{DIRECTORY, META, ROWS, Result, SEGMENTS, SERIES, Store, failed, number, opened};
 
 /// What a seal changes, all in one transaction.
 pub(crate) struct SealChange<'a> {
@@ -98,7 +98,7 @@ impl Store {
     pub(crate) fn raw_from(&self) -> Result<Option<Timestamp>> {
         self.read("reading where raw samples begin", |txn| {
             let meta = txn.open_table(META)?;
-            Ok(meta.get(RAW_FROM)?.and_then(|v| v.value().first_chunk().map(|b| i64::from_le_bytes(*b))))
+            Ok(meta.get(RAW_FROM)?.and_then(|v| number(v.value())))
         })
     }
 
@@ -254,7 +254,7 @@ fn retire(txn: &WriteTransaction, change: &Retire) -> std::result::Result<(), re
     drop(series);
     if let Some(from) = change.raw_from {
         let mut meta = txn.open_table(META)?;
-        let before = meta.get(RAW_FROM)?.and_then(|v| v.value().first_chunk().map(|b| i64::from_le_bytes(*b)));
+        let before = meta.get(RAW_FROM)?.and_then(|v| number(v.value()));
         if before.is_none_or(|before| before < from) {
             meta.insert(RAW_FROM, &from.to_le_bytes()[..])?;
         }
