@@ -18,7 +18,7 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
 }
 
 static GROUPS: &[&[&[FamilyDesc]]] =
-    &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES, &[llm::FAMILIES]];
+    &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES, &worker::ALIASES], gpu::FAMILIES, &[llm::FAMILIES]];
 
 const fn desc(
     kind: MetricKind,
