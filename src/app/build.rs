@@ -14,10 +14,10 @@ use crate::collect::gpu::Gpus;
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
-use crate::collect::worker::{Workers, WorkersHandle};
+use crate::collect::worker::{WorkerExit, Workers, WorkersHandle};
 use crate::collect::{Job, Scheduler, SchedulerHandle};
 use crate::config::CollectorFamily;
-use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
+use crate::http::{self, Bound, Edge, EventLog, HttpCounters, MetricsPage, Parts, Running};
 use crate::ingest::{Events, EventsConfig};
 use crate::live::Hub;
 use crate::model::{Intern, Output};
@@ -32,6 +32,7 @@ use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
 use super::daemon::DaemonPort;
+use super::processes::exit_json;
 use super::reload::Reloader;
 use super::store::{DirectSink, RingStore};
 use super::tasks::Maintenance;
@@ -131,7 +132,8 @@ impl App {
         let events_group = ground.pipeline.register_group("events");
         let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
         let views = Views::default();
-        let (scheduler, processes) = ground.start_collectors(&settings, &views, &events)?;
+        let log = Arc::new(EventLog::open(Arc::clone(&ground.ring) as _));
+        let (scheduler, processes) = ground.start_collectors(&settings, &views, &events, &log)?;
         runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
         ground.own.config_loaded(true, clock.now());
         let (quit, _) = watch::channel(false);
@@ -158,6 +160,7 @@ impl App {
             rules: Arc::new(rules),
             targets: scraper,
             events,
+            log,
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),
@@ -299,6 +302,7 @@ impl Ground {
         settings: &Settings,
         views: &Views,
         events: &Arc<Events>,
+        log: &Arc<EventLog>,
     ) -> Result<(SchedulerHandle, Option<WorkersHandle>), StartError> {
         let interval = settings.config.collectors.interval;
         let (mut jobs, processes) = match settings.demo {
@@ -306,7 +310,7 @@ impl Ground {
                 let demo = demo(seed, self.clock.now(), interval);
                 (demo.jobs, Some(demo.workers))
             }
-            None => machine_jobs(settings),
+            None => machine_jobs(settings, log),
         };
         let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
@@ -326,7 +330,7 @@ impl Ground {
 }
 
 /// The collectors of a real machine, and the processes that one of them sees.
-fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
+fn machine_jobs(settings: &Settings, log: &Arc<EventLog>) -> (Vec<Job>, Option<WorkersHandle>) {
     let section = &settings.config.collectors;
     let interval = settings.config.collectors.interval;
     let own_interval = |name: &str| section.intervals.get(name).copied().unwrap_or(interval);
@@ -344,7 +348,9 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
     let mut jobs = collectors(&system, &usage);
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {
-        let workers = Workers::new(&settings.roots, &settings.config.workers);
+        let log = Arc::clone(log);
+        let on_exit = move |exit: WorkerExit| log.add("worker_exit", exit.at, exit.inherited, exit_json(&exit));
+        let workers = Workers::new(&settings.roots, &settings.config.workers).on_exit(Box::new(on_exit));
         processes = Some(workers.handle());
         jobs.push(Job { group: "worker", interval: own_interval("worker"), collector: Box::new(workers) });
     }

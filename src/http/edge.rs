@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use super::counters::HttpCounters;
 use super::guard::{Guard, TokenError};
 use super::metrics::MetricsPage;
+use super::own::EventLog;
 use super::ports::{Daemon, EventSink, Rules, Targets};
 use super::routes;
 use super::server::HttpConfig;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub targets: Arc<dyn Targets>,
     /// Takes pushed events.
     pub events: Arc<dyn EventSink>,
+    /// What happened.
+    pub log: Arc<EventLog>,
     /// The daemon as a whole.
     pub daemon: Arc<dyn Daemon>,
     /// Profiles.
@@ -64,6 +67,7 @@ pub struct Edge {
     pub(super) rules: Arc<dyn Rules>,
     pub(super) targets: Arc<dyn Targets>,
     pub(super) events: Arc<dyn EventSink>,
+    pub(super) log: Arc<EventLog>,
     pub(super) daemon: Arc<dyn Daemon>,
     pub(super) profiler: Profiler,
     pub(super) counters: Arc<HttpCounters>,
@@ -94,6 +98,7 @@ impl Edge {
             rules,
             targets,
             events,
+            log,
             daemon,
             profiler,
             counters,
@@ -112,6 +117,7 @@ impl Edge {
             rules,
             targets,
             events,
+            log,
             daemon,
             profiler,
             counters,

@@ -89,6 +89,8 @@ pub enum StateTable {
     Bench = 4,
     /// Whatever the page keeps: layouts, notes.
     Page = 5,
+    /// What happened: the ends of workers.
+    Events = 6,
 }
 
 /// What the ring lost or refused, since the process started.

@@ -107,6 +107,11 @@ impl Workers {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn set_scan_interval(&mut self, interval: std::time::Duration) {
+        self.scan_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+    }
+
     /// A handle for snapshots; it stays valid when the collector has gone.
     pub fn handle(&self) -> WorkersHandle {
         WorkersHandle::live(Arc::clone(&self.shared))

@@ -23,6 +23,8 @@ mod template;
 mod view;
 
 #[cfg(test)]
+mod real_tests;
+#[cfg(test)]
 mod tests;
 
 pub(super) use families::{ALIASES, FAMILIES};

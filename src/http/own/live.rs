@@ -1,7 +1,8 @@
 //! `live`: samples as they come, as server-sent events.
 //!
 //! `series` names the followed series (`{"series":[{"id":1,"labels":{…}}]}`, always the whole list), `tick` carries values
-//! (`{"ts":ms,"values":[[id,value],…]}`, null for what JSON cannot write), `resync` tells a page that it lost ticks.
+//! (`{"ts":ms,"values":[[id,value],…]}`, null for what JSON cannot write), `resync` tells a page that it lost ticks, and
+//! `worker_exit` carries an event of the log (`schemas/worker-exit.json`).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -13,8 +14,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
+use super::eventlog::LoggedEvent;
 use super::membership::Membership;
 use crate::http::api::read_selector;
 use crate::http::edge::{Edge, stopped};
@@ -60,6 +63,7 @@ struct Stream {
     stop: watch::Receiver<bool>,
     subscription: Subscription,
     members: Membership,
+    happened: broadcast::Receiver<Arc<LoggedEvent>>,
     /// Events that wait to be sent: at most three, because more are made only when it is empty.
     ready: VecDeque<Event>,
     lost: u64,
@@ -69,7 +73,8 @@ struct Stream {
 impl Stream {
     fn new(edge: Arc<Edge>, subscription: Subscription, selectors: Vec<Vec<Matcher>>) -> Self {
         let (stop, members) = (edge.stop.subscribe(), Membership::new(selectors));
-        Self { edge, stop, subscription, members, ready: VecDeque::new(), lost: 0, next_id: 0 }
+        let happened = edge.log.follow();
+        Self { edge, stop, subscription, members, happened, ready: VecDeque::new(), lost: 0, next_id: 0 }
     }
 
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
@@ -78,10 +83,29 @@ impl Stream {
                 return Some((Ok(event), self));
             }
             let batch = tokio::select! {
-                batch = self.subscription.recv() => batch?,
+                batch = self.subscription.recv() => Some(batch?),
+                happened = self.happened.recv() => {
+                    self.tell(happened);
+                    None
+                }
                 () = stopped(&mut self.stop) => return None,
             };
-            self.gather(batch).await;
+            if let Some(batch) = batch {
+                self.gather(batch).await;
+            }
+        }
+    }
+
+    /// Passes on what happened: the list has it too, for a stream that was too slow.
+    fn tell(&mut self, happened: Result<Arc<LoggedEvent>, RecvError>) {
+        match happened {
+            Ok(event) => {
+                let message = self.event(&event.kind, Json::from_text(&event.json));
+                self.ready.push_back(message);
+            }
+            Err(RecvError::Lagged(_)) => self.resync(),
+            // The log lives as long as the edge, which this stream holds.
+            Err(RecvError::Closed) => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! `/api/watchfire/v1` and the sockets: what Prometheus' API has no word for.
 
+mod eventlog;
 mod events;
 mod live;
 mod membership;
@@ -8,7 +9,8 @@ mod snapshot;
 mod socket;
 mod views;
 
-pub(super) use events::events;
+pub use eventlog::{EventLog, EventQuery, EventStore, LoggedEvent};
+pub(super) use events::{events, list_events};
 pub(super) use live::live;
 pub(super) use socket::project_socket;
 pub(super) use views::{collectors, doctor, models, processes, series, workers};

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock, ManualClock};
 use crate::collect::scrape::{Health, MetricMetadata, TargetMetadata, TargetView};
+use crate::collect::worker::ProcessQuery;
 use crate::http::{
     Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
     Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
@@ -153,8 +154,8 @@ impl Daemon for Watched {
         json!([])
     }
 
-    fn processes(&self) -> Value {
-        json!([])
+    fn processes(&self, query: &ProcessQuery) -> Value {
+        json!([{"sort": format!("{:?}", query.sort), "descending": query.descending, "limit": query.limit}])
     }
 }
 
@@ -302,6 +303,7 @@ impl World {
             rules: Arc::clone(&daemon) as _,
             targets: Arc::clone(&daemon) as _,
             events: Arc::clone(&daemon) as _,
+            log: Arc::default(),
             daemon: Arc::clone(&daemon) as _,
             profiler: profiler.clone(),
             counters,
