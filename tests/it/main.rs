@@ -18,6 +18,7 @@ mod llama;
 mod node_exporter;
 mod panels;
 mod pprof;
+mod process_exporter;
 mod prometheus;
 mod promql_parser;
 mod ring;
