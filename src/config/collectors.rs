@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::collect::system::SystemOptions;
 use crate::yaml::{Node, YamlErrors, nearest};
 
 /// The families of collectors that can be chosen.
@@ -27,7 +28,7 @@ pub enum CollectorFamily {
 }
 
 /// Which collectors run, and how often.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CollectorsSection {
     /// Families that run.
     pub enabled: Vec<CollectorFamily>,
@@ -37,6 +38,8 @@ pub struct CollectorsSection {
     pub interval: Duration,
     /// Intervals of single collectors.
     pub intervals: BTreeMap<String, Duration>,
+    /// What is shown of each source of the machine.
+    pub options: SystemOptions,
 }
 
 impl Default for CollectorsSection {
@@ -46,6 +49,7 @@ impl Default for CollectorsSection {
             disabled: Vec::new(),
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
+            options: SystemOptions::default(),
         }
     }
 }
@@ -83,6 +87,9 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
         }
         Some(())
     });
+    if let Some(options) = map.optional("options", errors, super::options::options) {
+        section.options = options;
+    }
     map.finish(errors);
     Some(section)
 }

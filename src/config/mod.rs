@@ -11,6 +11,7 @@
 mod collectors;
 mod global;
 mod models;
+mod options;
 mod print;
 mod privacy;
 mod scrape;
