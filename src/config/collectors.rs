@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::collect::gpu::{Aliases, GpuConfig};
 use crate::collect::system::SystemOptions;
 use crate::yaml::{Node, YamlErrors, nearest};
 
@@ -40,6 +41,8 @@ pub struct CollectorsSection {
     pub intervals: BTreeMap<String, Duration>,
     /// What is shown of each source of the machine.
     pub options: SystemOptions,
+    /// The GPUs.
+    pub gpu: GpuConfig,
 }
 
 impl Default for CollectorsSection {
@@ -50,6 +53,7 @@ impl Default for CollectorsSection {
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
             options: SystemOptions::default(),
+            gpu: GpuConfig::default(),
         }
     }
 }
@@ -90,8 +94,20 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
     if let Some(options) = map.optional("options", errors, super::options::options) {
         section.options = options;
     }
+    if let Some(gpu) = map.optional("gpu", errors, gpu) {
+        section.gpu = gpu;
+    }
     map.finish(errors);
     Some(section)
+}
+
+fn gpu(node: &Node<'_>, errors: &mut YamlErrors) -> Option<GpuConfig> {
+    let mut map = node.mapping(errors);
+    let aliases = map.optional("aliases", errors, |node, errors| {
+        Some(node.list_of(errors, |item, errors| item.word(&Aliases::WORDS, errors)))
+    });
+    map.finish(errors);
+    Some(GpuConfig { aliases: aliases.unwrap_or_default(), ..GpuConfig::default() })
 }
 
 fn known(name: String, node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<String> {
