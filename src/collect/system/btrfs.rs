@@ -114,9 +114,14 @@ mod tests {
 
     #[test]
     fn profiles_and_commits() {
-        for (profile, devices, expected) in
-            [("single", 1, 1.0), ("dup", 1, 2.0), ("raid5", 3, 1.5), ("raid6", 2, 1.0), ("raid6", 4, 2.0), ("new", 0, 1.0)]
-        {
+        for (profile, devices, expected) in [
+            ("single", 1, 1.0),
+            ("dup", 1, 2.0),
+            ("raid5", 3, 1.5),
+            ("raid6", 2, 1.0),
+            ("raid6", 4, 2.0),
+            ("new", 0, 1.0),
+        ] {
             assert_eq!(copies(profile, devices), expected, "{profile}");
         }
         assert_eq!(commit(b"commits 7\nlast_commit_ms 5\n", b"last_commit_ms "), Some(5.0));

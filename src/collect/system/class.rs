@@ -342,12 +342,7 @@ impl Series {
 }
 
 /// Reads facts into the labels behind the first `fixed`; whether one changed. A file that is not there says nothing.
-fn learn(
-    files: &mut [File],
-    (fixed, prefix): (usize, &str),
-    labels: &mut Vec<String>,
-    buffer: &mut Vec<u8>,
-) -> bool {
+fn learn(files: &mut [File], (fixed, prefix): (usize, &str), labels: &mut Vec<String>, buffer: &mut Vec<u8>) -> bool {
     let mut changed = false;
     labels.resize(fixed + files.len(), String::new());
     for (known, file) in labels.iter_mut().skip(fixed).zip(files) {

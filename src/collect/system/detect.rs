@@ -71,7 +71,10 @@ fn disks(config: &SystemConfig) -> Found {
 fn networks(config: &SystemConfig) -> Found {
     let dev = std::fs::read_to_string(config.roots.proc.join("net/dev")).unwrap_or_default();
     let names = dev.lines().filter(|line| !line.contains('|')).filter_map(|line| line.rsplit_once(':'));
-    list("networks", names.map(|(name, _)| name.trim()).filter(|name| config.options.interfaces.shows(name.as_bytes())).collect())
+    list(
+        "networks",
+        names.map(|(name, _)| name.trim()).filter(|name| config.options.interfaces.shows(name.as_bytes())).collect(),
+    )
 }
 
 fn list(what: &'static str, names: Vec<&str>) -> Found {

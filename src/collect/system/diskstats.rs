@@ -209,8 +209,7 @@ fn columns<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<([u64; 17], usi
 fn facts(roots: &Roots, major: &str, minor: &str) -> Vec<Fact> {
     let path = roots.on_rootfs(&format!("/run/udev/data/b{major}:{minor}"));
     let data = std::fs::read_to_string(path).unwrap_or_default();
-    let known: HashMap<&str, &str> =
-        data.lines().filter_map(|line| line.strip_prefix("E:")?.split_once('=')).collect();
+    let known: HashMap<&str, &str> = data.lines().filter_map(|line| line.strip_prefix("E:")?.split_once('=')).collect();
     let texts = |names: &[&str]| -> Vec<String> {
         names.iter().map(|name| known.get(name).copied().unwrap_or_default().to_owned()).collect()
     };

@@ -251,8 +251,8 @@ fn read_name(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::hwmon;
-    use crate::collect::system::sensors::count;
     use crate::collect::system::Roots;
+    use crate::collect::system::sensors::count;
     use crate::collect::testing::{Interner, collect, put};
 
     #[test]

@@ -110,7 +110,8 @@ impl Ipvs {
                     mark = String::new();
                     known = true;
                     if first == b"FWM" {
-                        (mark, local) = (label(second).into_owned(), Address { port: "0".into(), ..Address::default() });
+                        (mark, local) =
+                            (label(second).into_owned(), Address { port: "0".into(), ..Address::default() });
                     } else if let Some(parsed) = address(second) {
                         local = parsed;
                     } else {
@@ -122,9 +123,8 @@ impl Ipvs {
                     Some((remote, [weight, active, inactive])) => {
                         let all = [&local.address, &local.port, &remote.address, &remote.port, &proto, &mark];
                         let mut shown = self.shown.into_iter();
-                        let labels = all.map(|label| {
-                            if shown.next().unwrap_or(true) { label.clone() } else { String::new() }
-                        });
+                        let labels =
+                            all.map(|label| if shown.next().unwrap_or(true) { label.clone() } else { String::new() });
                         let key = labels.join("\u{1}").into_bytes();
                         let Some(row) = self.backends.row(&key, || (labels, [0; 3])) else {
                             trouble.note(|| format!("{}: more than {MAX_BACKENDS} backends", path.display()));

@@ -75,7 +75,9 @@ impl Collector for MdAdm {
                     Some(row) => put(&mut emit, row, &label(name), &array),
                     None => trouble.note(|| format!("{}: more than {MAX_ARRAYS} arrays", path.display())),
                 },
-                None => trouble.bad_line(path, line, "an array's name, state and disks, and its blocks on the next line"),
+                None => {
+                    trouble.bad_line(path, line, "an array's name, state and disks, and its blocks on the next line")
+                }
             }
         }
         self.arrays.end_tick(&emit);

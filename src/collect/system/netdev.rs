@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn interfaces_come_and_go() {
         let root = tempfile::tempdir().unwrap();
-        let mut net = NetDev::new(&Roots::under(root.path()), Filter::without(regex::bytes::Regex::new("^veth").unwrap()));
+        let mut net =
+            NetDev::new(&Roots::under(root.path()), Filter::without(regex::bytes::Regex::new("^veth").unwrap()));
         let intern = Interner::default();
         let head = "Inter-| Receive | Transmit\n face |bytes packets|bytes\n";
         let zeros = "0 0 0 0 0 0 0 0 0 0 0 0 0 0";

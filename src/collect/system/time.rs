@@ -123,7 +123,8 @@ impl Collector for Timex {
 
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
-        let values = ask().map_err(|error| CollectError { collector: "timex", reason: format!("adjtimex: {error}") })?;
+        let values =
+            ask().map_err(|error| CollectError { collector: "timex", reason: format!("adjtimex: {error}") })?;
         for ((slot, desc), value) in self.0.iter_mut().zip(&TIMEX).zip(values) {
             emit.put(slot, desc, &[], value);
         }

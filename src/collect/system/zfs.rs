@@ -296,7 +296,11 @@ mod tests {
         let intern = Interner::default();
         assert!(matches!(collect(&mut zfs, &intern, 0).1, Ok(Reading::Unavailable(_))));
         let base = "proc/spl/kstat/zfs";
-        put(root.path(), &format!("{base}/arcstats"), "6 1\nname type data\nhits 4 7\nneed 3 -5\nx 7 text\nbad 4 y\nz\n");
+        put(
+            root.path(),
+            &format!("{base}/arcstats"),
+            "6 1\nname type data\nhits 4 7\nneed 3 -5\nx 7 text\nbad 4 y\nz\n",
+        );
         put(root.path(), &format!("{base}/tank/state"), "SUSPENDED\n");
         put(root.path(), &format!("{base}/tank/io"), "1\nnread reads\n18446744073709551615 x\n");
         let set = "1\nname type data\ndataset_name 7 tank/a b\nwrites 4 3\n";
