@@ -328,7 +328,7 @@ fn sampling_counts_what_a_slow_reader_misses() {
 #[test]
 fn sampling_survives_clocks_that_step() {
     let mut machine = Machine::new();
-    let mut run = |machine: &mut Machine, seconds: i64| {
+    let run = |machine: &mut Machine, seconds: i64| {
         for _ in 0..seconds * 10 {
             machine.tick(10);
             machine.clock.advance(Duration::from_millis(100));

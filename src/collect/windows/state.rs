@@ -250,7 +250,7 @@ impl Signal {
                     (_, Some(since)) => Some(plus * 1000.0 / since as f64),
                 }
             }
-            Fold::Difference => (self.plus_count > 0 && self.minus_count > 0).then(|| self.plus - self.minus),
+            Fold::Difference => (self.plus_count > 0 && self.minus_count > 0).then_some(self.plus - self.minus),
             Fold::Sum => Some(self.plus),
             Fold::Mean => Some(self.plus / f64::from(self.plus_count.max(1))),
             Fold::Frames => None,
