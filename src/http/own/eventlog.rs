@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::broadcast;
 
 use crate::http::times::rfc3339;
+use crate::live::Hub;
 use crate::model::Timestamp;
 use crate::storage::{Ring, StateTable, StorageError};
 
@@ -16,9 +16,6 @@ use crate::storage::{Ring, StateTable, StorageError};
 const MAX_EVENTS: usize = 1000;
 /// Of them, those that are of less weight: the ends of a worker's children must not push out the ends of workers.
 const MAX_MINOR: usize = 250;
-/// Events that wait for one slow stream before the oldest are lost to it; a tick brings 256 at most.
-const STREAM_QUEUE: usize = 512;
-
 /// Where the list is kept beside memory.
 pub trait EventStore: Send + Sync {
     /// Keeps a value; durable a second later.
@@ -65,7 +62,7 @@ pub struct LoggedEvent {
 pub struct EventLog {
     store: Option<Arc<dyn EventStore>>,
     events: Mutex<Events>,
-    sender: broadcast::Sender<Arc<LoggedEvent>>,
+    hub: Arc<Hub>,
     /// Events since the start.
     pub logged: AtomicU64,
 }
@@ -90,20 +87,14 @@ pub struct EventQuery<'a> {
     pub limit: usize,
 }
 
-impl Default for EventLog {
-    fn default() -> Self {
-        Self {
-            store: None,
-            events: Mutex::default(),
-            sender: broadcast::channel(STREAM_QUEUE).0,
-            logged: AtomicU64::new(0),
-        }
-    }
-}
-
 impl EventLog {
+    /// A log in memory only, which tells `hub` of each event.
+    pub fn new(hub: Arc<Hub>) -> Self {
+        Self { store: None, events: Mutex::default(), hub, logged: AtomicU64::new(0) }
+    }
+
     /// A log that goes on where the store's ends. What cannot be read of it is left out: new events matter more.
-    pub fn open(store: Arc<dyn EventStore>) -> Self {
+    pub fn open(store: Arc<dyn EventStore>, hub: Arc<Hub>) -> Self {
         let pairs = store.scan().unwrap_or_else(|error| {
             tracing::warn!(%error, "the events of former runs cannot be read");
             Vec::new()
@@ -118,11 +109,11 @@ impl EventLog {
         for id in events.trim() {
             store.delete(&id.to_be_bytes());
         }
-        Self { store: Some(store), events: Mutex::new(events), ..Self::default() }
+        Self { store: Some(store), events: Mutex::new(events), ..Self::new(hub) }
     }
 
     /// Adds an event; `body` is an object, to which id, type and time are added.
-    pub fn add(&self, kind: &str, at: Timestamp, minor: bool, mut body: Value) {
+    pub fn add(&self, kind: &'static str, at: Timestamp, minor: bool, mut body: Value) {
         let event = {
             let mut events = self.events.lock();
             let id = events.next_id;
@@ -141,8 +132,7 @@ impl EventLog {
             event
         };
         self.logged.fetch_add(1, Ordering::Relaxed);
-        // Nobody follows, which is no error.
-        let _ = self.sender.send(event);
+        self.hub.event(kind, &event.json);
     }
 
     /// The newest events that the query wants, newest first.
@@ -153,11 +143,6 @@ impl EventLog {
                 && query.to.is_none_or(|to| event.at <= to)
         };
         self.events.lock().list.iter().rev().filter(wanted).take(query.limit).cloned().collect()
-    }
-
-    /// Follows what comes from now on.
-    pub(in crate::http) fn follow(&self) -> broadcast::Receiver<Arc<LoggedEvent>> {
-        self.sender.subscribe()
     }
 }
 
@@ -241,7 +226,7 @@ mod tests {
     #[test]
     fn a_bounded_list_that_outlives_the_process() {
         let kept = Arc::new(Kept::default());
-        let log = EventLog::open(Arc::clone(&kept) as _);
+        let log = EventLog::open(Arc::clone(&kept) as _, Arc::default());
         for n in 0..MAX_EVENTS as i64 + 10 {
             log.add("worker_exit", n, false, json!({"pid": n}));
         }
@@ -256,7 +241,7 @@ mod tests {
         kept.put(b"short", b"x");
         kept.put(&u64::MAX.to_be_bytes(), &[1, 0, 0]);
         kept.put(&(u64::MAX - 1).to_be_bytes(), &[9; 40]);
-        let again = EventLog::open(Arc::clone(&kept) as _);
+        let again = EventLog::open(Arc::clone(&kept) as _, Arc::default());
         assert_eq!(all(&again), list);
         assert_eq!(kept.0.lock().len(), MAX_EVENTS);
         again.add("other", 9_000, false, json!({}));

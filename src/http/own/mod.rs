@@ -2,6 +2,7 @@
 
 mod eventlog;
 mod events;
+mod frames;
 mod live;
 mod membership;
 mod perf;
@@ -11,6 +12,7 @@ mod views;
 
 pub use eventlog::{EventLog, EventQuery, EventStore, LoggedEvent};
 pub(super) use events::{events, list_events};
+pub(super) use frames::frames;
 pub(super) use live::live;
 pub(super) use socket::project_socket;
 pub(super) use views::{collectors, doctor, models, processes, series, workers};

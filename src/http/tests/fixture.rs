@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock, ManualClock};
 use crate::collect::scrape::{Health, MetricMetadata, TargetMetadata, TargetView};
+use crate::collect::windows::Windows;
 use crate::collect::worker::ProcessQuery;
 use crate::http::{
-    Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
-    Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
+    Bound, Daemon, Edge, EventError, EventLog, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr,
+    MetricsPage, Parts, Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
 };
 use crate::live::Hub;
 use crate::model::{
@@ -303,7 +304,8 @@ impl World {
             rules: Arc::clone(&daemon) as _,
             targets: Arc::clone(&daemon) as _,
             events: Arc::clone(&daemon) as _,
-            log: Arc::default(),
+            log: Arc::new(EventLog::new(Arc::clone(&hub))),
+            windows: Arc::new(Windows::new(Arc::clone(&table) as Arc<dyn Intern>)),
             daemon: Arc::clone(&daemon) as _,
             profiler: profiler.clone(),
             counters,
