@@ -18,7 +18,7 @@ use crate::collect::worker::{Workers, WorkersHandle};
 use crate::collect::{Job, Scheduler, SchedulerHandle};
 use crate::config::CollectorFamily;
 use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
-use crate::ingest::{Events, EventsConfig};
+use crate::ingest::{Agents, Events, EventsConfig};
 use crate::live::Hub;
 use crate::model::{Intern, Output};
 use crate::net::{ClientConfig, HttpClient};
@@ -31,6 +31,7 @@ use crate::storage::{Querier, Ring, StorageError};
 use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
+use super::agents::{AgentFeed, agents};
 use super::daemon::DaemonPort;
 use super::reload::Reloader;
 use super::store::{DirectSink, RingStore};
@@ -71,6 +72,7 @@ pub struct App {
     quit: watch::Sender<bool>,
     server: Running,
     scheduler: SchedulerHandle,
+    agents: Arc<Agents>,
     maintenance: Maintenance,
     pipeline: Pipeline,
     ring: Arc<Ring>,
@@ -130,8 +132,9 @@ impl App {
         });
         let events_group = ground.pipeline.register_group("events");
         let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
+        let agents = agents(&settings.roots, intern(), Arc::clone(&ground.ring));
         let views = Views::default();
-        let (scheduler, processes) = ground.start_collectors(&settings, &views, &events)?;
+        let (scheduler, processes) = ground.start_collectors(&settings, &views, &events, &agents)?;
         runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
         ground.own.config_loaded(true, clock.now());
         let (quit, _) = watch::channel(false);
@@ -143,6 +146,7 @@ impl App {
             counters::queries(&engine),
             counters::collectors(Arc::clone(&views)),
             counters::sources(Arc::clone(&scraper), events.counters()),
+            counters::agents(agents.counters()),
             Arc::clone(&http_counters) as _,
         ] {
             ground.own.register(source);
@@ -158,6 +162,7 @@ impl App {
             rules: Arc::new(rules),
             targets: scraper,
             events,
+            agents: Arc::clone(&agents),
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),
@@ -178,7 +183,7 @@ impl App {
             tracing::error!(reason, "the history cannot be opened: samples are kept in memory until it can");
         }
         drop(_inside);
-        Ok(Self { runtime, settings, reloader, quit, server, scheduler, maintenance, pipeline, ring, url })
+        Ok(Self { runtime, settings, reloader, quit, server, scheduler, agents, maintenance, pipeline, ring, url })
     }
 
     /// The start banner.
@@ -226,6 +231,7 @@ impl App {
     fn drain(self) {
         self.server.shutdown(HTTP_PATIENCE);
         self.scheduler.stop();
+        self.agents.shutdown();
         self.runtime.block_on(async {
             self.reloader.scraper.shutdown().await;
             self.reloader.models.shutdown().await;
@@ -299,6 +305,7 @@ impl Ground {
         settings: &Settings,
         views: &Views,
         events: &Arc<Events>,
+        agents: &Arc<Agents>,
     ) -> Result<(SchedulerHandle, Option<WorkersHandle>), StartError> {
         let interval = settings.config.collectors.interval;
         let (mut jobs, processes) = match settings.demo {
@@ -316,6 +323,7 @@ impl Ground {
             collector: Box::new(Up::new(&self.instance, Arc::clone(views))),
         });
         jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
+        jobs.push(Job { group: "agents", interval, collector: Box::new(AgentFeed(Arc::clone(agents))) });
         let intern = Arc::clone(&self.table) as Arc<dyn Intern>;
         let scheduler = Scheduler::new(jobs, intern, Arc::new(self.pipeline.clone()));
         let handle = scheduler.spawn(self.clock.clone())?;

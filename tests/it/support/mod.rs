@@ -3,9 +3,11 @@
 mod http;
 mod peer;
 mod process;
+mod schema;
 
 pub(crate) use http::{get, post, request};
 pub(crate) use peer::{find_program, free_port, python_with, shared, skip};
+pub(crate) use schema::Schema;
 pub(crate) use process::{Daemon, Spawned, encode, temp_dir, write};
 
 use std::time::{Duration, Instant};
