@@ -1,5 +1,7 @@
 //! As much of JSON Schema (2020-12) as the files of `schemas/` use. A word that is not known here is a mistake of the schema or of the test.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
@@ -128,9 +130,16 @@ fn is_of(name: &str, value: &Value) -> bool {
     }
 }
 
+/// A pattern, compiled once a thread: answers hold thousands of texts.
+fn compiled(pattern: &str) -> regex::Regex {
+    thread_local!(static KNOWN: RefCell<HashMap<String, regex::Regex>> = RefCell::default());
+    let make = || regex::Regex::new(pattern).expect("a pattern");
+    KNOWN.with_borrow_mut(|known| known.entry(pattern.to_owned()).or_insert_with(make).clone())
+}
+
 /// The regex crate has no look-ahead: `^(?!A)(?!B)C` is taken apart.
 fn matches(pattern: &str, text: &str) -> bool {
-    let is_match = |pattern: &str| regex::Regex::new(pattern).expect("a pattern").is_match(text);
+    let is_match = |pattern: &str| compiled(pattern).is_match(text);
     let mut rest = pattern.strip_prefix('^').unwrap_or(pattern).to_owned();
     while let Some(inner) = rest.strip_prefix("(?!") {
         let mut depth = 1;
