@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::collect::demo::demo;
-use crate::collect::gpu::Gpus;
+use crate::collect::gpu::{GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
@@ -21,7 +21,7 @@ use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
 use crate::ingest::{Agents, Events, EventsConfig};
 use crate::live::Hub;
 use crate::model::{Intern, Output};
-use crate::net::{ClientConfig, HttpClient};
+use crate::net::HttpClient;
 use crate::pipeline::{Pipeline, SourceClock};
 use crate::profiling::{Profiler, RuntimeHandle};
 use crate::promql::Engine;
@@ -112,7 +112,7 @@ impl App {
         let maintenance = Maintenance::start(Arc::clone(&ground.ring), clock.clone())?;
         let engine = Arc::new(Engine::new(settings.queries.clone()));
         let rules = ground.start_rules(&engine);
-        let client = HttpClient::new(&ClientConfig::default());
+        let client = HttpClient::default();
         let handle = runtime.handle().clone();
         let output = || Arc::new(ground.pipeline.clone());
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
@@ -357,7 +357,8 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
         jobs.push(Job { group: "worker", interval: own_interval("worker"), collector: Box::new(workers) });
     }
     if section.has(CollectorFamily::Gpu) {
-        let gpus = Gpus::new(processes.clone());
+        let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
+        let gpus = Gpus::new(processes.clone(), &config);
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
     (jobs, processes)

@@ -10,6 +10,7 @@
 
 mod collectors;
 mod global;
+mod http_client;
 mod models;
 mod print;
 mod privacy;
@@ -28,6 +29,7 @@ use crate::yaml::{Document, Node, YamlErrors};
 
 pub use collectors::{CollectorFamily, CollectorsSection};
 pub use global::Global;
+pub use http_client::{HttpClientSection, http_client, tls_config};
 pub use storage::StorageSection;
 
 /// Sections of Prometheus' file that are read and checked for form, but not acted upon in this version.
