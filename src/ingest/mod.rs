@@ -23,9 +23,9 @@ mod line;
 mod series;
 
 pub use agents::{
-    AGENT_FAMILIES, AgentCounters, AgentRoom, AgentView, Agents, AgentsConfig, BeatError, Heartbeat, MAX_HEARTBEAT_BYTES,
-    MAX_WORKERS, NoProcesses, NoRunStore, ProcessReading, ProcessView, Processes, RunStatus, RunStore, RunView, Status,
-    Tokens, check_worker_id,
+    AGENT_FAMILIES, AgentCounters, AgentRoom, AgentView, Agents, AgentsConfig, BeatError, Heartbeat,
+    MAX_HEARTBEAT_BYTES, MAX_WORKERS, NoProcesses, NoRunStore, ProcessReading, ProcessView, Processes, RunStatus,
+    RunStore, RunView, Status, Tokens, check_worker_id,
 };
 pub use config::{EventCounters, EventsConfig};
 pub use events::{Events, IngestReport, Rejected};

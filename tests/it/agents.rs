@@ -69,8 +69,11 @@ fn the_schema_and_the_daemon_agree() {
     let with = |name: &str, value: Value| json!({"status": "idle", name: value});
     let cases = [
         (json!({"status": "idle"}), true),
-        (json!({"status": "running", "pid": 1, "project": "p", "run_id": "r", "queue": 0, "in_flight": 9,
-            "tokens": {"current_run": 1, "total_session": 2, "limit": 3}, "labels": {"team": "x"}, "ttl_seconds": 0.5}), true),
+        (
+            json!({"status": "running", "pid": 1, "project": "p", "run_id": "r", "queue": 0, "in_flight": 9,
+            "tokens": {"current_run": 1, "total_session": 2, "limit": 3}, "labels": {"team": "x"}, "ttl_seconds": 0.5}),
+            true,
+        ),
         (json!({"status": "paused", "pid": null, "tokens": null, "labels": null, "ttl_seconds": null}), true),
         (json!({}), false),
         (json!([]), false),
@@ -118,8 +121,15 @@ fn the_schema_and_the_daemon_agree() {
         let (status, answer) = beat(&daemon, "w", &body.to_string());
         assert_eq!(status == 200, good, "daemon: {body}: {answer}");
         if !good {
-            assert_eq!((status, &answer["status"], &answer["errorType"]), (400, &json!("error"), &json!("bad_data")), "{body}");
-            assert!(answer["error"].as_str().is_some_and(|text| text.contains("expected") || text.contains("unknown")), "{answer}");
+            assert_eq!(
+                (status, &answer["status"], &answer["errorType"]),
+                (400, &json!("error"), &json!("bad_data")),
+                "{body}"
+            );
+            assert!(
+                answer["error"].as_str().is_some_and(|text| text.contains("expected") || text.contains("unknown")),
+                "{answer}"
+            );
         }
     }
     workers(&daemon);
@@ -175,8 +185,12 @@ fn a_worker_is_seen_with_its_process_and_its_tokens() {
     let (status, answer) = beat(&daemon, "a1", &body.to_string());
     assert_eq!((status, &answer["data"]["status"]), (200, &json!("running")), "{answer}");
     assert!(answer["data"]["rss_bytes"].as_f64().is_some_and(|bytes| bytes > 0.0), "read at once: {answer}");
-    let seen = wait_worker(&daemon, "a1", "its CPU", |w| w["cpu_percent"].as_f64().is_some_and(|percent| percent > 1.0));
-    assert_eq!(seen["tokens"], json!({"current_run": 30, "total_session": 50, "limit": 200, "available": 150, "usage_percent": 25.0}));
+    let seen =
+        wait_worker(&daemon, "a1", "its CPU", |w| w["cpu_percent"].as_f64().is_some_and(|percent| percent > 1.0));
+    assert_eq!(
+        seen["tokens"],
+        json!({"current_run": 30, "total_session": 50, "limit": 200, "available": 150, "usage_percent": 25.0})
+    );
     assert_eq!((&seen["zombie"], &seen["reapable"], &seen["error"]), (&json!(false), &json!(false), &Value::Null));
     assert!(seen["uptime_seconds"].as_f64().is_some_and(|seconds| seconds < 60.0), "{seen}");
     // As metrics, in the ring and on the page.
@@ -200,7 +214,12 @@ fn a_worker_is_seen_with_its_process_and_its_tokens() {
         daemon.value(r#"worker_agent_tokens_total{worker="a1"}"#).filter(|total| *total == 37.0)
     });
     let runs = get(&format!("{}/api/watchfire/v1/runs?project={}", daemon.url, encode("alpha"))).json();
-    let found: Vec<_> = runs["data"]["runs"].as_array().expect("a list").iter().map(|run| (&run["run_id"], &run["status"], &run["tokens"])).collect();
+    let found: Vec<_> = runs["data"]["runs"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|run| (&run["run_id"], &run["status"], &run["tokens"]))
+        .collect();
     assert_eq!(found, [(&json!("r2"), &json!("paused"), &json!(7)), (&json!("r1"), &json!("ended"), &json!(30))]);
     // Signing off ends the series.
     assert_eq!(request("DELETE", &url(&daemon, "a1"), &[], b"").expect("an answer").status, 200);
@@ -239,7 +258,10 @@ fn zombies_dead_and_idle_ones_are_told_apart() {
     beat_as("paused", paused.pid(), "paused");
     let seen = wait_worker(&daemon, "idle", "its TTL", |w| w["reapable"] == true);
     assert!(seen["idle_seconds"].as_f64().is_some_and(|seconds| seconds >= 0.3));
-    assert_eq!((&worker(&daemon, "paused")["reapable"], &worker(&daemon, "paused")["idle_seconds"]), (&json!(false), &json!(0.0)));
+    assert_eq!(
+        (&worker(&daemon, "paused")["reapable"], &worker(&daemon, "paused")["idle_seconds"]),
+        (&json!(false), &json!(0.0))
+    );
     assert!(idle.0.try_wait().expect("ours").is_none(), "reaping is a fact, never an act");
     let data = workers(&daemon);
     for name in ["tasks", "heap_bytes", "stream_clients", "watched_files"] {
@@ -255,7 +277,8 @@ fn a_thousand_workers_are_the_most() {
             let daemon = &daemon;
             scope.spawn(move || {
                 for n in 0..250 {
-                    let body = format!(r#"{{"status":"running","project":"p","run_id":"r{n}","pid":{}}}"#, std::process::id());
+                    let body =
+                        format!(r#"{{"status":"running","project":"p","run_id":"r{n}","pid":{}}}"#, std::process::id());
                     let (status, answer) = beat(daemon, &format!("w{thread}-{n}"), &body);
                     assert_eq!(status, 200, "{answer}");
                 }
@@ -271,7 +294,8 @@ fn a_thousand_workers_are_the_most() {
     if status == 429 {
         assert!(answer["error"].as_str().is_some_and(|text| text.contains("there are 1000 workers")), "{answer}");
     }
-    let most = |data: &Value| data["workers"].as_array().expect("a list").iter().filter(|w| w["kind"] == "agent").count();
+    let most =
+        |data: &Value| data["workers"].as_array().expect("a list").iter().filter(|w| w["kind"] == "agent").count();
     assert_eq!(most(&workers(&daemon)), 1000);
     let count = "count(worker_agent_heartbeats_total)";
     wait_for("all of them in the ring", Duration::from_secs(30), || daemon.value(count).filter(|n| *n == 1000.0));
@@ -283,12 +307,18 @@ fn a_thousand_workers_are_the_most() {
 fn runs_outlive_the_daemon() {
     let dir = temp_dir();
     let mut daemon = Daemon::start_in::<&str>(dir.path(), &[]);
-    let body = |run: &str, tokens: u64| json!({"project": "p", "run_id": run, "status": "running", "tokens": {"current_run": tokens}}).to_string();
+    let body = |run: &str, tokens: u64| {
+        json!({"project": "p", "run_id": run, "status": "running", "tokens": {"current_run": tokens}}).to_string()
+    };
     assert_eq!(beat(&daemon, "w", &body("first", 10)).0, 200);
     assert_eq!(beat(&daemon, "w", &body("second", 20)).0, 200);
     let runs = |daemon: &Daemon| get(&format!("{}/api/watchfire/v1/runs", daemon.url)).json()["data"]["runs"].clone();
     let before = runs(&daemon);
-    assert_eq!((before[0]["run_id"].as_str(), before[1]["status"].as_str()), (Some("second"), Some("ended")), "{before}");
+    assert_eq!(
+        (before[0]["run_id"].as_str(), before[1]["status"].as_str()),
+        (Some("second"), Some("ended")),
+        "{before}"
+    );
     daemon.process.signal("TERM");
     assert_eq!(daemon.process.wait(Duration::from_secs(20)), Some(0));
     drop(daemon);

@@ -116,7 +116,8 @@ impl Run {
     fn of_group(project: &str, snapshot: &Snapshot) -> Self {
         let reading =
             |name| snapshot.named(name).find(|(labels, _)| labels.get("group") == project).map(|(_, value)| value);
-        let status = reading("worker_group_procs").map(|procs| if procs > 0.0 { Status::Running } else { Status::Idle });
+        let status =
+            reading("worker_group_procs").map(|procs| if procs > 0.0 { Status::Running } else { Status::Idle });
         let started_at =
             reading("worker_group_oldest_start_timestamp_seconds").map(|seconds| (seconds * 1000.0) as i64);
         let started_at = started_at.filter(|_| status == Some(Status::Running));

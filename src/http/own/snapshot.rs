@@ -19,7 +19,10 @@ impl Snapshot {
     }
 
     /// Series whose metric name begins with `prefix`: name, labels, value.
-    pub(in crate::http) fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Labels, f64)> {
+    pub(in crate::http) fn starting_with<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Labels, f64)> {
         self.families
             .iter()
             .filter(move |family| family.family.name.starts_with(prefix))

@@ -18,7 +18,9 @@ use crate::http::envelope::success_value;
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::params::{Params, read_body_within};
 use crate::http::times::rfc3339;
-use crate::ingest::{AgentView, BeatError, MAX_HEARTBEAT_BYTES, ProcessView, RunStatus, RunView, Tokens, check_worker_id};
+use crate::ingest::{
+    AgentView, BeatError, MAX_HEARTBEAT_BYTES, ProcessView, RunStatus, RunView, Tokens, check_worker_id,
+};
 use crate::model::{Labels, Timestamp};
 
 /// Runs of one project that the answer of `workers` names, the newest first; `runs` has all.

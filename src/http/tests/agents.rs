@@ -43,8 +43,14 @@ fn groups_are_what_they_were_and_more() {
         let list = data["workers"].as_array().expect("a list");
         assert_eq!(list.iter().map(|one| one["kind"].as_str()).collect::<Vec<_>>(), [Some("agent"), Some("group")]);
         let group = &list[1];
-        assert_eq!((&group["group"], &group["status"], &group["rss_bytes"]), (&json!("vllm"), &json!("running"), &json!(4096.0)));
-        assert_eq!((&group["uptime_seconds"], &group["pid"], &group["reapable"]), (&json!(60.0), &Value::Null, &Value::Null));
+        assert_eq!(
+            (&group["group"], &group["status"], &group["rss_bytes"]),
+            (&json!("vllm"), &json!("running"), &json!(4096.0))
+        );
+        assert_eq!(
+            (&group["uptime_seconds"], &group["pid"], &group["reapable"]),
+            (&json!(60.0), &Value::Null, &Value::Null)
+        );
         let reading = json!({"name": "worker_group_memory_bytes", "labels": {"type": "rss"}, "value": 4096.0});
         assert!(group["metrics"].as_array().expect("a list").contains(&reading), "{group}");
     }
@@ -96,25 +102,46 @@ fn a_message_says_what_heartbeats_say() {
         assert_eq!((&message["run"], &message["tokens"], active), (&expected, &tokens, every_second), "{body}");
     }
     let late = NOW + 31_000;
-    let silent = PerfMessages::default().next("other", &Snapshot::read(&world.latest), &world.edge.agents.views(), late);
-    assert_eq!((silent.0["run"]["status"].clone(), silent.1), (Value::Null, false), "nobody knows what a silent one does");
+    let silent =
+        PerfMessages::default().next("other", &Snapshot::read(&world.latest), &world.edge.agents.views(), late);
+    assert_eq!(
+        (silent.0["run"]["status"].clone(), silent.1),
+        (Value::Null, false),
+        "nobody knows what a silent one does"
+    );
 }
 
 #[test]
 fn runs_are_listed_by_project() {
     let world = World::new();
-    for (id, project, run, status) in [("a", "p", "1", "running"), ("a", "p", "2", "paused"), ("b", "q", "3", "running")] {
+    for (id, project, run, status) in
+        [("a", "p", "1", "running"), ("a", "p", "2", "paused"), ("b", "q", "3", "running")]
+    {
         world.beat(id, &json!({"project": project, "run_id": run, "status": status}));
     }
     let ids = |query: &str| {
         let data = get(world.addr, &format!("/api/watchfire/v1/runs?{query}")).json()["data"].clone();
-        data["runs"].as_array().expect("a list").iter().map(|run| run["run_id"].as_str().unwrap_or("").to_owned()).collect::<String>()
+        data["runs"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|run| run["run_id"].as_str().unwrap_or("").to_owned())
+            .collect::<String>()
     };
-    for (query, expected) in
-        [("", "321"), ("project=p", "21"), ("worker=b", "3"), ("status=ended", "1"), ("limit=1", "3"), ("project=p&limit=1", "2"), ("project=none", "")]
-    {
+    for (query, expected) in [
+        ("", "321"),
+        ("project=p", "21"),
+        ("worker=b", "3"),
+        ("status=ended", "1"),
+        ("limit=1", "3"),
+        ("project=p&limit=1", "2"),
+        ("project=none", ""),
+    ] {
         assert_eq!(ids(query), expected, "{query}");
     }
     let data = get(world.addr, "/api/watchfire/v1/workers").json()["data"].clone();
-    assert_eq!((data["runs"]["p"].as_array().map(Vec::len), data["runs"]["q"][0]["run_id"].as_str()), (Some(2), Some("3")));
+    assert_eq!(
+        (data["runs"]["p"].as_array().map(Vec::len), data["runs"]["q"][0]["run_id"].as_str()),
+        (Some(2), Some("3"))
+    );
 }

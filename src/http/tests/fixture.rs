@@ -292,11 +292,8 @@ impl World {
         let counters = Arc::new(HttpCounters::default());
         own.register(Arc::clone(&counters) as _);
         let profiler = Profiler::default();
-        let room = AgentRoom {
-            intern: Arc::clone(&table) as _,
-            processes: Arc::new(NoProcesses),
-            runs: Arc::new(NoRunStore),
-        };
+        let room =
+            AgentRoom { intern: Arc::clone(&table) as _, processes: Arc::new(NoProcesses), runs: Arc::new(NoRunStore) };
         let agents = Arc::new(Agents::new(AgentsConfig::default(), room));
         let parts = Parts {
             clock: Clock::Manual(ManualClock::new(NOW)),

@@ -258,7 +258,9 @@ impl Reader {
 
     fn ttl(&mut self, item: Option<Item>) -> Option<Duration> {
         match item? {
-            Item::Number(seconds) if seconds > 0.0 && seconds <= MAX_TTL_SECONDS => Some(Duration::from_secs_f64(seconds)),
+            Item::Number(seconds) if seconds > 0.0 && seconds <= MAX_TTL_SECONDS => {
+                Some(Duration::from_secs_f64(seconds))
+            }
             other => {
                 self.wrong("ttl_seconds", &format!("a number above 0, at most {MAX_TTL_SECONDS}"), &other);
                 None

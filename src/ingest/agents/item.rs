@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn finds_what_was_meant() {
-        for (a, b, expected) in [("", "", 0), ("a", "", 1), ("", "abc", 3), ("kitten", "sitting", 3), ("Status", "status", 0)] {
+        for (a, b, expected) in
+            [("", "", 0), ("a", "", 1), ("", "abc", 3), ("kitten", "sitting", 3), ("Status", "status", 0)]
+        {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
         let names = ["pid", "status", "in_flight", "ttl_seconds", "run_id"];

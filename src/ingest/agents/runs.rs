@@ -173,7 +173,8 @@ impl Runs {
         change(run);
         run.seen_at = now;
         self.changed = true;
-        let same = |a: &RunView, b: &RunView| (a.status, a.ended_at) == (b.status, b.ended_at) && a.project == b.project;
+        let same =
+            |a: &RunView, b: &RunView| (a.status, a.ended_at) == (b.status, b.ended_at) && a.project == b.project;
         if !same(&before, run) || now.saturating_sub(kept.recorded_at) >= RECORD_EVERY_MS {
             kept.recorded_at = now;
             self.dirty.insert(number);
@@ -211,7 +212,8 @@ impl Runs {
 
     /// Newest first, when they changed since the last call.
     pub(super) fn publish(&mut self) -> Option<Vec<Arc<RunView>>> {
-        std::mem::take(&mut self.changed).then(|| self.by_number.values().rev().map(|kept| Arc::clone(&kept.run)).collect())
+        std::mem::take(&mut self.changed)
+            .then(|| self.by_number.values().rev().map(|kept| Arc::clone(&kept.run)).collect())
     }
 
     /// Hands changed records to the store.

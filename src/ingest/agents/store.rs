@@ -99,10 +99,11 @@ impl Agents {
     /// [`BeatError`]; nothing of it was taken then.
     pub fn beat(&self, id: &str, body: &[u8], now: Timestamp) -> Result<Arc<AgentView>, BeatError> {
         let read = body::check_worker_id(id).and_then(|()| body::read(body, &self.config)).map_err(BeatError::Bad);
-        let taken = read.and_then(|beat| self.take(&mut self.state.lock(), id, beat, now)).map(|(view, look)| match look {
-            Some(pid) => self.look(id, pid, now).unwrap_or(view),
-            None => view,
-        });
+        let taken =
+            read.and_then(|beat| self.take(&mut self.state.lock(), id, beat, now)).map(|(view, look)| match look {
+                Some(pid) => self.look(id, pid, now).unwrap_or(view),
+                None => view,
+            });
         let counter = if taken.is_ok() { &self.counters.accepted } else { &self.counters.rejected };
         counter.fetch_add(1, Ordering::Relaxed);
         taken
@@ -208,7 +209,8 @@ impl Agents {
         let may_go = |view: &AgentView| {
             let silent = view.is_silent(now);
             let idle = view.status(now) == Some(Status::Idle) && view.idle_seconds(now) >= enough;
-            (silent || idle).then(|| (!silent, if silent { view.last_heartbeat } else { view.idle_since.unwrap_or(now) }))
+            (silent || idle)
+                .then(|| (!silent, if silent { view.last_heartbeat } else { view.idle_since.unwrap_or(now) }))
         };
         let views = state.workers.values().map(|worker| worker.place.view.load_full());
         let (_, id) = views
@@ -270,7 +272,15 @@ impl Worker {
             process: ProcessView::Unstated,
         };
         let place = Arc::new(Place { view: ArcSwap::from_pointee(view) });
-        Self { place, series: AgentSeries::default(), run: None, tokens: None, pid_since: now, identity: None, last: None }
+        Self {
+            place,
+            series: AgentSeries::default(),
+            run: None,
+            tokens: None,
+            pid_since: now,
+            identity: None,
+            last: None,
+        }
     }
 
     /// Takes a heartbeat in; says whether runs began, ended or changed their state.

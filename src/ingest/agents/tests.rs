@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use super::body::read;
 use super::{
-    AgentRoom, Agents, AgentsConfig, BeatError, NoRunStore, ProcessReading, ProcessView, Processes, RunStatus, RunStore,
-    Status, check_worker_id,
+    AgentRoom, Agents, AgentsConfig, BeatError, NoRunStore, ProcessReading, ProcessView, Processes, RunStatus,
+    RunStore, Status, check_worker_id,
 };
 use crate::model::{Batch, GroupId, Intern, Timestamp};
 use crate::registry::{RegistryConfig, SeriesTable};
@@ -125,7 +125,10 @@ fn bodies_are_strict_and_say_what_is_wrong() {
         ("{}", "status: expected running, paused or idle, found nothing"),
         (r#"{"status":"Running"}"#, "status: expected running, paused or idle, found \"Running\""),
         (r#"{"status":"idle","statsu":1}"#, "statsu: unknown field; did you mean status?"),
-        (r#"{"status":"idle","weather_report":1}"#, "weather_report: unknown field; expected one of pid, project, run_id"),
+        (
+            r#"{"status":"idle","weather_report":1}"#,
+            "weather_report: unknown field; expected one of pid, project, run_id",
+        ),
         (r#"{"status":"idle","status":"idle"}"#, "status: stated twice"),
         (r#"{"status":"idle","pid":"7"}"#, "pid: expected a whole number from 1 to 2147483647, found \"7\""),
         (r#"{"status":"idle","pid":0}"#, "pid: expected a whole number from 1"),
@@ -134,11 +137,23 @@ fn bodies_are_strict_and_say_what_is_wrong() {
         (r#"{"status":"idle","pid":1.5}"#, "found 1.5"),
         (r#"{"status":"idle","queue":-1}"#, "queue: expected a whole number from 0"),
         (r#"{"status":"idle","queue":1e300}"#, "queue: expected a whole number"),
-        (r#"{"status":"idle","in_flight":true}"#, "in_flight: expected a whole number from 0 to 9007199254740992, found true"),
-        (r#"{"status":"idle","project":""}"#, "project: expected a text of 1 to 256 bytes without control characters, found \"\""),
+        (
+            r#"{"status":"idle","in_flight":true}"#,
+            "in_flight: expected a whole number from 0 to 9007199254740992, found true",
+        ),
+        (
+            r#"{"status":"idle","project":""}"#,
+            "project: expected a text of 1 to 256 bytes without control characters, found \"\"",
+        ),
         (r#"{"status":"idle","project":"a\nb"}"#, "without control characters"),
-        (&format!(r#"{{"status":"idle","run_id":"{long}"}}"#), "run_id: expected a text of 1 to 128 bytes without control characters, found 300 bytes"),
-        (r#"{"status":"idle","tokens":7}"#, "tokens: expected an object with current_run, total_session and limit, found 7"),
+        (
+            &format!(r#"{{"status":"idle","run_id":"{long}"}}"#),
+            "run_id: expected a text of 1 to 128 bytes without control characters, found 300 bytes",
+        ),
+        (
+            r#"{"status":"idle","tokens":7}"#,
+            "tokens: expected an object with current_run, total_session and limit, found 7",
+        ),
         (r#"{"status":"idle","tokens":{"limits":7}}"#, "tokens.limits: unknown field; did you mean tokens.limit?"),
         (r#"{"status":"idle","tokens":{"limit":-7}}"#, "tokens.limit: expected a whole number from 0"),
         (r#"{"status":"idle","ttl_seconds":0}"#, "ttl_seconds: expected a number above 0, at most 31536000, found 0"),
@@ -149,7 +164,10 @@ fn bodies_are_strict_and_say_what_is_wrong() {
         (r#"{"status":"idle","labels":{"pid":"c"}}"#, "labels.pid: expected another name, watchfire sets pid itself"),
         (r#"{"status":"idle","labels":{"a":1}}"#, "labels.a: expected a text of 1 to 256 bytes"),
         (r#"{"status":"idle","labels":{"a":"b","a":"c"}}"#, "labels.a: stated twice"),
-        (&format!(r#"{{"status":"idle","labels":{{"a":"{long}"}}}}"#), "labels.a: expected a text of 1 to 256 bytes without control characters, found 300 bytes"),
+        (
+            &format!(r#"{{"status":"idle","labels":{{"a":"{long}"}}}}"#),
+            "labels.a: expected a text of 1 to 256 bytes without control characters, found 300 bytes",
+        ),
         (&format!(r#"{{"status":"idle","labels":{{{many}}}}}"#), "labels: expected at most 16, found 17"),
         (r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}"#, "; and 2 more"),
     ] {
@@ -167,7 +185,10 @@ fn bodies_are_read() {
     let beat = read(all.as_bytes(), &AgentsConfig::default()).unwrap();
     assert_eq!((beat.pid, beat.project.as_deref(), beat.run_id.as_deref()), (Some(7), Some("p"), Some("r")));
     assert_eq!((beat.status, beat.queue, beat.in_flight), (Status::Paused, Some(0), Some(2)));
-    assert_eq!((beat.tokens.current_run, beat.tokens.available(), beat.tokens.usage_ratio()), (Some(5), Some(150), Some(0.25)));
+    assert_eq!(
+        (beat.tokens.current_run, beat.tokens.available(), beat.tokens.usage_ratio()),
+        (Some(5), Some(150), Some(0.25))
+    );
     assert_eq!(beat.labels, [("a".to_owned(), "é".to_owned()), ("z".to_owned(), "1".to_owned())]);
     assert_eq!(beat.ttl.map(|ttl| ttl.as_millis()), Some(500));
     let least = read(br#"{"status":"idle","pid":null,"tokens":null,"labels":null}"#, &AgentsConfig::default()).unwrap();
@@ -179,7 +200,8 @@ fn bodies_are_read() {
         (r#"{"limit":10,"current_run":5}"#, Some(0.5), Some(5)),
         (r#"{"limit":10,"current_run":50,"total_session":20}"#, Some(2.0), Some(0)),
     ] {
-        let beat = read(format!(r#"{{"status":"idle","tokens":{tokens}}}"#).as_bytes(), &AgentsConfig::default()).unwrap();
+        let beat =
+            read(format!(r#"{{"status":"idle","tokens":{tokens}}}"#).as_bytes(), &AgentsConfig::default()).unwrap();
         assert_eq!((beat.tokens.usage_ratio(), beat.tokens.available()), (usage, available), "{tokens}");
     }
 }
@@ -287,7 +309,11 @@ fn tokens_never_fall_within_a_run_and_each_run_begins_anew() {
         let tokens = stated.map(|n| format!(r#","tokens":{{"current_run":{n}}}"#)).unwrap_or_default();
         let second = second as f64;
         world.beat("w", &format!(r#"{{"status":"running","run_id":"{run}"{tokens}}}"#), second);
-        assert_eq!((world.value(second, "run_tokens"), world.value(second, "tokens_total")), (of_run, total), "{second}");
+        assert_eq!(
+            (world.value(second, "run_tokens"), world.value(second, "tokens_total")),
+            (of_run, total),
+            "{second}"
+        );
     }
     let runs: Vec<_> = world.agents.runs().iter().map(|run| (run.run_id.clone(), run.status, run.tokens)).collect();
     let run = |id: &str, status, tokens| (id.to_owned(), status, Some(tokens));
@@ -321,10 +347,16 @@ fn runs_survive_a_restart_and_are_bounded() {
     let config = AgentsConfig { max_runs: 3, ..AgentsConfig::default() };
     let world = World::new(config.clone());
     for run in 0..6 {
-        world.beat("w", &format!(r#"{{"status":"running","run_id":"r{run}","project":"p","tokens":{{"current_run":9}}}}"#), f64::from(run));
+        world.beat(
+            "w",
+            &format!(r#"{{"status":"running","run_id":"r{run}","project":"p","tokens":{{"current_run":9}}}}"#),
+            f64::from(run),
+        );
         world.tick(f64::from(run));
     }
-    let names = |world: &World| world.agents.runs().iter().map(|run| format!("{}:{}", run.run_id, run.status.as_str())).collect::<Vec<_>>();
+    let names = |world: &World| {
+        world.agents.runs().iter().map(|run| format!("{}:{}", run.run_id, run.status.as_str())).collect::<Vec<_>>()
+    };
     assert_eq!(names(&world), ["r5:running", "r4:ended", "r3:ended"]);
     assert_eq!(world.runs.0.lock().len(), 3);
     let again = World::on(config.clone(), Arc::clone(&world.runs));
@@ -397,7 +429,10 @@ fn a_process_is_known_by_its_start() {
     world.machine.0.lock().clear();
     assert_eq!(error(3.0), Some("no process 7".to_owned()));
     let view = &world.agents.views()[0];
-    assert_eq!((view.zombie(), view.cpu_percent(), view.rss_bytes(), view.uptime_seconds(at(3.0))), (None, None, None, None));
+    assert_eq!(
+        (view.zombie(), view.cpu_percent(), view.rss_bytes(), view.uptime_seconds(at(3.0))),
+        (None, None, None, None)
+    );
     world.machine.set(7, 5000, 'S', 0.0);
     let foreign = Some("process 7 has ended; its number belongs to another one".to_owned());
     assert_eq!(error(4.0), foreign);
@@ -454,7 +489,9 @@ fn readers_and_heartbeats_meet_ticks() {
                 }
             });
         }
-        scope.spawn(|| (0..20).for_each(|n| agents.tick(at(f64::from(n)), &mut Batch::new(GroupId(0), at(f64::from(n))))));
+        scope.spawn(|| {
+            (0..20).for_each(|n| agents.tick(at(f64::from(n)), &mut Batch::new(GroupId(0), at(f64::from(n)))))
+        });
         scope.spawn(|| {
             let mut most = 0;
             for _ in 0..200 {

@@ -7,8 +7,8 @@ mod schema;
 
 pub(crate) use http::{get, post, request};
 pub(crate) use peer::{find_program, free_port, python_with, shared, skip};
-pub(crate) use schema::Schema;
 pub(crate) use process::{Daemon, Spawned, encode, temp_dir, write};
+pub(crate) use schema::Schema;
 
 use std::time::{Duration, Instant};
 

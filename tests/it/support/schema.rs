@@ -7,9 +7,30 @@ use std::path::Path;
 use serde_json::Value;
 
 const KNOWN: [&str; 24] = [
-    "$schema", "$id", "$ref", "$defs", "title", "description", "format", "type", "enum", "const", "required",
-    "properties", "additionalProperties", "propertyNames", "maxProperties", "items", "minItems", "maxItems", "minLength",
-    "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum",
+    "$schema",
+    "$id",
+    "$ref",
+    "$defs",
+    "title",
+    "description",
+    "format",
+    "type",
+    "enum",
+    "const",
+    "required",
+    "properties",
+    "additionalProperties",
+    "propertyNames",
+    "maxProperties",
+    "items",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
 ];
 
 /// A schema with its definitions.
