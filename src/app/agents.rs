@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::collect::system::Roots;
 use crate::collect::worker::PidReader;
 use crate::collect::{CollectError, Collector, Reading};
-use crate::ingest::{AgentRoom, Agents, AgentsConfig, ProcessReading, Processes, RunStore};
+use crate::ingest::{AgentRoom, Agents, AgentsConfig, ProcessReading, Processes, RunRecord, RunStore};
 use crate::model::{Batch, Intern, Timestamp};
-use crate::storage::{Ring, StatePair, StateTable};
+use crate::storage::{Ring, StateTable};
 
 /// The agents of a daemon on this ring.
 pub(super) fn agents(roots: &Roots, intern: Arc<dyn Intern>, ring: Arc<Ring>) -> Arc<Agents> {
@@ -35,7 +35,7 @@ impl Processes for ByPid {
 struct InRing(Arc<Ring>);
 
 impl RunStore for InRing {
-    fn load(&self) -> Result<Vec<StatePair>, String> {
+    fn load(&self) -> Result<Vec<RunRecord>, String> {
         self.0.state_scan(StateTable::Runs).map_err(|error| error.to_string())
     }
 

@@ -24,8 +24,8 @@ mod series;
 
 pub use agents::{
     AGENT_FAMILIES, AgentCounters, AgentRoom, AgentView, Agents, AgentsConfig, BeatError, Heartbeat,
-    MAX_HEARTBEAT_BYTES, MAX_WORKERS, NoProcesses, NoRunStore, ProcessReading, ProcessView, Processes, RunStatus,
-    RunStore, RunView, Status, Tokens, check_worker_id,
+    MAX_HEARTBEAT_BYTES, MAX_WORKERS, NoProcesses, NoRunStore, ProcessReading, ProcessView, Processes, RunRecord,
+    RunStatus, RunStore, RunView, Status, Tokens, check_worker_id,
 };
 pub use config::{EventCounters, EventsConfig};
 pub use events::{Events, IngestReport, Rejected};

@@ -27,3 +27,4 @@ mod rules;
 mod scripts;
 mod support;
 mod tsdb;
+mod worker_clients;

@@ -17,7 +17,7 @@ pub use body::{Heartbeat, Status, Tokens, check_worker_id};
 pub use config::{AgentCounters, AgentsConfig, MAX_HEARTBEAT_BYTES, MAX_WORKERS};
 pub use families::FAMILIES as AGENT_FAMILIES;
 pub use process::{NoProcesses, ProcessReading, Processes};
-pub use runs::{NoRunStore, RunStatus, RunStore, RunView};
+pub use runs::{NoRunStore, RunRecord, RunStatus, RunStore, RunView};
 pub use store::{AgentRoom, Agents, BeatError};
 pub use view::{AgentView, ProcessView};
 

@@ -57,13 +57,16 @@ pub struct RunView {
     pub seen_at: Timestamp,
 }
 
+/// A record as the store keeps it: key and value.
+pub type RunRecord = (Vec<u8>, Vec<u8>);
+
 /// Where records of runs outlive the process: a small table of keys and values.
 pub trait RunStore: Send + Sync {
     /// All records.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String>;
+    fn load(&self) -> Result<Vec<RunRecord>, String>;
 
     /// Keeps a record; durable soon.
     fn put(&self, key: &[u8], value: &[u8]);
@@ -77,7 +80,7 @@ pub trait RunStore: Send + Sync {
 pub struct NoRunStore;
 
 impl RunStore for NoRunStore {
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+    fn load(&self) -> Result<Vec<RunRecord>, String> {
         Ok(Vec::new())
     }
 
@@ -122,7 +125,7 @@ pub(super) struct Runs {
 
 impl Runs {
     /// Reads the records; the second answer is how many could not be read.
-    pub(super) fn load(records: Vec<(Vec<u8>, Vec<u8>)>, max: usize) -> (Self, u64) {
+    pub(super) fn load(records: Vec<RunRecord>, max: usize) -> (Self, u64) {
         let mut runs = Self { max: max.max(1), changed: true, ..Self::default() };
         let mut unread = 0;
         for (key, value) in records {

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use super::body::read;
 use super::{
-    AgentRoom, Agents, AgentsConfig, BeatError, NoRunStore, ProcessReading, ProcessView, Processes, RunStatus,
-    RunStore, Status, check_worker_id,
+    AgentRoom, Agents, AgentsConfig, BeatError, NoRunStore, ProcessReading, ProcessView, Processes, RunRecord,
+    RunStatus, RunStore, Status, check_worker_id,
 };
 use crate::model::{Batch, GroupId, Intern, Timestamp};
 use crate::registry::{RegistryConfig, SeriesTable};
@@ -38,7 +38,7 @@ impl Processes for Machine {
 struct Table(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
 
 impl RunStore for Table {
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+    fn load(&self) -> Result<Vec<RunRecord>, String> {
         Ok(self.0.lock().clone().into_iter().collect())
     }
 
