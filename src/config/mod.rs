@@ -12,6 +12,7 @@ mod collectors;
 mod global;
 mod http_client;
 mod models;
+mod options;
 mod print;
 mod privacy;
 mod scrape;

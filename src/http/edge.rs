@@ -13,6 +13,7 @@ use super::ports::{Daemon, EventSink, Rules, Targets};
 use super::routes;
 use super::server::HttpConfig;
 use crate::clock::Clock;
+use crate::collect::windows::Windows;
 use crate::ingest::Agents;
 use crate::limits;
 use crate::live::Hub;
@@ -45,6 +46,8 @@ pub struct Parts {
     pub events: Arc<dyn EventSink>,
     /// Takes heartbeats, and knows who sent them.
     pub agents: Arc<Agents>,
+    /// Rolling windows; takes the times of pages' frames.
+    pub windows: Arc<Windows>,
     /// The daemon as a whole.
     pub daemon: Arc<dyn Daemon>,
     /// Profiles.
@@ -68,6 +71,7 @@ pub struct Edge {
     pub(super) targets: Arc<dyn Targets>,
     pub(super) events: Arc<dyn EventSink>,
     pub(super) agents: Arc<Agents>,
+    pub(super) windows: Arc<Windows>,
     pub(super) daemon: Arc<dyn Daemon>,
     pub(super) profiler: Profiler,
     pub(super) counters: Arc<HttpCounters>,
@@ -99,6 +103,7 @@ impl Edge {
             targets,
             events,
             agents,
+            windows,
             daemon,
             profiler,
             counters,
@@ -118,6 +123,7 @@ impl Edge {
             targets,
             events,
             agents,
+            windows,
             daemon,
             profiler,
             counters,

@@ -105,6 +105,7 @@ fn table() -> Vec<Route> {
 
         row(POST, &["/api/watchfire/v1/events"], Write, own::events),
         row(GET, &["/api/watchfire/v1/live"], Read, own::live),
+        row(POST, &["/api/watchfire/v1/frames"], Write, own::frames),
         row(GET, &["/api/watchfire/v1/workers", "/api/metrics"], Read, own::workers),
         row(POST, &["/api/watchfire/v1/workers/{id}"], Write, own::heartbeat),
         row(DELETE, &["/api/watchfire/v1/workers/{id}"], Write, own::end_worker),

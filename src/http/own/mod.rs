@@ -1,6 +1,7 @@
 //! `/api/watchfire/v1` and the sockets: what Prometheus' API has no word for.
 
 mod events;
+mod frames;
 mod live;
 mod membership;
 mod perf;
@@ -10,6 +11,7 @@ mod views;
 mod workers;
 
 pub(super) use events::events;
+pub(super) use frames::frames;
 pub(super) use live::live;
 #[cfg(test)]
 pub(super) use perf::PerfMessages;
