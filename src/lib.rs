@@ -24,5 +24,6 @@ pub mod rules;
 pub mod storage;
 pub mod telemetry;
 pub mod template;
-pub mod worker;
 pub mod yaml;
+
+pub mod worker;

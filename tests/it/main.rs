@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that everything is linked once.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes wait on the machine's clock, with a limit")]
 
+mod agent_clients;
 mod agents;
 mod api;
 mod architecture;
@@ -28,4 +29,3 @@ mod sampling;
 mod scripts;
 mod support;
 mod tsdb;
-mod worker_clients;
