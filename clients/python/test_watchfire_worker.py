@@ -12,6 +12,7 @@ import threading
 import time
 import unittest
 import urllib.request
+import warnings
 from typing import Any, Callable, Dict, List, Optional
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -144,7 +145,10 @@ class AgainstTheDaemon(unittest.TestCase):
         with Worker(self.daemon.url, "py-3", project="p", interval=0.1) as worker:
             worker.running()
             wait_for("the parent", lambda: self.daemon.worker("py-3").get("status") == "running")
-            child = os.fork()
+            with warnings.catch_warnings():
+                # Newer Pythons warn of forks beside threads, which is what is tried here.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
             if child == 0:
                 worker.set_queue(77)
                 end = time.monotonic() + PATIENCE
