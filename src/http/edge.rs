@@ -15,6 +15,7 @@ use super::routes;
 use super::server::HttpConfig;
 use crate::clock::Clock;
 use crate::collect::windows::Windows;
+use crate::ingest::Agents;
 use crate::limits;
 use crate::live::Hub;
 use crate::profiling::{Profiler, RuntimeHandle};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub events: Arc<dyn EventSink>,
     /// What happened.
     pub log: Arc<EventLog>,
+    /// Takes heartbeats, and knows who sent them.
+    pub agents: Arc<Agents>,
     /// Rolling windows; takes the times of pages' frames.
     pub windows: Arc<Windows>,
     /// The daemon as a whole.
@@ -71,6 +74,7 @@ pub struct Edge {
     pub(super) targets: Arc<dyn Targets>,
     pub(super) events: Arc<dyn EventSink>,
     pub(super) log: Arc<EventLog>,
+    pub(super) agents: Arc<Agents>,
     pub(super) windows: Arc<Windows>,
     pub(super) daemon: Arc<dyn Daemon>,
     pub(super) profiler: Profiler,
@@ -103,6 +107,7 @@ impl Edge {
             targets,
             events,
             log,
+            agents,
             windows,
             daemon,
             profiler,
@@ -123,6 +128,7 @@ impl Edge {
             targets,
             events,
             log,
+            agents,
             windows,
             daemon,
             profiler,

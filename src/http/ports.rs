@@ -45,6 +45,11 @@ pub trait Daemon: Send + Sync {
     /// Each collector with its last outcome. JSON.
     fn collectors(&self) -> serde_json::Value;
 
+    /// How many files the daemon reads again when it reloads; `None` where nobody knows.
+    fn watched_files(&self) -> Option<u64> {
+        None
+    }
+
     /// The first processes of an order, of all that the last tick saw. A JSON array. Blocking: it may read of all of them.
     fn processes(&self, query: &ProcessQuery) -> serde_json::Value;
 }
