@@ -24,4 +24,5 @@ pub mod rules;
 pub mod storage;
 pub mod telemetry;
 pub mod template;
+pub mod wire;
 pub mod yaml;

@@ -14,6 +14,7 @@ use crate::collect::gpu::Gpus;
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
+use crate::collect::textfile::Textfile;
 use crate::collect::worker::{Workers, WorkersHandle};
 use crate::collect::{Job, Scheduler, SchedulerHandle};
 use crate::config::CollectorFamily;
@@ -342,6 +343,10 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
         system.disabled = crate::collect::collector_names().into_iter().map(str::to_owned).collect();
     }
     let mut jobs = collectors(&system, &usage);
+    if !system.disabled.iter().any(|name| name == "textfile") {
+        let textfiles = Textfile::new(section.textfile.clone());
+        jobs.push(Job { group: "node", interval: own_interval("textfile"), collector: Box::new(textfiles) });
+    }
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {
         let workers = Workers::new(&settings.roots, &settings.config.workers);

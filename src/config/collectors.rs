@@ -1,9 +1,13 @@
 //! The `collectors` section: which ones run, and how often.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+use crate::collect::textfile::TextfileConfig;
 use crate::yaml::{Node, YamlErrors, nearest};
+
+use super::relative_to;
 
 /// The families of collectors that can be chosen.
 const FAMILIES: [(&str, CollectorFamily); 4] = [
@@ -37,6 +41,8 @@ pub struct CollectorsSection {
     pub interval: Duration,
     /// Intervals of single collectors.
     pub intervals: BTreeMap<String, Duration>,
+    /// Where textfiles are.
+    pub textfile: TextfileConfig,
 }
 
 impl Default for CollectorsSection {
@@ -46,6 +52,7 @@ impl Default for CollectorsSection {
             disabled: Vec::new(),
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
+            textfile: TextfileConfig::default(),
         }
     }
 }
@@ -57,8 +64,13 @@ impl CollectorsSection {
     }
 }
 
-/// Reads the section; `names` are the collectors that exist.
-pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<CollectorsSection> {
+/// Reads the section; `names` are the collectors that exist, relative paths are in `folder`.
+pub(super) fn collectors(
+    node: &Node<'_>,
+    errors: &mut YamlErrors,
+    names: &[&str],
+    folder: Option<&Path>,
+) -> Option<CollectorsSection> {
     let mut map = node.mapping(errors);
     let mut section = CollectorsSection::default();
     if let Some(enabled) = map.optional("enabled", errors, |node, errors| {
@@ -83,8 +95,22 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
         }
         Some(())
     });
+    if let Some(textfile) = map.optional("textfile", errors, |node, errors| textfile(node, errors, folder)) {
+        section.textfile = textfile;
+    }
     map.finish(errors);
     Some(section)
+}
+
+/// `directory` is one path or pattern, or a list of them.
+fn textfile(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&Path>) -> Option<TextfileConfig> {
+    let mut map = node.mapping(errors);
+    let directories = map.optional("directory", errors, |node, errors| {
+        if node.is_list() { node.strings(errors) } else { node.nonempty_string(errors).map(|one| vec![one]) }
+    });
+    map.finish(errors);
+    let path = |directory: &String| relative_to(folder, directory).to_string_lossy().into_owned();
+    Some(TextfileConfig { directories: directories.unwrap_or_default().iter().map(path).collect() })
 }
 
 fn known(name: String, node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<String> {

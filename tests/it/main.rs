@@ -26,3 +26,4 @@ mod rules;
 mod scripts;
 mod support;
 mod tsdb;
+mod wire;

@@ -134,6 +134,16 @@ impl SeriesCache {
         Ok(Found::Series(entry))
     }
 
+    /// The lines of this page so far, the newest first: their bytes, and the series of those without a timestamp.
+    pub(super) fn latest(&self) -> impl Iterator<Item = (&str, Option<SeriesRef>)> {
+        let entry = |index: &u32| self.entries.get(*index as usize).and_then(Option::as_ref);
+        self.order
+            .iter()
+            .rev()
+            .filter_map(entry)
+            .map(|entry| (&*entry.raw, entry.series.filter(|_| entry.stated.is_none())))
+    }
+
     /// Gives all series back; the target has ended.
     pub(super) fn release_all(&mut self, intern: &dyn Intern) {
         let refs: Vec<SeriesRef> = self.refs.drain().collect();

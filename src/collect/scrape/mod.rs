@@ -9,10 +9,13 @@ mod config;
 mod counters;
 mod handle;
 mod metadata;
+mod page;
+mod protobuf;
 mod report;
 mod run;
 mod sink;
 pub(crate) mod slots;
+mod started;
 mod target;
 mod view;
 
@@ -27,5 +30,7 @@ pub use view::{Health, TargetView};
 
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod protobuf_tests;
 #[cfg(test)]
 mod tests;

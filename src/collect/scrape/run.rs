@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use super::cache::SeriesCache;
 use super::counters::ScrapeCounters;
 use super::metadata::MetadataStore;
+use super::page::ScrapedPage;
 use super::report::{Outcome, Report};
 use super::sink::PageSink;
 use super::slots::Slots;
 use super::target::Target;
 use super::view::{Health, TargetView};
 use crate::clock::{Clock, Stopwatch};
-use crate::exposition::{Format, parse};
 use crate::model::{Batch, GroupId, Intern, Irregular, Output, Timestamp};
 use crate::net::{HttpClient, HttpRequest, HttpResponse, Redirects};
 
@@ -43,11 +43,11 @@ pub(super) struct Status {
 
 /// How a page was taken. A page that fails counts what was read of it, as Prometheus does.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     samples: usize,
     kept: usize,
     added: usize,
-    problem: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
 impl Taken {
@@ -89,6 +89,11 @@ impl Scrape {
         let status = Arc::new(Status { view: Mutex::new(view), metadata: Mutex::default() });
         let (batch, cache) = (Batch::new(group, 0), SeriesCache::new(target.job.interval));
         Self { shared, target, status, group, report, cache, batch, irregular: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn batch(&self) -> &Batch {
+        &self.batch
     }
 
     pub(super) fn status(&self) -> Arc<Status> {
@@ -185,21 +190,23 @@ impl Scrape {
         request
     }
 
-    fn take(&mut self, response: &HttpResponse, slot: Timestamp) -> Taken {
+    pub(super) fn take(&mut self, response: &HttpResponse, slot: Timestamp) -> Taken {
         if response.status != StatusCode::OK {
             return Taken::nothing(format!("server returned HTTP status {}", response.status));
         }
-        let text = match std::str::from_utf8(&response.body) {
-            Ok(text) => text,
-            Err(error) => return Taken::nothing(format!("the page is not UTF-8: {error}")),
+        let page = match ScrapedPage::of(response) {
+            Ok(page) => page,
+            Err(problem) => return Taken::nothing(problem),
         };
-        self.shared.counters.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+        self.shared.counters.bytes.fetch_add(response.body.len() as u64, Ordering::Relaxed);
         self.batch.ts = slot;
         self.batch.floats.clear();
+        self.batch.histograms.clear();
+        self.batch.start_ts.clear();
+        self.batch.exemplars.clear();
         self.cache.begin();
-        let format = Format::of_content_type(response.content_type());
         let mut metadata = self.status.metadata.lock();
-        metadata.begin(format);
+        metadata.begin(page.format());
         let mut sink = PageSink {
             target: &self.target,
             cache: &mut self.cache,
@@ -212,9 +219,9 @@ impl Scrape {
             duplicates: 0,
             refused: 0,
         };
-        let result = parse(text, format, &mut sink);
+        let result = page.read(&mut sink);
         let problem = match result {
-            Err(error) => Some(error.to_string()),
+            Err(problem) => Some(problem),
             Ok(_) if sink.over_limit() => {
                 let (samples, limit) = (sink.samples, sink.target.job.sample_limit);
                 Some(format!("sample limit exceeded: expected at most {limit} samples (sample_limit), found {samples}"))

@@ -4,7 +4,7 @@
 //! that knows them needs no label at all; [`parse_series`] reads the labels of one it does not know.
 //!
 //! A bad line fails the page, as in Prometheus. More is accepted than by Prometheus: `\r\n`, blanks where OpenMetrics allows none,
-//! unknown comments in OpenMetrics, `gaugehistogram` and the other OpenMetrics types in text 0.0.4. `_created` lines of OpenMetrics go to
+//! unknown comments in OpenMetrics and a page without `# EOF`, `gaugehistogram` and the other OpenMetrics types in text 0.0.4. `_created` lines of OpenMetrics go to
 //! [`Sink::created`].
 
 mod comment;
@@ -71,7 +71,7 @@ const QUOTED: usize = 120;
 /// Reads a page and returns how many samples it had.
 ///
 /// # Errors
-/// At the first line that is not of the format, or that the sink refuses; in OpenMetrics also without `# EOF` at the end.
+/// At the first line that is not of the format, or that the sink refuses; in OpenMetrics also when the page ends within a line other than `# EOF`.
 pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Result<usize, ParseError> {
     let bytes = text.as_bytes();
     let (mut at, mut line, mut samples) = (0, 0, 0);
@@ -116,7 +116,8 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
             }
         }
     }
-    if format == Format::OpenMetrics && !ended {
+    // Some servers forget it. What it is there to show, a page that was cut off, a last line without its end shows too.
+    if format == Format::OpenMetrics && !ended && !text.ends_with('\n') {
         return Err(error(text, text.len(), line + 1, "expected # EOF as the last line of OpenMetrics".to_owned()));
     }
     Ok(samples)
