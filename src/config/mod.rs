@@ -9,10 +9,12 @@
 //! ```
 
 mod collectors;
+mod discovery;
 mod global;
 mod models;
 mod print;
 mod privacy;
+mod relabel;
 mod scrape;
 mod storage;
 mod workers;
@@ -28,6 +30,7 @@ use crate::yaml::{Document, Node, YamlErrors};
 
 pub use collectors::{CollectorFamily, CollectorsSection};
 pub use global::Global;
+pub use scrape::Options;
 pub use storage::StorageSection;
 
 /// Sections of Prometheus' file that are read and checked for form, but not acted upon in this version.
@@ -121,7 +124,7 @@ impl Config {
                 .optional("models", &mut errors, |node, errors| models::models(node, errors, collectors.interval))
                 .unwrap_or_default(),
             scrape: map
-                .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global))
+                .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global, folder))
                 .unwrap_or_default(),
             collectors,
             global,

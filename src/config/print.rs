@@ -117,7 +117,7 @@ impl Config {
             scheme: job.scheme.clone(),
             honor_labels: job.honor_labels,
             honor_timestamps: job.honor_timestamps,
-            targets: job.targets.iter().map(|target| target.address.clone()).collect(),
+            targets: job.static_configs.iter().flat_map(|group| group.addresses.iter().cloned()).collect(),
             authorization: job.bearer_token.is_some().then_some("<secret>"),
         };
         self.scrape.iter().map(shown).collect()
