@@ -21,7 +21,7 @@ use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
 use crate::ingest::{Events, EventsConfig};
 use crate::live::Hub;
 use crate::model::{Intern, Output};
-use crate::net::{ClientConfig, HttpClient};
+use crate::net::HttpClient;
 use crate::pipeline::{Pipeline, SourceClock};
 use crate::profiling::{Profiler, RuntimeHandle};
 use crate::promql::Engine;
@@ -110,7 +110,7 @@ impl App {
         let maintenance = Maintenance::start(Arc::clone(&ground.ring), clock.clone())?;
         let engine = Arc::new(Engine::new(settings.queries.clone()));
         let rules = ground.start_rules(&engine);
-        let client = HttpClient::new(&ClientConfig::default());
+        let client = HttpClient::default();
         let handle = runtime.handle().clone();
         let output = || Arc::new(ground.pipeline.clone());
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;

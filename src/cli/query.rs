@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::model::{Timestamp, format_duration, parse_duration, quote};
-use crate::net::{ClientConfig, HttpClient, HttpRequest};
+use crate::net::{HttpClient, HttpRequest};
 use crate::promql::{Engine, EngineConfig};
 
 use super::args::{QueryCommand, QueryFormat, QueryTarget};
@@ -105,7 +105,7 @@ fn ask(url: &str, token_file: Option<&Path>) -> Result<Value, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let answer = runtime
-        .block_on(HttpClient::new(&ClientConfig::default()).send(request))
+        .block_on(HttpClient::default().send(request))
         .map_err(|error| format!("{error}: is watchfire running there? (--url)"))?;
     let json: Value =
         serde_json::from_slice(&answer.body).map_err(|_| format!("{url} answered {} and no JSON", answer.status))?;

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::collect::scrape::{FileSd, HttpSd, TargetGroup};
-use crate::net::parse_url;
+use crate::net::{Redirects, parse_url};
 use crate::yaml::{Node, YamlErrors};
 
 use super::global::labels;
+use super::http_client::http_client;
 use super::relative_to;
 
 /// How often files are read again although nothing changed, and servers asked.
@@ -75,7 +76,8 @@ pub(super) fn file_sd(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&
                 Some(relative_to(folder, &name))
             }))
         });
-        let refresh_interval = map.optional("refresh_interval", errors, Node::positive_duration).unwrap_or(FILE_REFRESH);
+        let refresh_interval =
+            map.optional("refresh_interval", errors, Node::positive_duration).unwrap_or(FILE_REFRESH);
         map.finish(errors);
         Some(FileSd { files: files?, refresh_interval })
     }))
@@ -102,9 +104,11 @@ pub(super) fn http_sd(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&
                 }
             }
         });
-        let refresh_interval = map.optional("refresh_interval", errors, Node::positive_duration).unwrap_or(HTTP_REFRESH);
-        let (client, follow_redirects) = super::scrape::client(&mut map, errors, folder);
+        let refresh_interval =
+            map.optional("refresh_interval", errors, Node::positive_duration).unwrap_or(HTTP_REFRESH);
+        let connection = http_client(&mut map, errors, folder);
         map.finish(errors);
-        Some(HttpSd { url: url?, refresh_interval, client, follow_redirects })
+        let follow_redirects = connection.redirects != Redirects::Never;
+        Some(HttpSd { url: url?, refresh_interval, client: connection.client, follow_redirects })
     }))
 }

@@ -11,6 +11,7 @@
 mod collectors;
 mod discovery;
 mod global;
+mod http_client;
 mod models;
 mod print;
 mod privacy;
@@ -30,6 +31,7 @@ use crate::yaml::{Document, Node, YamlErrors};
 
 pub use collectors::{CollectorFamily, CollectorsSection};
 pub use global::Global;
+pub use http_client::{HttpClientSection, http_client, tls_config};
 pub use scrape::Options;
 pub use storage::StorageSection;
 

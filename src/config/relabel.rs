@@ -28,7 +28,9 @@ pub(super) fn rules(node: &Node<'_>, errors: &mut YamlErrors, legacy_names: bool
 fn rule(node: &Node<'_>, errors: &mut YamlErrors, legacy_names: bool) -> RelabelConfig {
     let mut map = node.mapping(errors);
     let defaults = RelabelConfig::default();
-    let text = |node: &Node<'_>, errors: &mut YamlErrors| if node.is_null() { Some(String::new()) } else { node.string(errors) };
+    let text = |node: &Node<'_>, errors: &mut YamlErrors| {
+        if node.is_null() { Some(String::new()) } else { node.string(errors) }
+    };
     let mut string = |key: &'static str, default: String, errors: &mut YamlErrors| match map.get(key) {
         Some(node) => text(&node, errors).unwrap_or_default(),
         None => default,

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::collect::scrape::{Escaping, ScrapeConfig, ScrapeProtocol};
 use crate::limits::MOST_SCRAPE_BYTES;
-use crate::net::ClientConfig;
+use crate::net::Redirects;
 use crate::yaml::{Mapping, Node, YamlErrors};
 
 use super::discovery::{self, NOT_HERE};
 use super::global::Global;
+use super::http_client::http_client;
 use super::relabel::rules;
 
 /// Settings of Prometheus' jobs that this version does not act on, with what may be said instead.
@@ -51,15 +52,13 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
     let timeout = map.optional("scrape_timeout", errors, Node::positive_duration);
     let options = Options::read(&mut map, errors, &global.scrape);
     let legacy = options.legacy_names;
-    let token = bearer_token(&mut map, errors);
-    let (client, follow_redirects) = client(&mut map, errors, folder);
+    let connection = http_client(&mut map, errors, folder);
     let mut boolean = |key: &'static str, default: bool, errors: &mut YamlErrors| {
         map.optional(key, errors, Node::boolean).unwrap_or(default)
     };
     let honor_labels = boolean("honor_labels", defaults.honor_labels, errors);
     let honor_timestamps = boolean("honor_timestamps", defaults.honor_timestamps, errors);
-    let track_timestamps_staleness =
-        boolean("track_timestamps_staleness", defaults.track_timestamps_staleness, errors);
+    let track_timestamps_staleness = boolean("track_timestamps_staleness", defaults.track_timestamps_staleness, errors);
     let enable_compression = boolean("enable_compression", defaults.enable_compression, errors);
     let job = ScrapeConfig {
         job_name: name.unwrap_or_default(),
@@ -75,7 +74,9 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
         http_sd: map
             .optional("http_sd_configs", errors, |node, errors| discovery::http_sd(node, errors, folder))
             .unwrap_or_default(),
-        relabel: map.optional("relabel_configs", errors, |node, errors| rules(node, errors, legacy)).unwrap_or_default(),
+        relabel: map
+            .optional("relabel_configs", errors, |node, errors| rules(node, errors, legacy))
+            .unwrap_or_default(),
         metric_relabel: map
             .optional("metric_relabel_configs", errors, |node, errors| rules(node, errors, legacy))
             .unwrap_or_default(),
@@ -85,12 +86,13 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
         honor_timestamps,
         track_timestamps_staleness,
         enable_compression,
-        follow_redirects,
-        client,
-        bearer_token: token,
+        follow_redirects: connection.redirects != Redirects::Never,
+        client: connection.client,
         ..options.job(defaults.body_size_limit)
     };
-    for (key, instead) in NOT_YET.into_iter().chain(NOT_HERE.map(|key| (key, "static_configs, file_sd_configs or http_sd_configs"))) {
+    for (key, instead) in
+        NOT_YET.into_iter().chain(NOT_HERE.map(|key| (key, "static_configs, file_sd_configs or http_sd_configs")))
+    {
         if let Some(found) = map.get(key) {
             errors.push(found.error(format!("{key} is not part of this version")).expected(instead));
         }
@@ -231,31 +233,6 @@ fn params(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Vec<(String, Vec<S
         (name.to_owned(), found.unwrap_or_default())
     };
     Some(pairs.into_iter().map(read).collect())
-}
-
-/// How to connect, and whether redirects are followed.
-pub(super) fn client(map: &mut Mapping<'_>, errors: &mut YamlErrors, _folder: Option<&Path>) -> (ClientConfig, bool) {
-    let follow = map.optional("follow_redirects", errors, Node::boolean).unwrap_or(true);
-    (ClientConfig::default(), follow)
-}
-
-/// `bearer_token_file`, or `authorization: {credentials | credentials_file}`.
-fn bearer_token(map: &mut Mapping<'_>, errors: &mut YamlErrors) -> Option<String> {
-    let old = map.optional("bearer_token_file", errors, token_file);
-    let new = map.optional("authorization", errors, |node, errors| {
-        let mut auth = node.mapping(errors);
-        let kind = auth.optional("type", errors, Node::string).unwrap_or_else(|| "Bearer".to_owned());
-        if kind != "Bearer" {
-            errors.push(
-                node.error(format!("authorization type {kind:?} is not part of this version")).expected("Bearer"),
-            );
-        }
-        let given = auth.optional("credentials", errors, Node::secret).map(|secret| secret.reveal().to_owned());
-        let read = auth.optional("credentials_file", errors, token_file);
-        auth.finish(errors);
-        given.or(read)
-    });
-    new.or(old)
 }
 
 pub(super) fn token_file(node: &Node<'_>, errors: &mut YamlErrors) -> Option<String> {

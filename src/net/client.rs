@@ -1,5 +1,6 @@
 //! The client: keep-alive connections, total timeouts, bounded bodies, gzip.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,11 +11,16 @@ use hyper::header::{
     USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
 
 use super::gunzip::{GunzipError, gunzip};
+use super::reason::{is_tls, reason};
+use super::secret::{Auth, Secret, header};
+use super::tls::{Stamps, TlsConfig, TlsError, server_name};
 use super::url::without_userinfo;
 use super::{HttpError, parse_url};
 use crate::limits::MAX_SCRAPE_BYTES;
@@ -33,6 +39,12 @@ pub struct ClientConfig {
     pub max_idle_per_host: usize,
     /// The User-Agent header.
     pub user_agent: String,
+    /// How `https://` is spoken.
+    pub tls: TlsConfig,
+    /// How the client proves who it is; a request's own Authorization header comes first.
+    pub auth: Option<Auth>,
+    /// Headers of every request, until it is redirected to another host.
+    pub headers: Vec<(HeaderName, Secret)>,
 }
 
 impl Default for ClientConfig {
@@ -42,6 +54,9 @@ impl Default for ClientConfig {
             idle_timeout: Duration::from_secs(90),
             max_idle_per_host: 2,
             user_agent: concat!("watchfire/", env!("CARGO_PKG_VERSION")).to_owned(),
+            tls: TlsConfig::default(),
+            auth: None,
+            headers: Vec::new(),
         }
     }
 }
@@ -51,7 +66,7 @@ impl Default for ClientConfig {
 pub struct HttpRequest {
     /// GET, POST, …
     pub method: Method,
-    /// The absolute `http://` URL.
+    /// The absolute `http://` or `https://` URL.
     pub url: String,
     /// Headers beside User-Agent and Accept-Encoding.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -122,26 +137,55 @@ impl HttpResponse {
     }
 }
 
+type Body = Full<Bytes>;
+type Secure = Client<HttpsConnector<HttpConnector>, Body>;
+
 /// The one HTTP client. Clones share its connections.
+///
+/// Files of its TLS settings are looked at before each `https://` request: when one has changed, new connections are made with it and the old
+/// ones are left. Nothing is read before the first such request.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: Client<HttpConnector, Full<Bytes>>,
+    plain: Client<HttpConnector, Body>,
+    secure: Arc<Mutex<Option<(Stamps, Secure)>>>,
+    config: Arc<ClientConfig>,
     user_agent: HeaderValue,
 }
 
 impl HttpClient {
     /// A client without connections.
-    pub fn new(config: &ClientConfig) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(config.connect_timeout));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(config.idle_timeout)
-            .pool_max_idle_per_host(config.max_idle_per_host)
-            .build(connector);
+    ///
+    /// # Errors
+    /// When settings contradict each other, or inline certificates and keys cannot be used. Files are read later: what is wrong with them is an
+    /// error of the request.
+    pub fn new(config: &ClientConfig) -> Result<Self, TlsError> {
+        config.tls.validate()?;
+        Ok(Self::with(config))
+    }
+
+    fn with(config: &ClientConfig) -> Self {
         let user_agent = HeaderValue::from_str(&config.user_agent).unwrap_or(HeaderValue::from_static("watchfire"));
-        Self { client, user_agent }
+        let plain = pool(config, tcp(config));
+        Self { plain, secure: Arc::default(), config: Arc::new(config.clone()), user_agent }
+    }
+
+    /// The client that speaks TLS with the files as they are now.
+    fn secure(&self) -> Result<Secure, TlsError> {
+        let stamps = self.config.tls.stamps();
+        let mut secure = self.secure.lock();
+        if let Some((_, client)) = secure.as_ref().filter(|(known, _)| *known == stamps) {
+            return Ok(client.clone());
+        }
+        let mut connector = tcp(&self.config);
+        connector.enforce_http(false);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(self.config.tls.build()?).https_only();
+        let builder = match &self.config.tls.server_name {
+            Some(name) => builder.with_server_name_resolver(FixedServerNameResolver::new(server_name(name)?)),
+            None => builder,
+        };
+        let client: Secure = pool(&self.config, builder.enable_http1().wrap_connector(connector));
+        *secure = Some((stamps, client.clone()));
+        Ok(client)
     }
 
     /// Sends a request and reads the whole answer. A status that says "error" is an answer too.
@@ -158,6 +202,7 @@ impl HttpClient {
 
     async fn follow(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let mut uri = parse_url(&request.url)?;
+        self.authorize(&mut request)?;
         for _ in 0..=MAX_REDIRECTS {
             let response = self.exchange(&request, uri.clone()).await?;
             let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
@@ -167,7 +212,7 @@ impl HttpClient {
             let (next, same_host) = redirect(&response, &uri, &request)?;
             uri = next;
             if !same_host {
-                request.headers.retain(|(name, _)| *name != AUTHORIZATION);
+                request.headers.retain(|(name, _)| *name != AUTHORIZATION && !self.is_own(name));
             }
             if response.status() == StatusCode::SEE_OTHER {
                 request.method = Method::GET;
@@ -185,28 +230,75 @@ impl HttpClient {
         let url = || without_userinfo(&request.url);
         let mut message = Request::new(Full::new(request.body.clone()));
         *message.method_mut() = request.method.clone();
+        let encrypted = uri.scheme_str() == Some("https");
         *message.uri_mut() = uri;
         let headers = message.headers_mut();
         headers.insert(USER_AGENT, self.user_agent.clone());
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        for (name, value) in &request.headers {
-            headers.insert(name, value.clone());
+        for (name, _) in &request.headers {
+            headers.remove(name);
         }
-        self.client.request(message).await.map_err(|error| {
-            let reason = root_cause(&error);
-            if error.is_connect() {
-                HttpError::Connect { url: url(), reason }
+        for (name, value) in &request.headers {
+            headers.append(name, value.clone());
+        }
+        let answer = if encrypted {
+            let client = self.secure().map_err(|error| HttpError::Tls { url: url(), reason: error.to_string() })?;
+            client.request(message).await
+        } else {
+            self.plain.request(message).await
+        };
+        answer.map_err(|error| {
+            let (url, reason) = (url(), reason(&error));
+            if is_tls(&error) {
+                HttpError::Tls { url, reason }
+            } else if error.is_connect() {
+                HttpError::Connect { url, reason }
             } else {
-                HttpError::Exchange { url: url(), reason }
+                HttpError::Exchange { url, reason }
             }
         })
+    }
+
+    /// Adds who we are; secrets in files are read anew.
+    fn authorize(&self, request: &mut HttpRequest) -> Result<(), HttpError> {
+        let failed = |reason| HttpError::Credentials { url: without_userinfo(&request.url), reason };
+        let mut own = Vec::new();
+        for (name, value) in &self.config.headers {
+            own.push((name.clone(), value.read().and_then(|text| header(&text)).map_err(failed)?));
+        }
+        if let Some(auth) = &self.config.auth
+            && !request.headers.iter().any(|(name, _)| *name == AUTHORIZATION)
+        {
+            own.push((AUTHORIZATION, auth.header().map_err(failed)?));
+        }
+        request.headers.extend(own);
+        Ok(())
+    }
+
+    fn is_own(&self, name: &HeaderName) -> bool {
+        self.config.headers.iter().any(|(own, _)| own == name)
     }
 }
 
 impl Default for HttpClient {
     fn default() -> Self {
-        Self::new(&ClientConfig::default())
+        Self::with(&ClientConfig::default())
     }
+}
+
+fn tcp(config: &ClientConfig) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(config.connect_timeout));
+    connector.set_nodelay(true);
+    connector
+}
+
+fn pool<C: Connect + Clone>(config: &ClientConfig, connector: C) -> Client<C, Body> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(config.idle_timeout)
+        .pool_max_idle_per_host(config.max_idle_per_host)
+        .build(connector)
 }
 
 async fn read(response: Response<Incoming>, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -248,31 +340,26 @@ fn redirect(response: &Response<Incoming>, from: &Uri, request: &HttpRequest) ->
         limit: MAX_REDIRECTS,
     };
     let uri = parse_url(&absolute(location, from)).map_err(|_| refuse())?;
-    let port = |uri: &Uri| uri.port_u16().unwrap_or(80);
-    let same_host = uri.host() == from.host() && port(&uri) == port(from);
+    let place = |uri: &Uri| {
+        let encrypted = uri.scheme_str() == Some("https");
+        (encrypted, uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 }))
+    };
+    let same_host = uri.host() == from.host() && place(&uri) == place(from);
     if same_host || request.redirects == Redirects::Anywhere { Ok((uri, same_host)) } else { Err(refuse()) }
 }
 
 /// A location against the address that it came from.
 fn absolute(location: &str, from: &Uri) -> String {
     let authority = from.authority().map_or("", |authority| authority.as_str());
+    let scheme = from.scheme_str().unwrap_or("http");
     if location.starts_with("//") {
-        format!("http:{location}")
+        format!("{scheme}:{location}")
     } else if location.starts_with('/') {
-        format!("http://{authority}{location}")
+        format!("{scheme}://{authority}{location}")
     } else if location.contains("://") || location.is_empty() {
         location.to_owned()
     } else {
         let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("http://{authority}{folder}/{location}")
+        format!("{scheme}://{authority}{folder}/{location}")
     }
-}
-
-/// The innermost message: the outer ones only say "client error".
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

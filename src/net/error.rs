@@ -18,6 +18,22 @@ pub enum HttpError {
         /// What the system says.
         reason: String,
     },
+    /// TLS failed: a certificate, a key, a version.
+    #[error("cannot speak TLS with {url}: {reason}")]
+    Tls {
+        /// With whom.
+        url: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// What proves who we are cannot be read.
+    #[error("no credentials for {url}: {reason}")]
+    Credentials {
+        /// For whom.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The answer took too long.
     #[error("no complete answer from {url} within {}", crate::model::format_duration(*after))]
     Timeout {
@@ -63,11 +79,13 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// One word for a counter's label: `url`, `connect`, `timeout`, `too_large`, `redirect`, `exchange`, `encoding`.
+    /// One word for a counter's label: `url`, `connect`, `tls`, `credentials`, `timeout`, `too_large`, `redirect`, `exchange`, `encoding`.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Url(_) => "url",
             Self::Connect { .. } => "connect",
+            Self::Tls { .. } => "tls",
+            Self::Credentials { .. } => "credentials",
             Self::Timeout { .. } => "timeout",
             Self::BodyTooLarge { .. } => "too_large",
             Self::Redirect { .. } => "redirect",

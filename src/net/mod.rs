@@ -1,16 +1,24 @@
-//! One HTTP client with timeouts and limits.
+//! One HTTP client with timeouts, limits, TLS and credentials.
 //!
 //! Every request has a total time, a limit for its body after decompression, and stays on its host.
 
 mod client;
 mod error;
 mod gunzip;
+mod reason;
+mod secret;
+mod tls;
 mod url;
+mod verify;
 
 pub use client::{ClientConfig, HttpClient, HttpRequest, HttpResponse, Redirects};
 pub use error::HttpError;
 pub use gunzip::{GunzipError, gunzip};
+pub use secret::{Auth, Pem, Secret};
+pub use tls::{TlsConfig, TlsError, TlsVersion};
 pub use url::{UrlError, parse_url, without_userinfo};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

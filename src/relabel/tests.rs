@@ -27,12 +27,16 @@ fn rule(text: &str) -> RelabelConfig {
 type Case = (&'static [(&'static str, &'static str)], &'static [&'static str], Option<&'static str>);
 
 const CASES: &[Case] = &[
-    (&[("a", "foo"), ("b", "bar")], &["source=a target=d regex=f(.*) replacement=ch${1}-ch${1}"], Some(
-        r#"{a="foo", b="bar", d="choo-choo"}"#,
-    )),
-    (&[("a", "foo"), ("b", "bar")], &["source=a,b regex=f(.*);(.*)r target=a replacement=b${1}${2}m"], Some(
-        r#"{a="boobam", b="bar"}"#,
-    )),
+    (
+        &[("a", "foo"), ("b", "bar")],
+        &["source=a target=d regex=f(.*) replacement=ch${1}-ch${1}"],
+        Some(r#"{a="foo", b="bar", d="choo-choo"}"#),
+    ),
+    (
+        &[("a", "foo"), ("b", "bar")],
+        &["source=a,b regex=f(.*);(.*)r target=a replacement=b${1}${2}m"],
+        Some(r#"{a="boobam", b="bar"}"#),
+    ),
     // Anchored on both sides.
     (&[("a", "abc")], &["source=a regex=b target=d"], Some(r#"{a="abc"}"#)),
     (&[("a", "a\nb")], &["source=a regex=a(.)b target=d replacement=x$1"], Some("{a=\"a\\nb\", d=\"x\\n\"}")),
@@ -42,18 +46,22 @@ const CASES: &[Case] = &[
     (&[("a", "x")], &["source=none target=a"], Some("{}")),
     (&[("a", "x")], &["target=b replacement=fixed"], Some(r#"{a="x", b="fixed"}"#)),
     (&[("a", "x")], &["source=a regex=(y)?x target=d replacement=<$1>"], Some(r#"{a="x", d="<>"}"#)),
-    (&[("a", "some-name")], &["source=a regex=some-([^-]+) target=${1} replacement=v"], Some(
-        r#"{a="some-name", name="v"}"#,
-    )),
+    (
+        &[("a", "some-name")],
+        &["source=a regex=some-([^-]+) target=${1} replacement=v"],
+        Some(r#"{a="some-name", name="v"}"#),
+    ),
     (&[("a", "x")], &["source=a regex=(.*) target=l_$1 replacement=$$1"], Some(r#"{a="x", l_x="$1"}"#)),
     // A target that comes out empty is none.
     (&[("a", "x")], &["source=b regex=(.*) target=$1 replacement=v"], Some(r#"{a="x"}"#)),
     (&[("a", "0x")], &["source=a target=$1 replacement=v legacy=1"], Some(r#"{a="0x"}"#)),
     (&[("a", "x"), ("b", "y")], &["source=a,b separator=/ target=c"], Some(r#"{a="x", b="y", c="x/y"}"#)),
     // Each rule sees what those before have done.
-    (&[("a", "x")], &["source=a target=__tmp", "source=__tmp target=c replacement=${1}1"], Some(
-        r#"{__tmp="x", a="x", c="x1"}"#,
-    )),
+    (
+        &[("a", "x")],
+        &["source=a target=__tmp", "source=__tmp target=c replacement=${1}1"],
+        Some(r#"{__tmp="x", a="x", c="x1"}"#),
+    ),
     (&[("a", "x")], &["source=a regex=x action=drop", "target=b replacement=1"], None),
     (&[("a", "x")], &["source=a regex=y action=drop"], Some(r#"{a="x"}"#)),
     (&[("a", "x")], &["source=a regex=y action=keep"], None),
@@ -67,19 +75,21 @@ const CASES: &[Case] = &[
     // Figures of Prometheus' own `hashmod`.
     (&[("c", "baz")], &["source=c target=d modulus=1000 action=hashmod"], Some(r#"{c="baz", d="976"}"#)),
     (&[("a", "foo\nbar")], &["source=a target=b modulus=1000 action=hashmod"], Some("{a=\"foo\\nbar\", b=\"734\"}")),
-    (&[("m_a", "1"), ("b", "2")], &["regex=m_(.+) replacement=$1 action=labelmap"], Some(
-        r#"{a="1", b="2", m_a="1"}"#,
-    )),
+    (&[("m_a", "1"), ("b", "2")], &["regex=m_(.+) replacement=$1 action=labelmap"], Some(r#"{a="1", b="2", m_a="1"}"#)),
     (&[("m_a", "1")], &["regex=m_(.+) replacement=x_${1} action=labelmap"], Some(r#"{m_a="1", x_a="1"}"#)),
     (&[("ab", "1"), ("b", "2")], &["regex=a.* action=labeldrop"], Some(r#"{b="2"}"#)),
     (&[("ab", "1"), ("b", "2")], &["regex=a.* action=labelkeep"], Some(r#"{ab="1"}"#)),
     (&[("ab", "1")], &["regex=zz action=labelkeep"], Some("{}")),
-    (&[("a", "fOo"), ("b", "Bar")], &["source=a,b separator=- target=u action=uppercase"], Some(
-        r#"{a="fOo", b="Bar", u="FOO-BAR"}"#,
-    )),
-    (&[("a", "ÄΣß")], &["source=a target=l action=lowercase", "source=a target=u action=uppercase"], Some(
-        r#"{a="ÄΣß", l="äσß", u="ÄΣß"}"#,
-    )),
+    (
+        &[("a", "fOo"), ("b", "Bar")],
+        &["source=a,b separator=- target=u action=uppercase"],
+        Some(r#"{a="fOo", b="Bar", u="FOO-BAR"}"#),
+    ),
+    (
+        &[("a", "ÄΣß")],
+        &["source=a target=l action=lowercase", "source=a target=u action=uppercase"],
+        Some(r#"{a="ÄΣß", l="äσß", u="ÄΣß"}"#),
+    ),
 ];
 
 #[test]

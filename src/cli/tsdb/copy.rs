@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::net::{ClientConfig, HttpClient, HttpRequest, Redirects};
+use crate::net::{HttpClient, HttpRequest, Redirects};
 use crate::storage::{Ring, StorageError};
 
 use super::super::tsdb_args::Place;
@@ -53,7 +53,7 @@ fn ask(url: &str, token_file: Option<&Path>) -> Result<String, String> {
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    let answer = runtime.block_on(HttpClient::new(&ClientConfig::default()).send(request));
+    let answer = runtime.block_on(HttpClient::default().send(request));
     let answer = answer.map_err(|error| format!("{error}: where does it listen? (--url URL)"))?;
     let json: serde_json::Value =
         serde_json::from_slice(&answer.body).map_err(|_| format!("{url} answered {} and no JSON", answer.status))?;

@@ -282,6 +282,6 @@ fn the_catalogue_is_sound() {
     for (word, runtime) in [("auto", Some(Runtime::Auto)), ("llamacpp", Some(Runtime::LlamaCpp)), ("ollama", None)] {
         assert_eq!(Runtime::parse(word), runtime);
     }
-    let bad = ModelTarget { url: "https://x".to_owned(), timeout: Duration::ZERO, ..ModelTarget::default() };
+    let bad = ModelTarget { url: "ftp://x".to_owned(), timeout: Duration::ZERO, ..ModelTarget::default() };
     assert_eq!(ModelTarget::validate(&[bad]).len(), 3);
 }

@@ -75,10 +75,8 @@ pub struct ScrapeConfig {
     pub always_classic_histograms: bool,
     /// Whether `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes` are written.
     pub extra_metrics: bool,
-    /// How targets are connected to.
+    /// How targets are connected to, and how we prove who we are.
     pub client: ClientConfig,
-    /// Sent as `Authorization: Bearer …` when it is there.
-    pub bearer_token: Option<String>,
 }
 
 /// Targets with labels in common.
@@ -148,7 +146,6 @@ impl Default for ScrapeConfig {
             always_classic_histograms: false,
             extra_metrics: false,
             client: ClientConfig::default(),
-            bearer_token: None,
         }
     }
 }
@@ -186,10 +183,15 @@ impl ScrapeConfig {
         }
         if self.timeout.is_zero() || self.timeout > self.interval {
             let (timeout, interval) = (format_duration(self.timeout), format_duration(self.interval));
-            say(format!("expected a scrape_timeout above 0 and up to the scrape_interval of {interval}, found {timeout}"));
+            say(format!(
+                "expected a scrape_timeout above 0 and up to the scrape_interval of {interval}, found {timeout}"
+            ));
         }
         if !matches!(self.scheme.as_str(), "http" | "https") {
             say(format!("expected the scheme http or https, found {:?}", self.scheme));
+        }
+        if let Err(error) = self.client.tls.validate() {
+            say(error.to_string());
         }
         for group in &self.static_configs {
             // Rules may make an address of what is none yet.

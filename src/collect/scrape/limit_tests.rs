@@ -45,7 +45,7 @@ impl Bench {
         };
         change(&mut job);
         let shared = Shared {
-        forbidden: Arc::default(),
+            forbidden: Arc::default(),
             client: HttpClient::default(),
             clock: Clock::Manual(self.clock.clone()),
             intern: Arc::clone(&self.table) as _,

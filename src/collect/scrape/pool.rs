@@ -16,7 +16,7 @@ use super::target::{Built, Target, TargetKey};
 use super::view::PoolView;
 use crate::limits::MAX_TARGETS;
 use crate::model::Labels;
-use crate::net::HttpClient;
+use crate::net::{ClientConfig, HttpClient};
 
 /// The most labels of dropped targets that a job keeps for the API, whatever it is told.
 const MAX_DROPPED: usize = 10_000;
@@ -112,9 +112,11 @@ impl Pool {
         *self.config.lock() = config;
         let watchers: Vec<_> = self.file_watchers();
         // Files are on a disk that may be slow.
-        let looked = tokio::task::spawn_blocking(move || watchers.iter().for_each(|watcher| {
-            watcher.lock().look();
-        }));
+        let looked = tokio::task::spawn_blocking(move || {
+            watchers.iter().for_each(|watcher| {
+                watcher.lock().look();
+            })
+        });
         if let Err(error) = looked.await {
             tracing::error!(%error, "files with targets could not be read");
         }
@@ -142,8 +144,11 @@ impl Pool {
         let mut ending = Vec::new();
         {
             let mut running = self.running.lock();
-            let keys: Vec<TargetKey> =
-                running.iter().filter(|(key, one)| !wanted.contains_key(key) || one.task.is_finished()).map(|(key, _)| key.clone()).collect();
+            let keys: Vec<TargetKey> = running
+                .iter()
+                .filter(|(key, one)| !wanted.contains_key(key) || one.task.is_finished())
+                .map(|(key, _)| key.clone())
+                .collect();
             ending.extend(keys.iter().filter_map(|key| running.remove(key)));
             for (key, one) in running.iter_mut() {
                 let Some(target) = wanted.remove(key) else { continue };
@@ -281,7 +286,8 @@ fn arrange(config: &ScrapeConfig, mut before: Vec<Source>) -> Vec<Source> {
     for file in &config.file_sd {
         let same = |source: &Source| matches!(source, Source::File(watcher) if watcher.lock().config() == file);
         let known = before.iter().position(same).map(|at| before.swap_remove(at));
-        sources.push(known.unwrap_or_else(|| Source::File(Arc::new(Mutex::new(FileWatcher::new(FileSd::clone(file)))))));
+        sources
+            .push(known.unwrap_or_else(|| Source::File(Arc::new(Mutex::new(FileWatcher::new(FileSd::clone(file)))))));
     }
     for http in &config.http_sd {
         let same = |source: &Source| matches!(source, Source::Http { config, .. } if config == http);
@@ -362,8 +368,15 @@ impl Running {
 }
 
 /// The client for these settings; the usual one is shared.
-fn client(usual: &HttpClient, config: &crate::net::ClientConfig) -> HttpClient {
-    if *config == crate::net::ClientConfig::default() { usual.clone() } else { HttpClient::new(config) }
+fn client(usual: &HttpClient, config: &ClientConfig) -> HttpClient {
+    if *config == ClientConfig::default() {
+        return usual.clone();
+    }
+    HttpClient::new(config).unwrap_or_else(|error| {
+        // The check of the configuration refuses such settings; without them nobody is trusted who should not be.
+        tracing::error!(%error, "the settings of a client cannot be used");
+        usual.clone()
+    })
 }
 
 async fn stop(ending: Vec<Running>) {

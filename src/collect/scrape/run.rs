@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -121,11 +121,7 @@ impl Scrape {
     }
 
     /// `false` when told to stop, `true` when there are other settings.
-    async fn run_unchanged(
-        &mut self,
-        stop: &mut watch::Receiver<bool>,
-        changes: &mut watch::Receiver<Target>,
-    ) -> bool {
+    async fn run_unchanged(&mut self, stop: &mut watch::Receiver<bool>, changes: &mut watch::Receiver<Target>) -> bool {
         let (interval, offset) = (self.target.interval, self.target.offset());
         let source = self.shared.output.register_source(interval, offset);
         let mut slots = Slots::new(self.shared.clock.clone(), interval, offset);
@@ -265,10 +261,6 @@ impl Scrape {
         request.redirects = if job.follow_redirects { Redirects::Anywhere } else { Redirects::Never };
         if let Ok(timeout) = timeout {
             request = request.header(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), timeout);
-        }
-        if let Some(Ok(mut token)) = job.bearer_token.as_ref().map(|t| HeaderValue::from_str(&format!("Bearer {t}"))) {
-            token.set_sensitive(true);
-            request = request.header(AUTHORIZATION, token);
         }
         request
     }

@@ -72,9 +72,7 @@ impl SeriesRules<'_> {
             return Err("missing metric name (__name__ label) after relabeling".to_owned());
         }
         let job = self.job;
-        let is_classic = || {
-            is_classic_metric_name(name) && labels.iter().all(|(name, _)| is_classic_label_name(name))
-        };
+        let is_classic = || is_classic_metric_name(name) && labels.iter().all(|(name, _)| is_classic_label_name(name));
         if job.legacy_names && !is_classic() {
             return Err(format!("invalid metric name or label names: {labels}"));
         }
@@ -91,7 +89,10 @@ impl SeriesRules<'_> {
             let place = || format!("metric: {}, label name: {}", short(name), short(label));
             if exceeded(job.label_name_length_limit, label.len()) {
                 let (length, limit) = (label.len(), job.label_name_length_limit);
-                return Err(format!("label_name_length_limit exceeded ({}, length: {length}, limit: {limit})", place()));
+                return Err(format!(
+                    "label_name_length_limit exceeded ({}, length: {length}, limit: {limit})",
+                    place()
+                ));
             }
             if exceeded(job.label_value_length_limit, value.len()) {
                 let (length, limit) = (value.len(), job.label_value_length_limit);

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::config::WorkerConfig;
 use super::groups::{Groups, Units};
 use super::matcher::{Candidate, Matchers};
+use super::pid::is_gone;
 use super::table::{Process, ProcessTable, REMATCH_TICKS, Sight};
 use crate::collect::emit::Emit;
 use crate::collect::proc_pid::{PidStat, page_bytes};
@@ -256,6 +257,17 @@ impl WorkersHandle {
         views
     }
 
+    /// One process as the last tick saw it: what does not cost another reading.
+    pub fn process(&self, pid: i32) -> Option<ProcessView> {
+        match &self.0 {
+            Source::Live(shared) => {
+                let shared = shared.lock();
+                Some(shared.view(pid, shared.table.get(pid)?))
+            }
+            Source::Fixed(views) => views.lock().iter().find(|view| view.pid == pid).cloned(),
+        }
+    }
+
     /// The group of a process, if it was there at the last tick and has one.
     pub fn group_of(&self, pid: i32) -> Option<String> {
         match &self.0 {
@@ -317,10 +329,6 @@ fn read_line(path: &std::path::Path, buffer: &mut Vec<u8>) -> io::Result<()> {
     let length = File::open(path)?.read(buffer)?;
     buffer.truncate(length);
     Ok(())
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 fn read_whole(path: &std::path::Path, buffer: &mut Vec<u8>, limit: u64) -> io::Result<()> {

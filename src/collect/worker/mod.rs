@@ -7,6 +7,7 @@ mod collector;
 mod config;
 mod groups;
 mod matcher;
+mod pid;
 mod table;
 mod template;
 
@@ -17,4 +18,5 @@ pub(super) use groups::FAMILIES;
 
 pub use collector::{ProcessView, Workers, WorkersHandle};
 pub use config::{WorkerConfig, WorkerConfigError, WorkerMatcher};
+pub use pid::{PidError, PidReader, PidReading};
 pub use template::TemplateError;

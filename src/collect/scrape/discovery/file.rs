@@ -245,6 +245,12 @@ mod tests {
         std::fs::create_dir(dir.path().join("c.yml")).expect("made");
         assert!(watcher.look());
         assert!(watcher.found().1[0].contains("no plain file"));
-        assert!(!FileWatcher::new(FileSd { files: vec![Path::new("/none/*.yml").into()], refresh_interval: Duration::ZERO }).look());
+        assert!(
+            !FileWatcher::new(FileSd {
+                files: vec![Path::new("/none/*.yml").into()],
+                refresh_interval: Duration::ZERO
+            })
+            .look()
+        );
     }
 }

@@ -21,9 +21,15 @@ struct JsonGroup {
 /// What is not of that form, and lists that are too long.
 pub(super) fn from_json(text: &[u8], source: &str, meta: (&str, &str)) -> Result<Vec<TargetGroup>, String> {
     let groups: Vec<JsonGroup> = serde_json::from_slice(text).map_err(|error| {
-        format!("{error}; expected a list such as [{{\"targets\": [\"host:port\"], \"labels\": {{\"name\": \"value\"}}}}]")
+        format!(
+            "{error}; expected a list such as [{{\"targets\": [\"host:port\"], \"labels\": {{\"name\": \"value\"}}}}]"
+        )
     })?;
-    finish(groups.into_iter().map(|group| (group.targets, group.labels.unwrap_or_default().into_iter().collect())), source, meta)
+    finish(
+        groups.into_iter().map(|group| (group.targets, group.labels.unwrap_or_default().into_iter().collect())),
+        source,
+        meta,
+    )
 }
 
 /// The same as YAML.

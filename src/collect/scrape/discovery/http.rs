@@ -12,7 +12,10 @@ use crate::net::{HttpClient, HttpRequest, Redirects, without_userinfo};
 ///
 /// # Errors
 /// Why there is no list: no answer, another status than 200, another type than JSON, another form.
-pub(in crate::collect::scrape) async fn fetch(client: &HttpClient, config: &HttpSd) -> Result<Vec<TargetGroup>, String> {
+pub(in crate::collect::scrape) async fn fetch(
+    client: &HttpClient,
+    config: &HttpSd,
+) -> Result<Vec<TargetGroup>, String> {
     let place = without_userinfo(&config.url);
     let mut request = HttpRequest::get(config.url.as_str())
         .timeout(config.refresh_interval)
