@@ -14,6 +14,7 @@ mod global;
 mod http_client;
 mod models;
 mod print;
+mod print_scrape;
 mod privacy;
 mod relabel;
 mod scrape;

@@ -77,7 +77,10 @@ const CASES: &[(&str, &[&str])] = &[
     ("scrape_configs: [{job_name: a, file_sd_configs: [{files: ['t/*/x.yml', x.txt]}]}]", &["t/*/x.yml", "x.txt"]),
     ("scrape_configs: [{job_name: a, file_sd_configs: [{files: []}, {}]}]", &["no file", "files"]),
     ("scrape_configs: [{job_name: a, http_sd_configs: [{url: 'http://h/sd', authorization: {credentials: x}}]}]", &[]),
-    ("scrape_configs: [{job_name: a, http_sd_configs: [{url: 'h/sd', refresh: 1s}]}]", &["scheme", "did you mean"]),
+    (
+        "scrape_configs: [{job_name: a, http_sd_configs: [{url: 'h/sd', refresh: 1s}]}]",
+        &["bad URL", "refresh: unknown key"],
+    ),
     ("scrape_configs: [{job_name: a, static_configs: [{targets: ['http://h/x']}]}]", &["host:port"]),
     (
         "scrape_configs: [{job_name: a, static_configs: [{targets: ['http://h/x']}], relabel_configs: [{target_label: __address__, replacement: h}]}]",

@@ -1,6 +1,7 @@
 //! The handle of all scrapes: reload, views, shutdown.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -90,6 +91,12 @@ impl Scraper {
     /// All jobs with what their discovery dropped, in the order of the configuration.
     pub fn pools(&self) -> Vec<PoolView> {
         self.pools.lock().iter().map(|pool| pool.view()).collect()
+    }
+
+    /// How many targets are scraped, and how many relabeling dropped.
+    pub fn counts(&self) -> (usize, usize) {
+        let dropped = self.pools.lock().iter().map(|pool| pool.dropped_count()).sum();
+        (self.ground.targets.load(Ordering::Relaxed), dropped)
     }
 
     /// What the targets say about their families.

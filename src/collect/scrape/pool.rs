@@ -95,6 +95,10 @@ impl Pool {
         self.view.lock().clone()
     }
 
+    pub(super) fn dropped_count(&self) -> usize {
+        self.view.lock().dropped_count
+    }
+
     /// Calls `each` with every target.
     pub(super) fn for_each(&self, mut each: impl FnMut(&Running)) {
         self.running.lock().values().for_each(&mut each);
