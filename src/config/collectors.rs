@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::collect::gpu::{Aliases, GpuConfig};
 use crate::yaml::{Node, YamlErrors, nearest};
 
 /// The families of collectors that can be chosen.
@@ -37,6 +38,8 @@ pub struct CollectorsSection {
     pub interval: Duration,
     /// Intervals of single collectors.
     pub intervals: BTreeMap<String, Duration>,
+    /// The GPUs.
+    pub gpu: GpuConfig,
 }
 
 impl Default for CollectorsSection {
@@ -46,6 +49,7 @@ impl Default for CollectorsSection {
             disabled: Vec::new(),
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
+            gpu: GpuConfig::default(),
         }
     }
 }
@@ -83,8 +87,20 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
         }
         Some(())
     });
+    if let Some(gpu) = map.optional("gpu", errors, gpu) {
+        section.gpu = gpu;
+    }
     map.finish(errors);
     Some(section)
+}
+
+fn gpu(node: &Node<'_>, errors: &mut YamlErrors) -> Option<GpuConfig> {
+    let mut map = node.mapping(errors);
+    let aliases = map.optional("aliases", errors, |node, errors| {
+        Some(node.list_of(errors, |item, errors| item.word(&Aliases::WORDS, errors)))
+    });
+    map.finish(errors);
+    Some(GpuConfig { aliases: aliases.unwrap_or_default(), ..GpuConfig::default() })
 }
 
 fn known(name: String, node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<String> {
