@@ -36,8 +36,8 @@ pub(super) fn jobs(
         }
         let name = jobs.last().map(|job| job.job_name.clone()).unwrap_or_default();
         // Jobs before this one have had their say.
-        let found = ScrapeConfig::validate(&jobs).into_iter().filter(|problem| problem.job == name);
-        if let Some(problem) = found.last() {
+        let mut found = ScrapeConfig::validate(&jobs).into_iter().filter(|problem| problem.job == name);
+        if let Some(problem) = found.next_back() {
             errors.push(item.error(problem.to_string()));
         }
     }

@@ -42,7 +42,7 @@ pub(super) struct Running {
 enum Source {
     Static(Vec<TargetGroup>),
     File(Arc<Mutex<FileWatcher>>),
-    Http { config: HttpSd, found: Arc<Mutex<HttpFound>> },
+    Http { config: Box<HttpSd>, found: Arc<Mutex<HttpFound>> },
 }
 
 #[derive(Default)]
@@ -264,7 +264,7 @@ impl Pool {
                     tasks.push(self.ground.runtime.spawn(watch_files(pool, Arc::clone(watcher), stopped)));
                 }
                 Source::Http { config, found } => {
-                    let task = ask_server(pool, config.clone(), Arc::clone(found), stopped);
+                    let task = ask_server(pool, HttpSd::clone(config), Arc::clone(found), stopped);
                     tasks.push(self.ground.runtime.spawn(task));
                 }
             }
@@ -294,9 +294,9 @@ fn arrange(config: &ScrapeConfig, mut before: Vec<Source>) -> Vec<Source> {
             .push(known.unwrap_or_else(|| Source::File(Arc::new(Mutex::new(FileWatcher::new(FileSd::clone(file)))))));
     }
     for http in &config.http_sd {
-        let same = |source: &Source| matches!(source, Source::Http { config, .. } if config == http);
+        let same = |source: &Source| matches!(source, Source::Http { config, .. } if **config == *http);
         let known = before.iter().position(same).map(|at| before.swap_remove(at));
-        sources.push(known.unwrap_or_else(|| Source::Http { config: http.clone(), found: Arc::default() }));
+        sources.push(known.unwrap_or_else(|| Source::Http { config: Box::new(http.clone()), found: Arc::default() }));
     }
     sources
 }

@@ -163,12 +163,20 @@ fn url(labels: &Labels, params: &[(String, Vec<String>)]) -> String {
         for value in values {
             url.push(separator);
             separator = '&';
-            encode(&mut url, name, b"");
+            encode_query(&mut url, name);
             url.push('=');
-            encode(&mut url, value, b"");
+            encode_query(&mut url, value);
         }
     }
     url
+}
+
+/// As forms do it: a blank is a plus sign.
+fn encode_query(out: &mut String, text: &str) {
+    for (i, part) in text.split(' ').enumerate() {
+        out.push_str(if i > 0 { "+" } else { "" });
+        encode(out, part, b"");
+    }
 }
 
 /// Percent-encoding of everything but RFC 3986's unreserved characters and `also`.
@@ -199,21 +207,21 @@ mod tests {
         let job = Arc::new(ScrapeConfig { job_name: "app".into(), params, ..ScrapeConfig::default() });
         type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [(&'a str, &'a str)], &'a str, &'a str);
         let cases: &[Case<'_>] = &[
-            ("h:1", &[], &[], "http://h:1/metrics?b=1&b=2%203", r#"{instance="h:1", job="app"}"#),
+            ("h:1", &[], &[], "http://h:1/metrics?b=1&b=2+3", r#"{instance="h:1", job="app"}"#),
             // No port is added.
-            ("h", &[("job", "own")], &[], "http://h/metrics?b=1&b=2%203", r#"{instance="h", job="own"}"#),
+            ("h", &[("job", "own")], &[], "http://h/metrics?b=1&b=2+3", r#"{instance="h", job="own"}"#),
             (
                 "h:1",
                 &[("__scheme__", "https"), ("__metrics_path__", "p/a th?x"), ("instance", "i")],
                 &[("__param_b", "z"), ("__param_a", "y")],
-                "https://h:1/p/a%20th%3Fx?a=y&b=z&b=2%203",
+                "https://h:1/p/a%20th%3Fx?a=y&b=z&b=2+3",
                 r#"{instance="i", job="app"}"#,
             ),
             (
                 "h:1",
                 &[("__meta_x", "m"), ("__tmp", "t"), ("rack", "r")],
                 &[("__address__", "other:2"), ("__param_b", "")],
-                "http://other:2/metrics?b=1&b=2%203",
+                "http://other:2/metrics?b=1&b=2+3",
                 r#"{instance="other:2", job="app", rack="r"}"#,
             ),
         ];
