@@ -10,7 +10,7 @@ use watchfire::clock::Stopwatch;
 use watchfire::exposition::{Format, Meta, Page, PageFamily, PageSeries, SampleLine, Sink, gzip, parse, parse_series};
 use watchfire::model::{Batch, Family, GroupId, Histogram, Intern, MetricKind, Origin, SeriesKey};
 use watchfire::registry::{Latest, Layout, RegistryConfig, SeriesTable};
-use watchfire::wire::{FamilyHead, FamilySink, Point, Sampled, read_families};
+use watchfire::wire::{FamilyHead, FamilySink, Histograms, Point, Sampled, read_families};
 
 /// How long each figure is measured.
 const MEASURE: Duration = Duration::from_millis(500);
@@ -178,8 +178,8 @@ fn captures() {
     }
     let page = include_bytes!("../tests/fixtures/client_golang.pb");
     let mut counted = Counted::default();
-    let samples = read_families(page, &mut counted).expect("a good page");
-    let took = time(|| drop(black_box(read_families(black_box(page), &mut counted))));
+    let samples = read_families(page, Histograms::Native, &mut counted).expect("a good page");
+    let took = time(|| drop(black_box(read_families(black_box(page), Histograms::Native, &mut counted))));
     let speed = page.len() as f64 / took.as_secs_f64() / 1e6;
     per_series(&format!("read protobuf (Go client), {speed:.0} MB/s"), samples, took);
 }

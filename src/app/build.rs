@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::collect::demo::demo;
-use crate::collect::gpu::Gpus;
+use crate::collect::gpu::{GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
@@ -354,7 +354,8 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
         jobs.push(Job { group: "worker", interval: own_interval("worker"), collector: Box::new(workers) });
     }
     if section.has(CollectorFamily::Gpu) {
-        let gpus = Gpus::new(processes.clone());
+        let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
+        let gpus = Gpus::new(processes.clone(), &config);
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
     (jobs, processes)

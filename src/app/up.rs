@@ -69,10 +69,11 @@ impl Collector for Up {
         jobs.dedup();
         for job in jobs {
             let mine = || views.iter().filter(|view| job_of(view) == job && view.outcome != Outcome::Pending);
-            if mine().next().is_none() {
+            // A job whose source is not on this machine is no target: neither up nor down.
+            if mine().all(|view| matches!(view.outcome, Outcome::Unavailable(_))) {
                 continue;
             }
-            let is_up = mine().any(|view| !matches!(view.outcome, Outcome::Failed(_)));
+            let is_up = mine().any(|view| matches!(view.outcome, Outcome::Complete | Outcome::Degraded(_)));
             let seconds: f64 = mine().map(|view| view.duration.as_secs_f64()).sum();
             let samples: usize = mine().map(|view| view.samples).sum();
             let values = [f64::from(u8::from(is_up)), seconds, samples as f64];

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app::processes_json;
 use crate::clock::Clock;
-use crate::collect::gpu::Gpus;
+use crate::collect::gpu::{GpuConfig, Gpus};
 use crate::collect::system::{SystemConfig, Usage, collectors};
 use crate::collect::worker::{WorkerConfig, Workers};
 use crate::collect::{Job, Scheduler};
@@ -62,7 +62,11 @@ pub(super) fn run(args: &OnceArgs) -> Outcome {
     let workers = Workers::new(&config.roots, &WorkerConfig::default());
     let processes = workers.handle();
     jobs.push(Job { group: "worker", interval, collector: Box::new(workers) });
-    jobs.push(Job { group: "gpu", interval, collector: Box::new(Gpus::new(Some(processes.clone()))) });
+    jobs.push(Job {
+        group: "gpu",
+        interval,
+        collector: Box::new(Gpus::new(Some(processes.clone()), &GpuConfig::default())),
+    });
     jobs.iter_mut().for_each(|job| job.interval = interval);
     let intern = Arc::clone(&table) as Arc<dyn Intern>;
     let mut scheduler = Scheduler::new(jobs, intern, Arc::new(IntoLatest(Arc::clone(&latest), AtomicU32::new(0))));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::collect::gpu::{Aliases, GpuConfig};
 use crate::collect::textfile::TextfileConfig;
 use crate::yaml::{Node, YamlErrors, nearest};
 
@@ -43,6 +44,8 @@ pub struct CollectorsSection {
     pub intervals: BTreeMap<String, Duration>,
     /// Where textfiles are.
     pub textfile: TextfileConfig,
+    /// The GPUs.
+    pub gpu: GpuConfig,
 }
 
 impl Default for CollectorsSection {
@@ -53,6 +56,7 @@ impl Default for CollectorsSection {
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
             textfile: TextfileConfig::default(),
+            gpu: GpuConfig::default(),
         }
     }
 }
@@ -98,6 +102,9 @@ pub(super) fn collectors(
     if let Some(textfile) = map.optional("textfile", errors, |node, errors| textfile(node, errors, folder)) {
         section.textfile = textfile;
     }
+    if let Some(gpu) = map.optional("gpu", errors, gpu) {
+        section.gpu = gpu;
+    }
     map.finish(errors);
     Some(section)
 }
@@ -111,6 +118,15 @@ fn textfile(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&Path>) -> 
     map.finish(errors);
     let path = |directory: &String| relative_to(folder, directory).to_string_lossy().into_owned();
     Some(TextfileConfig { directories: directories.unwrap_or_default().iter().map(path).collect() })
+}
+
+fn gpu(node: &Node<'_>, errors: &mut YamlErrors) -> Option<GpuConfig> {
+    let mut map = node.mapping(errors);
+    let aliases = map.optional("aliases", errors, |node, errors| {
+        Some(node.list_of(errors, |item, errors| item.word(&Aliases::WORDS, errors)))
+    });
+    map.finish(errors);
+    Some(GpuConfig { aliases: aliases.unwrap_or_default(), ..GpuConfig::default() })
 }
 
 fn known(name: String, node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<String> {

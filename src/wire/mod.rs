@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use watchfire::model::Histogram;
-//! use watchfire::wire::{FamilyHead, FamilySink, Point, Sampled, read_families};
+//! use watchfire::wire::{FamilyHead, FamilySink, Histograms, Point, Sampled, read_families};
 //!
 //! #[derive(Default)]
 //! struct Sum(f64);
@@ -24,7 +24,7 @@
 //! // A gauge `up` with the value 1.
 //! let page = [19, 0x0a, 2, b'u', b'p', 0x18, 1, 0x22, 11, 0x12, 9, 0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
 //! let mut sum = Sum::default();
-//! assert_eq!(read_families(&page, &mut sum), Ok(1));
+//! assert_eq!(read_families(&page, Histograms::Native, &mut sum), Ok(1));
 //! assert_eq!(sum.0, 1.0);
 //! ```
 
@@ -34,7 +34,7 @@ mod prometheus;
 mod protobuf;
 
 pub use error::WireError;
-pub use prometheus::{ExemplarParts, FamilyHead, FamilySink, Point, Sampled, is_protobuf, read_families};
+pub use prometheus::{ExemplarParts, FamilyHead, FamilySink, Histograms, Point, Sampled, is_protobuf, read_families};
 
 #[cfg(test)]
 mod encode;

@@ -1,5 +1,5 @@
 use super::encode::{Wire, family, label};
-use super::{FamilyHead, FamilySink, Point, Sampled, is_protobuf, read_families};
+use super::{FamilyHead, FamilySink, Histograms, Point, Sampled, is_protobuf, read_families};
 use crate::model::{Histogram, ResetHint};
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ fn shown(value: &Histogram) -> String {
 
 fn check(page: &[u8]) -> String {
     let mut lines = Lines::default();
-    match read_families(page, &mut lines) {
+    match read_families(page, Histograms::Native, &mut lines) {
         Ok(_) => lines.0.join("\n"),
         Err(error) => format!("ERROR {error}"),
     }
@@ -203,6 +203,26 @@ fn histograms() {
 }
 
 #[test]
+fn both_kinds_of_buckets() {
+    let bucket = |count, bound| new().uint(1, count).double(2, bound);
+    let body =
+        new().uint(1, 6).double(2, 9.5).message(3, bucket(2, 1.0)).sint(5, 0).message(12, span(0, 1)).bytes(13, &[12]);
+    let page = family("h", 4, &[metric(7, body)]);
+    let native = "h[] schema 0 count 6 sum 9.5 zero 0@0 pos 0+1 [6.0] neg  []";
+    let classic = "h_count[] 6\nh_sum[] 9.5\nh_bucket[] le=1 2\nh_bucket[] le=inf 6";
+    for (wanted, expected) in [
+        (Histograms::Classic, classic.to_owned()),
+        (Histograms::Native, native.to_owned()),
+        (Histograms::Both, format!("{native}\n{classic}")),
+    ] {
+        let mut lines = Lines::default();
+        let samples = read_families(&page, wanted, &mut lines).expect("good");
+        assert_eq!(lines.0[1..].join("\n"), expected);
+        assert_eq!(samples, lines.0.len() - 1);
+    }
+}
+
+#[test]
 fn damage_is_named_with_its_byte() {
     let histogram = |body: Wire| family("h", 4, &[metric(7, body)]);
     let value = || new().double(1, 1.0);
@@ -280,7 +300,7 @@ fn every_cut_of_a_real_page_is_an_error_with_a_place() {
     let mut lines = Lines::default();
     for cut in 0..REAL.len() {
         lines.0.clear();
-        match read_families(&REAL[..cut], &mut lines) {
+        match read_families(&REAL[..cut], Histograms::Native, &mut lines) {
             // A page may end between two families.
             Ok(_) => ends.push(cut),
             Err(error) => assert!(error.offset <= cut, "{cut}: {error}"),
@@ -319,7 +339,7 @@ fn random_bytes_and_mutations_do_no_harm() {
             page
         };
         let mut lines = Lines::default();
-        match read_families(&page, &mut lines) {
+        match read_families(&page, Histograms::Both, &mut lines) {
             Ok(samples) => assert!(samples <= page.len()),
             Err(error) => {
                 refused += 1;

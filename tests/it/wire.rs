@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use watchfire::exposition::{Format, Meta, SampleLine, Sink, parse, parse_series, push_bound};
 use watchfire::model::Histogram;
-use watchfire::wire::{FamilyHead, FamilySink, Point, Sampled, is_protobuf, read_families};
+use watchfire::wire::{FamilyHead, FamilySink, Histograms, Point, Sampled, is_protobuf, read_families};
 
 use crate::support::{Daemon, Spawned, find_program, free_port, request, skip, temp_dir, wait_for, write};
 
@@ -94,7 +94,7 @@ fn prometheus_says_the_same_in_protobuf_and_in_text() {
     assert!(is_protobuf(binary.header("content-type")), "{}", binary.header("content-type"));
     let (mut in_text, mut in_binary) = (Seen::default(), Seen::default());
     parse(&text.text(), Format::OpenMetrics, &mut in_text).expect("its text");
-    let samples = read_families(&binary.body, &mut in_binary).expect("its protobuf");
+    let samples = read_families(&binary.body, Histograms::Native, &mut in_binary).expect("its protobuf");
     assert!(samples > 200, "{samples} samples: {}", prometheus.log());
     // A family with native buckets has no classic ones in protobuf.
     let native: Vec<String> =

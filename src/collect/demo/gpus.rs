@@ -1,7 +1,7 @@
 //! The GPUs of the demo, as a source of the real GPU collector: one that runs hot, one that comes and goes.
 
 use super::story::{GIB, Story};
-use crate::collect::gpu::{GpuError, GpuIdentity, GpuProcess, GpuReading, GpuSource};
+use crate::collect::gpu::{GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource};
 use crate::model::Timestamp;
 
 const TOTAL_BYTES: f64 = 24.0 * GIB;
@@ -10,11 +10,11 @@ const TOTAL_BYTES: f64 = 24.0 * GIB;
 pub(super) struct DemoGpus(pub(super) Story);
 
 impl GpuSource for DemoGpus {
-    fn read(&mut self, now: Timestamp) -> Result<Vec<GpuReading>, GpuError> {
+    fn read(&mut self, now: Timestamp) -> Result<GpuReadings, GpuError> {
         let t = self.0.seconds(now);
         let first = gpu(self.0, t, 0, 1.0);
         let second = self.0.second_gpu(t).map(|load| gpu(self.0, t, 1, load));
-        Ok(std::iter::once(first).chain(second).collect())
+        Ok(std::iter::once(first).chain(second).collect::<Vec<GpuReading>>().into())
     }
 }
 
@@ -32,6 +32,7 @@ fn gpu(story: Story, t: f64, index: u32, load: f64) -> GpuReading {
             driver_version: "570.00".to_owned(),
             cuda_version: "12.8".to_owned(),
             pci_bus_id: format!("00000000:0{}:00.0", index + 1),
+            ..GpuIdentity::default()
         },
         utilization_ratio: Some(load * wave(302, 0.72, 0.25).at(t)),
         memory_utilization_ratio: Some(load * wave(303, 0.45, 0.2).at(t)),
@@ -48,7 +49,11 @@ fn gpu(story: Story, t: f64, index: u32, load: f64) -> GpuReading {
         performance_state: Some(if active { 2.0 } else { 8.0 }),
         clocks_hertz: [Some(1.0e9 + load * wave(306, 1.3e9, 0.2e9).at(t)), None, Some(10.5e9), None],
         throttled: Some([!active, false, false, false, false, index == 0, false, false, false]),
-        processes: Some(vec![GpuProcess { pid: 4100 + 100 * index, memory_bytes: Some(used - GIB) }]),
+        processes: Some(vec![GpuProcess {
+            pid: 4100 + 100 * index,
+            memory_bytes: Some(used - GIB),
+            utilization_ratio: None,
+        }]),
         ..GpuReading::default()
     }
 }

@@ -6,9 +6,20 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::poller::{Answer, Poller};
-use super::reading::{CLOCKS, GpuError, GpuProcess, GpuReading, GpuSource, THROTTLE_REASONS};
-use crate::collect::catalogue::{counter, gauge, info};
+use super::aliases::{AliasLabels, AliasSet, Aliases};
+use super::amd::AmdSource;
+use super::config::GpuConfig;
+use super::families::{
+    GROUPS, INFO, LABELLED, LABELLED_SLOTS, MAX_GPUS, MAX_GROUP_ROWS, MAX_LINK_ROWS, MAX_MIG_ROWS, MIG, NVLINK, PLAIN,
+    flag,
+};
+use super::fast::{FastLane, FastReading};
+use super::lane::{Lane, MakeSource};
+use super::nvml::NvmlSource;
+use super::reading::{
+    CLOCKS, ECC, GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, MigReading, NVLINK_ERRORS,
+    NvLinkReading, RETIREMENT_CAUSES, TEMPERATURE_LIMITS, THROTTLE_REASONS,
+};
 use crate::collect::emit::{Emit, Row, Slot, Table};
 use crate::collect::worker::WorkersHandle;
 use crate::collect::{CollectError, Collector, Reading};
@@ -16,139 +27,109 @@ use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
 
 /// How long a tick waits for the driver. Reading eight GPUs takes a few milliseconds; a fifth of a second is a fault.
 const DEADLINE: Duration = Duration::from_millis(200);
-/// A thread that ended is started again after this time.
-const RESTART_MS: i64 = 30_000;
-/// GPUs that are watched at most.
-const MAX_GPUS: usize = 64;
-/// Series of process groups on one machine.
-const MAX_GROUP_ROWS: usize = 1024;
 
-const GPU: &[&str] = &["gpu", "uuid"];
-const MAX: u32 = MAX_GPUS as u32;
-
-/// Families with one value a GPU, in the order of [`values`].
-static PLAIN: [FamilyDesc; 18] = [
-    gauge("gpu_utilization_ratio", "ratio", "Share of the driver's sample period in which a kernel ran.", GPU, MAX),
-    gauge(
-        "gpu_memory_utilization_ratio",
-        "ratio",
-        "Share of the driver's sample period in which memory was read or written.",
-        GPU,
-        MAX,
-    ),
-    gauge("gpu_encoder_utilization_ratio", "ratio", "Use of the video encoder.", GPU, MAX),
-    gauge("gpu_decoder_utilization_ratio", "ratio", "Use of the video decoder.", GPU, MAX),
-    gauge("gpu_memory_total_bytes", "bytes", "Memory of the GPU; absent where it shares the machine's.", GPU, MAX),
-    gauge("gpu_memory_used_bytes", "bytes", "Memory of the GPU that is in use.", GPU, MAX),
-    gauge("gpu_memory_free_bytes", "bytes", "Memory of the GPU that is free.", GPU, MAX),
-    gauge("gpu_temperature_celsius", "celsius", "Temperature of the chip.", GPU, MAX),
-    gauge("gpu_memory_temperature_celsius", "celsius", "Temperature of the memory.", GPU, MAX),
-    gauge("gpu_power_watts", "watts", "Power draw.", GPU, MAX),
-    gauge("gpu_power_limit_watts", "watts", "Power limit that is enforced.", GPU, MAX),
-    counter("gpu_energy_joules_total", "joules", "Energy since the driver was loaded.", GPU, MAX),
-    gauge("gpu_fan_ratio", "ratio", "Speed of the first fan as a share of its maximum.", GPU, MAX),
-    gauge("gpu_pcie_link_generation", "", "Generation of the PCIe link as it runs now.", GPU, MAX),
-    gauge("gpu_pcie_link_width", "", "Lanes of the PCIe link as it runs now.", GPU, MAX),
-    counter("gpu_pcie_replays_total", "", "PCIe packets that had to be sent again.", GPU, MAX),
-    gauge("gpu_performance_state", "", "Performance state from 0, the fastest, to 15.", GPU, MAX),
-    gauge("gpu_processes", "", "Processes that use the GPU.", GPU, MAX),
-];
-
-/// Families with more labels.
-static LABELLED: [FamilyDesc; 5] = [
-    gauge("gpu_clock_hertz", "hertz", "Clocks as they run now.", &["gpu", "uuid", "clock"], MAX * 4),
-    gauge(
-        "gpu_throttle_active",
-        "",
-        "Whether the clocks are held down for this reason now.",
-        &["gpu", "uuid", "reason"],
-        MAX * 9,
-    ),
-    counter(
-        "gpu_ecc_errors_total",
-        "",
-        "Memory errors since the driver was loaded.",
-        &["gpu", "uuid", "type"],
-        MAX * 2,
-    ),
-    gauge(
-        "gpu_process_memory_bytes",
-        "bytes",
-        "GPU memory that the processes of a worker group hold; group \"other\" is everybody else.",
-        &["gpu", "uuid", "group"],
-        MAX_GROUP_ROWS as u32,
-    ),
-    info(
-        "gpu_info",
-        "Facts about the GPU.",
-        &["gpu", "uuid", "name", "driver_version", "cuda_version", "pci_bus_id"],
-        MAX,
-    ),
-];
-
-pub(in crate::collect) static FAMILIES: &[&[FamilyDesc]] = &[&PLAIN, &LABELLED];
-
-const ECC: [&str; 2] = ["corrected", "uncorrected"];
-const SLOTS: usize = PLAIN.len() + CLOCKS.len() + THROTTLE_REASONS.len() + ECC.len() + 1;
+/// Slots of a GPU before those of aliases.
+const SLOTS: usize = PLAIN.len() + LABELLED_SLOTS + INFO.len();
 
 /// The group of processes that no matcher took.
 const OTHER: &str = "other";
 
-/// Makes a source; called again when the thread that held the last one has ended.
-type MakeSource = Box<dyn Fn() -> Box<dyn GpuSource> + Send>;
-
 /// The collector.
 pub struct Gpus {
-    make: MakeSource,
-    poller: Option<Poller>,
-    ended_at: Option<Timestamp>,
+    lanes: Vec<Lane>,
     workers: Option<WorkersHandle>,
-    last: GpuHandle,
+    handle: GpuHandle,
+    aliases: AliasSet,
     gpus: Table<GpuRow>,
     groups: Table,
+    mig: Table<MigRow>,
+    links: Table<String>,
+    key: Vec<u8>,
     deadline: Duration,
 }
 
-/// What is remembered of a GPU: its number as text, and the facts behind `gpu_info`.
+/// What is remembered of a GPU: its label as text, and the facts behind `gpu_info`.
 struct GpuRow {
     number: String,
-    facts: [String; 4],
+    facts: [String; 7],
+    aliases: AliasLabels,
 }
 
-/// The GPUs as the last tick saw them; empty while there is none.
+impl GpuRow {
+    fn new(identity: &GpuIdentity) -> Self {
+        Self {
+            number: identity.label(),
+            facts: Default::default(),
+            aliases: AliasLabels::new(identity.index, &identity.uuid),
+        }
+    }
+
+    fn is_at(&self, identity: &GpuIdentity) -> bool {
+        let number = self.number.strip_prefix("card").unwrap_or(&self.number);
+        number.parse() == Ok(identity.index)
+    }
+}
+
+/// Labels of a MIG device.
+struct MigRow {
+    gpu_instance: String,
+    compute_instance: String,
+}
+
+/// The GPUs as the last tick saw them, and a way to ask for fast values between ticks; empty while there is none.
 #[derive(Clone, Default)]
-pub struct GpuHandle(Arc<Mutex<Arc<Vec<GpuReading>>>>);
+pub struct GpuHandle {
+    last: Arc<Mutex<Arc<Vec<GpuReading>>>>,
+    lanes: Arc<[Arc<FastLane>]>,
+}
 
 impl GpuHandle {
-    /// The last readings.
+    /// The readings of the last tick.
     pub fn last(&self) -> Arc<Vec<GpuReading>> {
-        Arc::clone(&self.0.lock())
+        Arc::clone(&self.last.lock())
+    }
+
+    /// The newest fast values, and a question for the next ones: never waits. Each reading says when it was asked, so
+    /// values of a driver that hangs are told by their age. Ten times a second is fine.
+    pub fn sample(&self, now: Timestamp) -> Vec<FastReading> {
+        let mut readings = Vec::new();
+        self.lanes.iter().for_each(|lane| lane.sample(now, &mut readings));
+        readings
     }
 }
 
 impl Gpus {
-    /// A collector over NVIDIA's library. `workers` maps GPU memory of processes to their groups.
-    pub fn new(workers: Option<WorkersHandle>) -> Self {
-        Self::with_source(workers, || Box::new(super::NvmlSource::default()))
+    /// A collector over NVIDIA's library and AMD's files. `workers` maps GPU memory of processes to their groups.
+    pub fn new(workers: Option<WorkersHandle>, config: &GpuConfig) -> Self {
+        Self::with_lanes(workers, sources(config), &config.aliases)
     }
 
     /// A collector over another source.
     pub fn with_source(workers: Option<WorkersHandle>, make: impl Fn() -> Box<dyn GpuSource> + Send + 'static) -> Self {
+        Self::with_lanes(workers, vec![Box::new(make)], &[])
+    }
+
+    pub(super) fn with_lanes(workers: Option<WorkersHandle>, lanes: Vec<MakeSource>, aliases: &[Aliases]) -> Self {
+        let lanes: Vec<Lane> = lanes.into_iter().map(Lane::new).collect();
+        let handle = GpuHandle { last: Arc::default(), lanes: lanes.iter().map(Lane::fast).collect() };
+        let aliases = AliasSet::new(aliases);
         Self {
-            make: Box::new(make),
-            poller: None,
-            ended_at: None,
+            lanes,
             workers,
-            last: GpuHandle::default(),
-            gpus: Table::new(SLOTS, MAX_GPUS),
-            groups: Table::new(1, MAX_GROUP_ROWS),
+            handle,
+            gpus: Table::new(SLOTS + aliases.len(), MAX_GPUS),
+            aliases,
+            groups: Table::new(GROUPS.len(), MAX_GROUP_ROWS),
+            mig: Table::new(MIG.len(), MAX_MIG_ROWS),
+            links: Table::new(NVLINK.len() - 1 + NVLINK_ERRORS.len(), MAX_LINK_ROWS),
+            key: Vec::new(),
             deadline: DEADLINE,
         }
     }
 
-    /// A handle for snapshots.
+    /// A handle for snapshots and for fast values.
     pub fn handle(&self) -> GpuHandle {
-        self.last.clone()
+        self.handle.clone()
     }
 
     #[cfg(test)]
@@ -156,50 +137,71 @@ impl Gpus {
         self.deadline = deadline;
     }
 
-    fn ask(&mut self, now: Timestamp) -> Result<Arc<Vec<GpuReading>>, GpuError> {
-        let wait = self.ended_at.is_some_and(|ended| (0..RESTART_MS).contains(&(now - ended)));
-        if self.poller.is_none() && !wait {
-            let poller = Poller::spawn((self.make)());
-            self.poller = Some(poller.map_err(|error| GpuError::Failed(format!("no thread: {error}")))?);
+    /// What each driver says. A driver that fails takes nothing from the others.
+    fn ask(&mut self, now: Timestamp) -> (Vec<Arc<GpuReadings>>, Result<Reading, CollectError>) {
+        let (mut found, mut missing, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for lane in &mut self.lanes {
+            match lane.ask(now, self.deadline) {
+                Ok(readings) => {
+                    failed.extend(readings.trouble.clone());
+                    found.push(readings);
+                }
+                Err(GpuError::Unavailable(reason)) => missing.push(reason),
+                Err(GpuError::Failed(reason)) => failed.push(reason),
+            }
         }
-        let Some(poller) = &mut self.poller else {
-            return Err(GpuError::Failed("the thread that reads the driver has ended".into()));
+        let result = match (found.is_empty(), failed.is_empty()) {
+            (true, true) => Ok(Reading::Unavailable(missing.join("; "))),
+            (true, false) => Err(CollectError { collector: "gpu", reason: failed.join("; ") }),
+            (false, true) => Ok(Reading::Complete),
+            (false, false) => Ok(Reading::Degraded(failed.join("; "))),
         };
-        match poller.ask(now, self.deadline) {
-            Answer::Read(answer) => answer,
-            Answer::Late(since) => {
-                Err(GpuError::Failed(format!("the driver has not answered for {:.1} s", since.as_secs_f64())))
-            }
-            Answer::Gone => {
-                (self.poller, self.ended_at) = (None, Some(now));
-                Err(GpuError::Failed("the thread that reads the driver has ended".into()))
-            }
-        }
+        (found, result)
     }
 
     fn emit(&mut self, emit: &mut Emit<'_>, gpu: &GpuReading) {
         let identity = &gpu.identity;
-        let new_row = || GpuRow { number: identity.index.to_string(), facts: Default::default() };
-        let Some(row) = self.gpus.row(identity.uuid.as_bytes(), new_row) else { return };
+        let Some(row) = self.gpus.row(identity.uuid.as_bytes(), || GpuRow::new(identity)) else { return };
         // A GPU that came back at another place has another `gpu` label: its series start anew.
-        if row.state.number.parse() != Ok(identity.index) {
+        if !row.state.is_at(identity) {
             emit.release(&row.slots);
             row.slots.fill(Slot::New);
-            row.state.number = identity.index.to_string();
+            row.state = GpuRow::new(identity);
         }
-        emit_gpu(emit, row, gpu);
-        let number = row.state.number.as_str();
+        emit_gpu(emit, row, gpu, &self.aliases);
+        let device = [row.state.number.as_str(), identity.uuid.as_str()];
         if let Some(processes) = &gpu.processes {
-            for (group, bytes) in memory_by_group(processes, self.workers.as_ref()) {
-                let key = format!("{}\0{group}", identity.uuid);
-                let Some(row) = self.groups.row(key.as_bytes(), || ()) else { continue };
-                let [.., memory, _] = &LABELLED;
-                for slot in &mut row.slots {
-                    emit.put(slot, memory, &[number, &identity.uuid, &group], bytes);
+            for (group, sums) in by_group(processes, self.workers.as_ref()) {
+                set_key(&mut self.key, &device, &group);
+                let Some(row) = self.groups.row(&self.key, || ()) else { continue };
+                for ((slot, desc), value) in row.slots.iter_mut().zip(&GROUPS).zip(sums) {
+                    emit.put_opt(slot, desc, &[device[0], device[1], &group], value);
                 }
             }
         }
+        for part in &gpu.mig {
+            set_key(&mut self.key, &device, &part.uuid);
+            let Some(row) = self.mig.row(&self.key, || MigRow::new(part)) else { continue };
+            emit_mig(emit, row, device, part);
+        }
+        for link in &gpu.nvlinks {
+            self.key.clear();
+            self.key.extend_from_slice(identity.uuid.as_bytes());
+            self.key.extend_from_slice(&link.link.to_le_bytes());
+            let Some(row) = self.links.row(&self.key, || link.link.to_string()) else { continue };
+            emit_link(emit, row, device, link);
+        }
     }
+}
+
+/// The drivers of this machine, each with a thread of its own: none can hold up another.
+pub(super) fn sources(config: &GpuConfig) -> Vec<MakeSource> {
+    let (libraries, meminfo) = (config.nvml_libraries.clone(), config.roots.proc.join("meminfo"));
+    let roots = config.roots.clone();
+    vec![
+        Box::new(move || Box::new(NvmlSource::new(libraries.clone()).with_meminfo(meminfo.clone()))),
+        Box::new(move || Box::new(AmdSource::new(&roots))),
+    ]
 }
 
 impl Collector for Gpus {
@@ -209,49 +211,102 @@ impl Collector for Gpus {
 
     fn collect(&mut self, now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("gpu", intern, out);
-        let answer = self.ask(now);
-        let readings = answer.as_ref().map_or_else(|_| Arc::default(), Arc::clone);
-        readings.iter().for_each(|gpu| self.emit(&mut emit, gpu));
+        let (found, result) = self.ask(now);
+        found.iter().flat_map(|readings| &readings.gpus).for_each(|gpu| self.emit(&mut emit, gpu));
         self.gpus.end_tick(&emit);
         self.groups.end_tick(&emit);
-        *self.last.0.lock() = readings;
-        match answer {
-            Ok(_) => Ok(Reading::Complete),
-            Err(GpuError::Unavailable(reason)) => Ok(Reading::Unavailable(reason)),
-            Err(GpuError::Failed(reason)) => Err(CollectError { collector: "gpu", reason }),
-        }
+        self.mig.end_tick(&emit);
+        self.links.end_tick(&emit);
+        let all = found.iter().flat_map(|readings| readings.gpus.iter().cloned()).collect();
+        *self.handle.last.lock() = Arc::new(all);
+        result
     }
 }
 
-fn emit_gpu(emit: &mut Emit<'_>, row: &mut Row<GpuRow>, gpu: &GpuReading) {
+impl MigRow {
+    fn new(part: &MigReading) -> Self {
+        let text = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+        Self { gpu_instance: text(part.gpu_instance), compute_instance: text(part.compute_instance) }
+    }
+}
+
+/// What tells a row apart: where it is, and its own name.
+fn set_key(key: &mut Vec<u8>, device: &[&str; 2], name: &str) {
+    key.clear();
+    for part in [device[0], device[1], name] {
+        key.extend_from_slice(part.as_bytes());
+        key.push(0);
+    }
+}
+
+fn emit_gpu(emit: &mut Emit<'_>, row: &mut Row<GpuRow>, gpu: &GpuReading, aliases: &AliasSet) {
     let (number, uuid) = (row.state.number.as_str(), gpu.identity.uuid.as_str());
     let mut slots = row.slots.iter_mut();
-    for (desc, value) in PLAIN.iter().zip(values(gpu)) {
-        put_next(emit, &mut slots, desc, &[number, uuid], value);
+    for plain in &PLAIN {
+        put_next(emit, &mut slots, &plain.desc, &[number, uuid], (plain.value)(gpu));
     }
-    let [clock, throttle, ecc, _, gpu_info] = &LABELLED;
-    for (name, hertz) in CLOCKS.iter().zip(gpu.clocks_hertz) {
-        put_next(emit, &mut slots, clock, &[number, uuid, name], hertz);
-    }
-    for (index, reason) in THROTTLE_REASONS.iter().enumerate() {
-        let active = gpu.throttled.and_then(|active| active.get(index).copied());
-        put_next(emit, &mut slots, throttle, &[number, uuid, reason], active.map(|active| f64::from(u8::from(active))));
-    }
-    for (kind, count) in ECC.iter().zip([gpu.ecc_corrected, gpu.ecc_uncorrected]) {
-        put_next(emit, &mut slots, ecc, &[number, uuid, kind], count);
-    }
+    let [clock, max_clock, application_clock, throttle, ecc, lifetime_ecc, retired, remapped, limits] = &LABELLED;
+    let mut put_all = |desc: &FamilyDesc, names: &[&str], values: &[Option<f64>]| {
+        for (name, value) in names.iter().zip(values) {
+            put_next(emit, &mut slots, desc, &[number, uuid, name], *value);
+        }
+    };
+    put_all(clock, &CLOCKS, &gpu.clocks_hertz);
+    put_all(max_clock, &CLOCKS, &gpu.max_clocks_hertz);
+    put_all(application_clock, &CLOCKS, &gpu.application_clocks_hertz);
+    let active: [Option<f64>; THROTTLE_REASONS.len()] =
+        gpu.throttled.map_or([None; THROTTLE_REASONS.len()], |active| active.map(|active| flag(Some(active))));
+    put_all(throttle, &THROTTLE_REASONS, &active);
+    put_all(ecc, &ECC, &gpu.ecc_volatile);
+    put_all(lifetime_ecc, &ECC, &gpu.ecc_aggregate);
+    put_all(retired, &RETIREMENT_CAUSES, &gpu.retired_pages);
+    put_all(remapped, &ECC, &gpu.remapped_rows);
+    put_all(limits, &TEMPERATURE_LIMITS, &gpu.temperature_limits_celsius);
     let identity = &gpu.identity;
-    let facts = [&identity.name, &identity.driver_version, &identity.cuda_version, &identity.pci_bus_id];
+    let facts = [
+        identity.vendor.as_str(),
+        &identity.name,
+        &identity.driver_version,
+        &identity.nvml_version,
+        &identity.cuda_version,
+        &identity.pci_bus_id,
+        &identity.vbios_version,
+    ];
     let Some(slot) = slots.next() else { return };
-    if row.state.facts.iter().ne(facts) {
+    if row.state.facts.iter().map(String::as_str).ne(facts) {
         emit.release(&[std::mem::take(slot)]);
-        row.state.facts = facts.map(String::clone);
+        row.state.facts = facts.map(str::to_owned);
     }
-    let [name, driver, cuda, bus] = row.state.facts.each_ref().map(String::as_str);
-    emit.put(slot, gpu_info, &[number, uuid, name, driver, cuda, bus], 1.0);
+    let [vendor, name, driver, nvml, cuda, bus, vbios] = facts;
+    let [gpu_info] = &INFO;
+    emit.put(slot, gpu_info, &[number, uuid, vendor, name, driver, nvml, cuda, bus, vbios], 1.0);
+    aliases.emit(emit, &mut slots, gpu, number, &row.state.aliases);
 }
 
-fn put_next<'s>(
+fn emit_mig(emit: &mut Emit<'_>, row: &mut Row<MigRow>, [gpu, uuid]: [&str; 2], part: &MigReading) {
+    let values = [part.memory_total_bytes, part.memory_used_bytes, part.memory_free_bytes, part.multiprocessors];
+    let labels =
+        [gpu, uuid, row.state.gpu_instance.as_str(), row.state.compute_instance.as_str(), &part.uuid, &part.profile];
+    for ((slot, desc), value) in row.slots.iter_mut().zip(&MIG).zip(values) {
+        emit.put_opt(slot, desc, &labels, value);
+    }
+}
+
+fn emit_link(emit: &mut Emit<'_>, row: &mut Row<String>, [gpu, uuid]: [&str; 2], link: &NvLinkReading) {
+    let [up, transmitted, received, errors] = &NVLINK;
+    let number = row.state.as_str();
+    let mut slots = row.slots.iter_mut();
+    let values = [(up, flag(link.up)), (transmitted, link.transmitted_bytes), (received, link.received_bytes)];
+    for (desc, value) in values {
+        put_next(emit, &mut slots, desc, &[gpu, uuid, number], value);
+    }
+    for (kind, count) in NVLINK_ERRORS.iter().zip(link.errors) {
+        put_next(emit, &mut slots, errors, &[gpu, uuid, number, kind], count);
+    }
+}
+
+/// Writes a value to the next slot.
+pub(super) fn put_next<'s>(
     emit: &mut Emit<'_>,
     slots: &mut impl Iterator<Item = &'s mut Slot>,
     desc: &FamilyDesc,
@@ -263,38 +318,18 @@ fn put_next<'s>(
     }
 }
 
-/// The values of [`PLAIN`].
-fn values(gpu: &GpuReading) -> [Option<f64>; 18] {
-    [
-        gpu.utilization_ratio,
-        gpu.memory_utilization_ratio,
-        gpu.encoder_utilization_ratio,
-        gpu.decoder_utilization_ratio,
-        gpu.memory_total_bytes,
-        gpu.memory_used_bytes,
-        gpu.memory_free_bytes,
-        gpu.temperature_celsius,
-        gpu.memory_temperature_celsius,
-        gpu.power_watts,
-        gpu.power_limit_watts,
-        gpu.energy_joules,
-        gpu.fan_ratio,
-        gpu.pcie_link_generation,
-        gpu.pcie_link_width,
-        gpu.pcie_replays,
-        gpu.performance_state,
-        gpu.processes.as_ref().map(|processes| processes.len() as f64),
-    ]
-}
-
-/// GPU memory by worker group. A group one of whose processes does not tell its memory is left out.
-fn memory_by_group(processes: &[GpuProcess], workers: Option<&WorkersHandle>) -> BTreeMap<String, f64> {
-    let mut sums: BTreeMap<String, Option<f64>> = BTreeMap::new();
+/// Memory and utilisation by worker group. A group one of whose processes does not tell its memory has none; of the
+/// utilisations, those that are known are added up: an idle process has none.
+fn by_group(processes: &[GpuProcess], workers: Option<&WorkersHandle>) -> BTreeMap<String, [Option<f64>; 2]> {
+    let mut sums: BTreeMap<String, [Option<f64>; 2]> = BTreeMap::new();
     for process in processes {
         let pid = i32::try_from(process.pid).ok();
         let group = workers.zip(pid).and_then(|(workers, pid)| workers.group_of(pid));
-        let sum = sums.entry(group.unwrap_or_else(|| OTHER.to_owned())).or_insert(Some(0.0));
-        *sum = sum.zip(process.memory_bytes).map(|(sum, bytes)| sum + bytes);
+        let [memory, utilization] = sums.entry(group.unwrap_or_else(|| OTHER.to_owned())).or_insert([Some(0.0), None]);
+        *memory = memory.zip(process.memory_bytes).map(|(sum, bytes)| sum + bytes);
+        if let Some(ratio) = process.utilization_ratio {
+            *utilization = Some(utilization.unwrap_or(0.0) + ratio);
+        }
     }
-    sums.into_iter().filter_map(|(group, sum)| Some((group, sum?))).collect()
+    sums
 }

@@ -1,4 +1,4 @@
-//! Reads the source on a thread of its own. A driver call that hangs costs the GPU's samples, never the tick.
+//! Reads a source on a thread of its own. A driver call that hangs costs the GPU's samples, never the tick.
 
 use std::io;
 use std::sync::Arc;
@@ -7,17 +7,26 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::reading::{GpuError, GpuReading, GpuSource};
+use super::fast::FastLane;
+use super::reading::{GpuError, GpuReadings, GpuSource};
 use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
-/// One question waits at most: the answer to an older one would be of no use.
-const WAITING_QUESTIONS: usize = 1;
+/// One whole reading and one fast one wait at most: the answer to an older question would be of no use.
+const WAITING_QUESTIONS: usize = 2;
+
+/// What the thread is asked for.
+pub(super) enum Question {
+    /// Everything.
+    Full(Timestamp),
+    /// What changes between two ticks.
+    Fast(Timestamp),
+}
 
 /// How a question ended.
 pub(super) enum Answer {
     /// It was answered in time.
-    Read(Result<Arc<Vec<GpuReading>>, GpuError>),
+    Read(Result<Arc<GpuReadings>, GpuError>),
     /// The source still thinks about the question asked this long ago.
     Late(Duration),
     /// The thread has ended: the source panicked.
@@ -26,7 +35,7 @@ pub(super) enum Answer {
 
 /// The thread and what it said last.
 pub(super) struct Poller {
-    questions: SyncSender<Timestamp>,
+    questions: SyncSender<Question>,
     shared: Arc<Shared>,
     asked: Option<(Timestamp, Stopwatch)>,
 }
@@ -40,7 +49,7 @@ struct Shared {
 #[derive(Default)]
 struct Last {
     question: Option<Timestamp>,
-    answer: Option<Result<Arc<Vec<GpuReading>>, GpuError>>,
+    answer: Option<Result<Arc<GpuReadings>, GpuError>>,
     gone: bool,
 }
 
@@ -55,12 +64,14 @@ impl Drop for EndGuard {
 }
 
 impl Poller {
-    pub(super) fn spawn(source: Box<dyn GpuSource>) -> io::Result<Self> {
+    /// Starts the thread; answers to fast questions go to `fast`.
+    pub(super) fn spawn(source: Box<dyn GpuSource>, fast: &Arc<FastLane>) -> io::Result<Self> {
         let (questions, receiver) = sync_channel(WAITING_QUESTIONS);
         let shared = Arc::new(Shared::default());
         let guard = EndGuard(Arc::clone(&shared));
-        let run = move || answer_all(source, &receiver, &guard);
-        std::thread::Builder::new().name("gpu".into()).spawn(run)?;
+        let lane = Arc::clone(fast);
+        std::thread::Builder::new().name("gpu".into()).spawn(move || answer_all(source, &receiver, &lane, &guard))?;
+        fast.connect(questions.clone());
         Ok(Self { questions, shared, asked: None })
     }
 
@@ -72,7 +83,7 @@ impl Poller {
         {
             return if last.gone { Answer::Gone } else { Answer::Late(since.elapsed()) };
         }
-        if self.questions.try_send(now).is_err() {
+        if self.questions.try_send(Question::Full(now)).is_err() {
             return Answer::Gone;
         }
         let watch = Stopwatch::start();
@@ -95,11 +106,20 @@ impl Poller {
     }
 }
 
-fn answer_all(mut source: Box<dyn GpuSource>, questions: &Receiver<Timestamp>, guard: &EndGuard) {
-    while let Ok(now) = questions.recv() {
-        let answer = source.read(now).map(Arc::new);
-        let mut last = guard.0.last.lock();
-        (last.question, last.answer) = (Some(now), Some(answer));
-        guard.0.answered.notify_all();
+fn answer_all(mut source: Box<dyn GpuSource>, questions: &Receiver<Question>, fast: &FastLane, guard: &EndGuard) {
+    while let Ok(question) = questions.recv() {
+        match question {
+            Question::Full(now) => {
+                let answer = source.read(now).map(Arc::new);
+                {
+                    let mut last = guard.0.last.lock();
+                    (last.question, last.answer) = (Some(now), Some(answer));
+                }
+                guard.0.answered.notify_all();
+                // What takes long is read while nobody waits.
+                source.idle(now);
+            }
+            Question::Fast(now) => fast.answer(source.read_fast(now)),
+        }
     }
 }

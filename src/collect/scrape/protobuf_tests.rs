@@ -10,7 +10,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use super::fake::Recorder;
 use super::run::{Scrape, Shared};
 use super::target::Target;
-use super::{ScrapeConfig, StaticTarget};
+use super::{ScrapeConfig, TargetGroup};
 use crate::clock::Clock;
 use crate::model::Intern;
 use crate::net::{HttpClient, HttpResponse};
@@ -32,14 +32,20 @@ impl Taken {
     fn new() -> Self {
         let recorder = Arc::new(Recorder::default());
         let shared = Shared {
+            forbidden: Arc::default(),
             client: HttpClient::default(),
             clock: Clock::System,
             intern: Arc::clone(&recorder) as _,
             output: Arc::clone(&recorder) as _,
             counters: Arc::default(),
         };
-        let target = StaticTarget { address: "h:1".to_owned(), labels: Vec::new() };
-        let job = ScrapeConfig { job_name: "app".to_owned(), targets: vec![target], ..ScrapeConfig::default() };
+        let group = TargetGroup { addresses: vec!["h:1".to_owned()], ..TargetGroup::default() };
+        let job = ScrapeConfig {
+            job_name: "app".to_owned(),
+            static_configs: vec![group],
+            native_histograms: true,
+            ..ScrapeConfig::default()
+        };
         let target = Target::all(&[job]).remove(0);
         Self { recorder, scrape: Scrape::new(shared, target) }
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, ManualClock};
-use crate::collect::scrape::{Health, MetricMetadata, TargetMetadata, TargetView};
+use crate::collect::scrape::{Health, MetricMetadata, PoolView, TargetMetadata, TargetView};
 use crate::http::{
     Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
     Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
@@ -248,6 +248,11 @@ impl Targets for Watched {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
         }]
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        let dropped = vec![Labels::from_pairs(&[("__address__", "127.0.0.1:8001")])];
+        vec![PoolView { job: "app".to_owned(), dropped, dropped_count: 3, problems: Vec::new() }]
     }
 
     fn metadata(&self) -> Vec<TargetMetadata> {

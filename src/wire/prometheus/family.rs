@@ -13,21 +13,32 @@ const MAX_LABELS: usize = 512;
 /// Exemplars of one metric that are handed on; a client keeps ten for a native histogram by default.
 pub(super) const MAX_EXEMPLARS: usize = 64;
 
-/// Reads a page and returns how many samples it had. A histogram that has native buckets is one native sample, and a classic one's are its
-/// buckets, sum and count, as in Prometheus.
+/// What is taken of a histogram that has native buckets and classic ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Histograms {
+    /// The classic ones only, as text has them: buckets, sum and count.
+    Classic,
+    /// One native sample; classic buckets only where there are no native ones.
+    #[default]
+    Native,
+    /// All of it.
+    Both,
+}
+
+/// Reads a page and returns how many samples it had.
 ///
 /// # Errors
 /// At the first byte that is not of the format, or the metric that the sink refuses. What came before has been handed on.
-pub fn read_families<S: FamilySink>(page: &[u8], sink: &mut S) -> Result<usize> {
+pub fn read_families<S: FamilySink>(page: &[u8], histograms: Histograms, sink: &mut S) -> Result<usize> {
     let mut rest = Message::new(page);
     let mut samples = 0;
     while let Some(message) = rest.delimited()? {
-        samples += family(message, sink)?;
+        samples += family(message, histograms, sink)?;
     }
     Ok(samples)
 }
 
-fn family<S: FamilySink>(message: Message<'_>, sink: &mut S) -> Result<usize> {
+fn family<S: FamilySink>(message: Message<'_>, histograms: Histograms, sink: &mut S) -> Result<usize> {
     let mut head = FamilyHead { name: "", help: "", unit: "", kind: MetricKind::Counter };
     // The type may stand behind the metrics, so the family is read twice: fields of its own first.
     let mut fields = message;
@@ -48,7 +59,7 @@ fn family<S: FamilySink>(message: Message<'_>, sink: &mut S) -> Result<usize> {
     let mut fields = message;
     while let Some(field) = fields.field()? {
         if field.number == 4 {
-            samples += metric(&field, &head, &mut labels, sink)?;
+            samples += metric(&field, &head, histograms, &mut labels, sink)?;
         }
     }
     Ok(samples)
@@ -99,6 +110,7 @@ impl<S: FamilySink> Metric<'_, S> {
 fn metric<'a, S: FamilySink>(
     field: &Field<'a>,
     head: &FamilyHead<'a>,
+    histograms: Histograms,
     labels: &mut Vec<(&'a str, &'a str)>,
     sink: &mut S,
 ) -> Result<usize> {
@@ -130,7 +142,7 @@ fn metric<'a, S: FamilySink>(
     match head.kind {
         MetricKind::Counter => counter(&mut metric, body)?,
         MetricKind::Summary => summary(&mut metric, body)?,
-        MetricKind::Histogram | MetricKind::GaugeHistogram => histogram::read(&mut metric, body)?,
+        MetricKind::Histogram | MetricKind::GaugeHistogram => histogram::read(&mut metric, body, histograms)?,
         _ => simple(&mut metric, body)?,
     }
     Ok(metric.samples)

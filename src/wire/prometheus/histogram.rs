@@ -1,6 +1,6 @@
 //! Histogram: classic buckets, native buckets, or both.
 
-use super::family::{MAX_EXEMPLARS, Metric, exemplar, timestamp};
+use super::family::{Histograms, MAX_EXEMPLARS, Metric, exemplar, timestamp};
 use super::point::{ExemplarParts, FamilySink, Point, Sampled};
 use crate::model::{CUSTOM_BUCKETS_SCHEMA, MetricKind, Span, Timestamp};
 use crate::wire::WireError;
@@ -23,19 +23,24 @@ struct Parts<'a> {
     classic: bool,
 }
 
-pub(super) fn read<S: FamilySink>(metric: &mut Metric<'_, S>, body: Message<'_>) -> Result<()> {
+pub(super) fn read<S: FamilySink>(metric: &mut Metric<'_, S>, body: Message<'_>, wanted: Histograms) -> Result<()> {
     let mut parts = Parts::default();
     let mut fields = body;
     while let Some(field) = fields.field()? {
         parts.take(&field)?;
     }
-    if parts.is_native() {
-        return native(metric, parts, body);
-    }
+    let (start, sum) = (parts.start, parts.native.sum);
     let count = if parts.count_float > 0.0 { parts.count_float } else { parts.count as f64 };
-    metric.float("_count", None, count, parts.start, &[])?;
-    metric.float("_sum", None, parts.native.sum, parts.start, &[])?;
-    classic(metric, body, count, parts.start)
+    if wanted != Histograms::Classic && parts.is_native() {
+        let has_classic = parts.classic;
+        native(metric, parts, body)?;
+        if wanted == Histograms::Native || !has_classic {
+            return Ok(());
+        }
+    }
+    metric.float("_count", None, count, start, &[])?;
+    metric.float("_sum", None, sum, start, &[])?;
+    classic(metric, body, count, start)
 }
 
 impl<'a> Parts<'a> {

@@ -5,7 +5,7 @@ mod family;
 mod histogram;
 mod point;
 
-pub use family::read_families;
+pub use family::{Histograms, read_families};
 pub use point::{ExemplarParts, FamilyHead, FamilySink, Point, Sampled};
 
 /// Whether a Content-Type says so.

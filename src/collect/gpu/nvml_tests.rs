@@ -1,0 +1,343 @@
+//! NVIDIA's part against a library that the test builds: `tests/fixtures/nvml_stub.c`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Aliases, GpuConfig, GpuError, GpuReadings, GpuSource, Gpus, NvmlSource};
+use crate::collect::testing::{Interner, Page, collect};
+use crate::collect::{CollectError, Reading};
+use crate::model::Timestamp;
+
+/// The library in a folder of its own: a copy has its own state.
+struct Stub {
+    folder: tempfile::TempDir,
+    gpus: Gpus,
+    intern: Interner,
+    now: Timestamp,
+}
+
+impl Stub {
+    /// `None`, and said so, without a C compiler.
+    fn build(aliases: &[Aliases]) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        if !build_library(&folder.path().join("libnvidia-ml.so.1")) {
+            eprintln!("SKIPPED: no C compiler for the stub library");
+            return None;
+        }
+        std::fs::create_dir(folder.path().join("proc")).unwrap();
+        std::fs::write(folder.path().join("proc/meminfo"), "MemTotal: 1000 kB\nMemAvailable: 400 kB\n").unwrap();
+        let config = GpuConfig {
+            aliases: aliases.to_vec(),
+            nvml_libraries: vec![folder.path().join("libnvidia-ml.so.1").into()],
+            roots: crate::collect::system::Roots::under(folder.path()),
+        };
+        let mut gpus = Gpus::new(None, &config);
+        gpus.set_deadline(Duration::from_secs(20));
+        Some(Self { folder, gpus, intern: Interner::default(), now: 0 })
+    }
+
+    fn control(&self, words: &str) {
+        std::fs::write(self.folder.path().join("libnvidia-ml.so.1.ctl"), words).unwrap();
+    }
+
+    fn tick(&mut self) -> (Page, Result<Reading, CollectError>) {
+        self.now += 1000;
+        collect(&mut self.gpus, &self.intern, self.now)
+    }
+
+    /// Ticks until the page is as wanted.
+    fn tick_until(&mut self, what: &str, wanted: impl Fn(&Page) -> bool) -> Page {
+        for _ in 0..5000 {
+            let (page, _) = self.tick();
+            if wanted(&page) {
+                return page;
+            }
+            // The threads of the stub need a moment; the clock of the ticks is made up.
+            std::thread::yield_now();
+        }
+        panic!("{what} never came");
+    }
+}
+
+fn build_library(library: &Path) -> bool {
+    let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nvml_stub.c");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(library).arg(code).status();
+    built.is_ok_and(|status| status.success())
+}
+
+/// What the stub says of GPU 0, as series without the labels that all have.
+const FIRST: &[(&str, f64)] = &[
+    ("gpu_bar1_free_bytes", 600.0),
+    ("gpu_bar1_total_bytes", 1000.0),
+    ("gpu_bar1_used_bytes", 400.0),
+    ("gpu_clock_application_hertz clock=graphics", 1.5e9),
+    ("gpu_clock_application_hertz clock=memory", 1.7e9),
+    ("gpu_clock_application_hertz clock=sm", 1.6e9),
+    ("gpu_clock_hertz clock=graphics", 1.0e9),
+    ("gpu_clock_hertz clock=memory", 1.2e9),
+    ("gpu_clock_hertz clock=sm", 1.1e9),
+    ("gpu_clock_hertz clock=video", 1.3e9),
+    ("gpu_clock_max_hertz clock=graphics", 2.0e9),
+    ("gpu_clock_max_hertz clock=memory", 2.2e9),
+    ("gpu_clock_max_hertz clock=sm", 2.1e9),
+    ("gpu_clock_max_hertz clock=video", 2.3e9),
+    ("gpu_compute_mode", 3.0),
+    ("gpu_decoder_utilization_ratio", 0.22),
+    ("gpu_ecc_enabled", 1.0),
+    ("gpu_ecc_errors_total type=corrected", 10.0),
+    ("gpu_ecc_errors_total type=uncorrected", 1.0),
+    ("gpu_ecc_lifetime_errors_total type=corrected", 110.0),
+    ("gpu_ecc_lifetime_errors_total type=uncorrected", 101.0),
+    ("gpu_encoder_sessions", 2.0),
+    ("gpu_encoder_utilization_ratio", 0.21),
+    ("gpu_energy_joules_total", 5000.0),
+    ("gpu_fan_ratio", 0.42),
+    ("gpu_fan_rpm", 1800.0),
+    (
+        "gpu_info cuda_version=12.4 driver_version=570.86.10 name=Stub 9000 nvml_version=12.570.86 \
+         pci_bus_id=00000000:01:00.0 vbios_version=96.00.74.00.01 vendor=nvidia",
+        1.0,
+    ),
+    ("gpu_memory_free_bytes", 60.0 * 1073741824.0),
+    ("gpu_memory_reserved_bytes", 536870912.0),
+    ("gpu_memory_temperature_celsius", 71.0),
+    ("gpu_memory_total_bytes", 80.0 * 1073741824.0),
+    ("gpu_memory_unified", 0.0),
+    ("gpu_memory_used_bytes", 20.0 * 1073741824.0),
+    ("gpu_memory_utilization_ratio", 0.12),
+    ("gpu_mig_devices", 0.0),
+    ("gpu_mig_enabled", 0.0),
+    ("gpu_nvlink_errors_total link=0 type=crc_flit", 2.0),
+    ("gpu_nvlink_errors_total link=0 type=recovery", 1.0),
+    ("gpu_nvlink_errors_total link=0 type=replay", 0.0),
+    ("gpu_nvlink_errors_total link=1 type=crc_flit", 12.0),
+    ("gpu_nvlink_errors_total link=1 type=recovery", 11.0),
+    ("gpu_nvlink_errors_total link=1 type=replay", 10.0),
+    ("gpu_nvlink_received_bytes_total link=0", 2000.0 * 1024.0),
+    ("gpu_nvlink_transmitted_bytes_total link=0", 1000.0 * 1024.0),
+    ("gpu_nvlink_up link=0", 1.0),
+    ("gpu_nvlink_up link=1", 0.0),
+    ("gpu_pcie_link_generation", 4.0),
+    ("gpu_pcie_link_max_generation", 5.0),
+    ("gpu_pcie_link_max_width", 16.0),
+    ("gpu_pcie_link_width", 8.0),
+    ("gpu_pcie_received_bytes_total", 6e9),
+    ("gpu_pcie_replays_total", 7.0),
+    ("gpu_pcie_transmitted_bytes_total", 5e9),
+    ("gpu_performance_state", 2.0),
+    ("gpu_persistence_mode", 1.0),
+    ("gpu_power_default_limit_watts", 500.0),
+    ("gpu_power_limit_watts", 400.0),
+    ("gpu_power_max_limit_watts", 600.0),
+    ("gpu_power_min_limit_watts", 100.0),
+    ("gpu_power_requested_limit_watts", 450.0),
+    ("gpu_power_watts", 123.456),
+    ("gpu_process_utilization_ratio group=other", 0.25),
+    ("gpu_processes", 3.0),
+    ("gpu_remapped_rows type=corrected", 5.0),
+    ("gpu_remapped_rows type=uncorrected", 6.0),
+    ("gpu_retired_pages cause=double_bit_ecc", 1.0),
+    ("gpu_retired_pages cause=single_bit_ecc", 3.0),
+    ("gpu_retired_pages_pending", 0.0),
+    ("gpu_row_remap_failed", 0.0),
+    ("gpu_row_remap_pending", 1.0),
+    ("gpu_temperature_celsius", 64.0),
+    ("gpu_temperature_limit_celsius limit=gpu_max", 87.0),
+    ("gpu_temperature_limit_celsius limit=memory_max", 105.0),
+    ("gpu_temperature_limit_celsius limit=shutdown", 95.0),
+    ("gpu_temperature_limit_celsius limit=slowdown", 90.0),
+    ("gpu_throttle_active reason=applications_clocks", 0.0),
+    ("gpu_throttle_active reason=display_clock", 0.0),
+    ("gpu_throttle_active reason=gpu_idle", 0.0),
+    ("gpu_throttle_active reason=hw_power_brake", 0.0),
+    ("gpu_throttle_active reason=hw_slowdown", 0.0),
+    ("gpu_throttle_active reason=hw_thermal", 1.0),
+    ("gpu_throttle_active reason=sw_power_cap", 1.0),
+    ("gpu_throttle_active reason=sw_thermal", 0.0),
+    ("gpu_throttle_active reason=sync_boost", 0.0),
+    ("gpu_utilization_ratio", 0.37),
+];
+
+/// Series of one GPU as in [`FIRST`], sorted; XID series apart, because their thread may not be there yet.
+fn of(page: &Page, number: u32) -> Vec<(String, f64)> {
+    let (gpu, uuid) = (format!("gpu=\"{number}\""), format!("uuid=\"GPU-stub-{number}\""));
+    let mut found: Vec<(String, f64)> = page
+        .iter()
+        .filter(|(name, _)| name.contains(&uuid) && !name.starts_with("gpu_xid"))
+        .map(|(name, value)| {
+            let (name, labels) = name.trim_end_matches('}').split_once('{').unwrap();
+            let others = labels.split(", ").filter(|label| *label != gpu && *label != uuid);
+            let text = std::iter::once(name.to_owned()).chain(others.map(|label| label.replace('"', "")));
+            (text.collect::<Vec<_>>().join(" "), *value)
+        })
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+#[test]
+fn what_is_published_is_what_the_library_says() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    let (page, result) = stub.tick();
+    assert_eq!(result.unwrap(), Reading::Complete);
+    let expected: Vec<(String, f64)> = FIRST.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    assert_eq!(of(&page, 0), expected);
+    let parts = "gpu_instance=7 mig_uuid=MIG-stub-a profile=1g.5gb";
+    let gib = 1073741824.0;
+    let second = of(&page, 1);
+    for (name, value) in [
+        ("gpu_mig_devices".to_owned(), 2.0),
+        ("gpu_mig_enabled".to_owned(), 1.0),
+        (format!("gpu_mig_memory_used_bytes compute_instance=0 {parts}"), 3.0 * gib),
+        (format!("gpu_mig_memory_total_bytes compute_instance=0 {parts}"), 5.0 * gib),
+        (format!("gpu_mig_memory_free_bytes compute_instance=0 {parts}"), 2.0 * gib),
+        (format!("gpu_mig_multiprocessors compute_instance=0 {parts}"), 14.0),
+        ("gpu_memory_used_bytes".to_owned(), 20.0 * gib),
+    ] {
+        assert!(second.contains(&(name.clone(), value)), "{name} {value} in {second:?}");
+    }
+    assert!(!second.iter().any(|(name, _)| name.starts_with("gpu_utilization") || name.starts_with("gpu_temp")));
+    let third = stub.tick_until("the rate without a counter", |page| {
+        page.keys().any(|name| name.starts_with("gpu_pcie_transmit_bytes_per_second"))
+    });
+    let expected = [
+        "gpu_memory_free_bytes 409600",
+        "gpu_memory_total_bytes 1024000",
+        "gpu_memory_unified 1",
+        "gpu_memory_used_bytes 614400",
+        "gpu_memory_utilization_ratio 0.12",
+        "gpu_pcie_receive_bytes_per_second 5000000",
+        "gpu_pcie_transmit_bytes_per_second 3000000",
+        "gpu_utilization_ratio 0.39",
+    ];
+    let third: Vec<String> = of(&third, 2).iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(
+        third.iter().filter(|line| !line.starts_with("gpu_info")).collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_lost_gpu_a_lost_driver_and_garbage() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    let whole = stub.tick().0;
+    stub.control("lost=1");
+    let (page, result) = stub.tick();
+    assert!(matches!(result.unwrap(), Reading::Degraded(reason) if reason.starts_with("GPU 1: ")));
+    assert!(of(&page, 1).is_empty() && of(&page, 0).len() == FIRST.len(), "one of three fell off the bus");
+
+    stub.control("");
+    let (page, result) = stub.tick();
+    assert_eq!(result.unwrap(), Reading::Complete);
+    assert_eq!(of(&page, 1), of(&whole, 1), "it is back");
+
+    stub.control("garbage");
+    for _ in 0..25 {
+        let (page, result) = stub.tick();
+        assert_eq!(result.unwrap(), Reading::Complete);
+        assert!(page.values().all(|value| value.is_finite()));
+    }
+    let (page, _) = stub.tick();
+    for name in ["gpu_performance_state", "gpu_compute_mode", "gpu_memory_temperature_celsius"] {
+        assert!(!of(&page, 0).iter().any(|(found, _)| found == name), "{name}");
+    }
+
+    stub.control("fail");
+    let (page, result) = stub.tick();
+    assert!(page.is_empty() && result.unwrap_err().reason.contains("count of GPUs"));
+    stub.control("");
+    assert!(stub.tick().1.is_err(), "it is not asked again at once");
+    stub.now += 30_000;
+    assert_eq!(of(&stub.tick().0, 0).len(), FIRST.len(), "and asked again later");
+
+    stub.control("none");
+    assert!(matches!(stub.tick().1.unwrap(), Reading::Unavailable(reason) if reason.contains("knows no GPU")));
+}
+
+#[test]
+fn a_hung_call_is_reported_and_recovers() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    stub.tick().1.unwrap();
+    stub.control("hang");
+    stub.gpus.set_deadline(Duration::from_millis(1));
+    // The words are read with the next count; from then on no call returns.
+    for _ in 0..5 {
+        let (page, result) = stub.tick();
+        if let Err(error) = result {
+            assert!(page.is_empty() && error.reason.contains("has not answered for"), "{error}");
+        }
+    }
+    stub.control("");
+    stub.gpus.set_deadline(Duration::from_secs(20));
+    stub.tick_until("the driver", |page| !page.is_empty());
+}
+
+#[test]
+fn critical_errors_are_counted() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    let value = |page: &Page, name: &str| page.get(&format!("{name}{{gpu=\"0\", uuid=\"GPU-stub-0\"}}")).copied();
+    let page = stub.tick_until("the watch", |page| value(page, "gpu_xid_errors_total") == Some(0.0));
+    assert_eq!(value(&page, "gpu_xid_last_code"), None, "absent before the first");
+    for (count, code) in [(1.0, 79.0), (2.0, 31.0), (3.0, 999.0)] {
+        stub.control(&format!("xid={code}"));
+        let page = stub.tick_until("an error", |page| value(page, "gpu_xid_errors_total") == Some(count));
+        assert_eq!(value(&page, "gpu_xid_last_code"), Some(code));
+    }
+    assert!(!stub.tick().0.keys().any(|name| name.starts_with("gpu_xid") && name.contains("GPU-stub-1")));
+}
+
+#[test]
+fn a_missing_library_is_looked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let library: PathBuf = folder.path().join("libnvidia-ml.so.1");
+    let mut source = NvmlSource::new(vec![library.clone().into()]);
+    let unavailable = |answer: Result<GpuReadings, GpuError>| matches!(answer, Err(GpuError::Unavailable(text)) if text.starts_with("no NVIDIA driver: "));
+    assert!(unavailable(source.read(1_000)) && source.read_fast(1_100).is_empty());
+    if !build_library(&library) {
+        eprintln!("SKIPPED: no C compiler for the stub library");
+        return;
+    }
+    assert!(unavailable(source.read(30_999)), "not yet");
+    assert_eq!(source.read(31_000).unwrap().gpus.len(), 3);
+    let fast = source.read_fast(31_100);
+    let values: Vec<_> = fast.iter().map(|gpu| (&*gpu.gpu, gpu.utilization_ratio, gpu.power_watts, gpu.at)).collect();
+    assert_eq!(
+        values,
+        [("0", Some(0.37), Some(123.456), 31_100), ("1", None, None, 31_100), ("2", Some(0.39), None, 31_100)]
+    );
+}
+
+#[test]
+fn aliases_repeat_the_own_values() {
+    let Some(mut stub) = Stub::build(&[Aliases::Dcgm, Aliases::NvidiaSmi]) else { return };
+    let page = stub.tick_until("the watch", |page| page.keys().any(|name| name.starts_with("gpu_xid")));
+    let names: BTreeSet<&str> = page.keys().filter_map(|name| name.split('{').next()).collect();
+    for (name, own, factor) in super::alias_table() {
+        assert!(names.contains(name), "{name} is not published");
+        let (alias, _) = page
+            .iter()
+            .find(|(key, _)| {
+                key.starts_with(&format!("{name}{{"))
+                    && (key.contains("UUID=\"GPU-stub-0\"") || key.contains("uuid=\"stub-0\""))
+            })
+            .unwrap();
+        let (family, label) = own.split_once('{').unwrap_or((own, ""));
+        let own = page.iter().find(|(key, _)| {
+            key.starts_with(&format!("{family}{{"))
+                && key.contains("GPU-stub-0")
+                && key.contains(label.trim_end_matches('}'))
+        });
+        if factor != 0.0 && name != "DCGM_FI_DEV_XID_ERRORS" {
+            let expected = own.unwrap().1 * factor;
+            assert!((page[alias] - expected).abs() <= expected.abs() * 1e-12, "{name}");
+        }
+    }
+    let power = r#"DCGM_FI_DEV_POWER_USAGE{Hostname=""#;
+    let (key, value) = page.iter().find(|(key, _)| key.starts_with(power) && key.contains("stub-0")).unwrap();
+    assert_eq!(*value, 123.456);
+    for label in ["device=\"nvidia0\"", "modelName=\"Stub 9000\"", "pci_bus_id=\"00000000:01:00.0\""] {
+        assert!(key.contains(label), "{key}");
+    }
+}
