@@ -337,7 +337,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
         interval,
         intervals: BTreeMap::clone(&section.intervals),
         disabled: section.disabled.clone(),
-        ..SystemConfig::default()
+        options: section.options.clone(),
     };
     if !section.has(CollectorFamily::System) {
         system.disabled = crate::collect::collector_names().into_iter().map(str::to_owned).collect();

@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::catalogue::gauge;
 use super::emit::{Emit, Slot};
+use super::system::WELL_WITHOUT;
 use super::{CollectError, Collector, Reading};
 use crate::clock::{Clock, Stopwatch};
 use crate::model::{Batch, FamilyDesc, GroupId, Intern, Output, SourceId, Timestamp, format_duration};
@@ -291,8 +292,12 @@ impl Unit {
 
 impl Entry {
     fn observe(&mut self, duration: Duration, outcome: &Outcome, intern: &dyn Intern, batch: &mut Batch) {
-        let success = matches!(outcome, Outcome::Complete | Outcome::Degraded(_));
         let name = self.collector.name();
+        let success = match outcome {
+            Outcome::Complete | Outcome::Degraded(_) => true,
+            Outcome::Unavailable(_) => WELL_WITHOUT.contains(&name),
+            Outcome::Pending | Outcome::Failed(_) => false,
+        };
         let mut emit = Emit::new(NODE, intern, batch);
         let [duration_desc, success_desc] = &FAMILIES;
         emit.put(&mut self.duration_slot, duration_desc, &[name], duration.as_secs_f64());

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::collect::gpu::{Aliases, GpuConfig};
+use crate::collect::system::SystemOptions;
 use crate::collect::textfile::TextfileConfig;
 use crate::yaml::{Node, YamlErrors, nearest};
 
@@ -32,7 +33,7 @@ pub enum CollectorFamily {
 }
 
 /// Which collectors run, and how often.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CollectorsSection {
     /// Families that run.
     pub enabled: Vec<CollectorFamily>,
@@ -44,6 +45,8 @@ pub struct CollectorsSection {
     pub intervals: BTreeMap<String, Duration>,
     /// Where textfiles are.
     pub textfile: TextfileConfig,
+    /// What is shown of each source of the machine.
+    pub options: SystemOptions,
     /// The GPUs.
     pub gpu: GpuConfig,
 }
@@ -56,6 +59,7 @@ impl Default for CollectorsSection {
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
             textfile: TextfileConfig::default(),
+            options: SystemOptions::default(),
             gpu: GpuConfig::default(),
         }
     }
@@ -101,6 +105,9 @@ pub(super) fn collectors(
     });
     if let Some(textfile) = map.optional("textfile", errors, |node, errors| textfile(node, errors, folder)) {
         section.textfile = textfile;
+    }
+    if let Some(options) = map.optional("options", errors, super::options::options) {
+        section.options = options;
     }
     if let Some(gpu) = map.optional("gpu", errors, gpu) {
         section.gpu = gpu;
