@@ -5,7 +5,7 @@
 
 use crate::model::{FamilyDesc, MetricKind};
 
-use super::{gpu, llm, scheduler, system, textfile, worker};
+use super::{gpu, llm, scheduler, system, textfile, windows, worker};
 
 /// All declared families, in the order of their collectors.
 pub fn all() -> impl Iterator<Item = &'static FamilyDesc> {
@@ -21,7 +21,7 @@ static GROUPS: &[&[&[FamilyDesc]]] = &[
     system::FAMILIES,
     &[&textfile::FAMILIES, &scheduler::FAMILIES, &worker::FAMILIES],
     gpu::FAMILIES,
-    &[llm::FAMILIES],
+    &[llm::FAMILIES, &windows::FAMILIES],
 ];
 
 const fn desc(
