@@ -112,6 +112,10 @@ impl<'a> Sink<'a> for Known {
         Ok(())
     }
 
+    fn expected(&self) -> Option<&str> {
+        self.series.get(self.at).map(|known| &**known)
+    }
+
     fn meta(&mut self, _: &'a str, _: Meta<'a>) {}
 }
 

@@ -26,33 +26,42 @@ pub fn push_bound(out: &mut Vec<u8>, bound: f64) {
 
 const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Reads a sample value. Up to 15 digits with an optional point take a short way that is exact: both the digits and the power
-/// of ten are whole floats, so one division rounds once.
+/// Characters of the numbers that [`parse_plain`] takes: a sign, a point and 15 digits.
+pub(super) const PLAIN: usize = 17;
+
+/// Reads a sample value.
 pub(super) fn parse_value(text: &str) -> Option<f64> {
-    let bytes = text.as_bytes();
+    parse_plain(text.as_bytes()).or_else(|| slow(text))
+}
+
+/// Reads up to 15 digits with an optional sign and point, which is exact in a short way: both the digits and the power of ten are whole floats, so
+/// one division rounds once. `None` says nothing about other texts.
+#[inline]
+pub(super) fn parse_plain(bytes: &[u8]) -> Option<f64> {
     let (negative, digits) = match bytes.split_first() {
         Some((b'-', rest)) => (true, rest),
         _ => (false, bytes),
     };
-    if digits.is_empty() || digits.len() > 16 {
-        return slow(text);
+    if digits.len() >= PLAIN {
+        return None;
     }
-    let (mut mantissa, mut point, mut count) = (0u64, None, 0usize);
-    for (at, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                mantissa = mantissa * 10 + u64::from(byte - b'0');
-                count += 1;
-            }
-            b'.' if point.is_none() => point = Some(at),
-            _ => return slow(text),
+    let (mut mantissa, mut scale, mut count, mut past_point) = (0u64, 0usize, 0usize, false);
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            mantissa = mantissa * 10 + u64::from(digit);
+            count += 1;
+            scale += usize::from(past_point);
+        } else if *byte == b'.' && !past_point {
+            past_point = true;
+        } else {
+            return None;
         }
     }
     if count == 0 || count > 15 {
-        return slow(text);
+        return None;
     }
-    let scale = point.map_or(0, |at| digits.len() - 1 - at);
-    let value = mantissa as f64 / POWERS[scale];
+    let value = if scale == 0 { mantissa as f64 } else { mantissa as f64 / POWERS.get(scale)? };
     Some(if negative { -value } else { value })
 }
 

@@ -167,6 +167,12 @@ impl SeriesCache {
         self.entries.iter_mut().flatten().filter_map(gone).collect()
     }
 
+    /// The line that stood at this place of the last page.
+    pub(super) fn expected(&self) -> Option<&str> {
+        let index = self.last.get(self.order.len())?;
+        self.entries.get(*index as usize)?.as_ref().map(|entry| &*entry.raw)
+    }
+
     fn known(&self, raw: &str) -> Option<u32> {
         let expected = self.last.get(self.order.len()).copied();
         let is_expected =

@@ -45,6 +45,10 @@ impl<'a> Sink<'a> for PageSink<'_> {
         self.take(PageSample { series, value: value.into(), ts, start_ts: None, exemplars: exemplar.as_slice() })
     }
 
+    fn expected(&self) -> Option<&str> {
+        self.cache.expected()
+    }
+
     /// When the lines before, of the same metric, began to count; and a series like any other, as in Prometheus.
     fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
         if let Some((name, labels)) = started::split(sample.series)

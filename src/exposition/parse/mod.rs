@@ -40,6 +40,11 @@ pub trait Sink<'a> {
     /// When the sample cannot be taken: bad labels, a limit. The text says what was expected.
     fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String>;
 
+    /// The series that the next line will probably have, byte for byte: it is compared instead of searched for its end. Only for speed.
+    fn expected(&self) -> Option<&str> {
+        None
+    }
+
     /// A HELP, TYPE or UNIT line of the family `name`.
     fn meta(&mut self, name: &'a str, meta: Meta<'a>);
 
@@ -105,7 +110,9 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
                 }
             }
             Some(_) => {
-                let (sample, next) = sample::read(text, at, format).map_err(fail)?;
+                let known = sink.expected().and_then(|series| sample::known(bytes, at, series));
+                let end = known.map_or_else(|| series::end(bytes, at), Ok).map_err(fail)?;
+                let (sample, next) = sample::read(text, at, end, format).map_err(fail)?;
                 at = next;
                 if format == Format::OpenMetrics && is_created(sample.series, family) {
                     sink.created(sample).map_err(fail)?;
@@ -151,11 +158,12 @@ pub fn parse_line(line: &str, format: Format) -> Result<TextLine<'_>, String> {
         }
         return Ok(comment::read(line)?.map_or(TextLine::Other, |(name, meta)| TextLine::Meta(name, meta)));
     }
-    sample::read(line, 0, format).map(|(sample, _)| TextLine::Sample(sample))
+    let end = series::end(line.as_bytes(), 0)?;
+    sample::read(line, 0, end, format).map(|(sample, _)| TextLine::Sample(sample))
 }
 
 fn line_end(bytes: &[u8], from: usize) -> usize {
-    bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| from + at)
+    memchr::memchr(b'\n', bytes.get(from..).unwrap_or_default()).map_or(bytes.len(), |at| from + at)
 }
 
 fn is_created(series: &str, (family, kind): (&str, MetricKind)) -> bool {

@@ -253,3 +253,89 @@ fn hostile_pages_take_no_longer_than_their_size() {
     // 30 MiB in the dev profile on a busy machine; the square of one page would take an hour.
     assert!(timer.elapsed().as_secs() < 120, "{:?}", timer.elapsed());
 }
+
+/// Expects one text at every line.
+struct Expecting<'h>(Lines, &'h str);
+
+impl<'a> Sink<'a> for Expecting<'_> {
+    fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        self.0.sample(sample)
+    }
+
+    fn expected(&self) -> Option<&str> {
+        Some(self.1)
+    }
+
+    fn meta(&mut self, name: &'a str, meta: Meta<'a>) {
+        self.0.meta(name, meta);
+    }
+
+    fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        self.0.created(sample)
+    }
+}
+
+/// Whatever series was expected, the line says what it is. A sink expects only what it has read before.
+#[test]
+fn expectations_change_nothing() {
+    let lines = [
+        "a 1",
+        "a  1",
+        "a\t1",
+        "a {b=\"c\"} 1",
+        "a  {b=\"c\"} 1",
+        "a{b=\"c d\"} 1.5 1600",
+        "a{b=\"\\\" 1\"} -0.25",
+        "ab 1",
+        "a 12345678901234567890",
+        "a 1e5",
+        "a NaN\r",
+        "a",
+        "a x",
+        "{\"a b\"} 2",
+    ];
+    let known = ["a", "a{b=\"c d\"}", "a{b=\"\\\" 1\"}", "ab", "{\"a b\"}", "a{b=\"c\"}", "a {b=\"c\"}"];
+    for format in [Format::Text, Format::OpenMetrics] {
+        for line in lines {
+            for ending in ["", "\n", "\n# EOF\n", " # {t=\"x\"} 1\n# EOF"] {
+                let page = format!("{line}{ending}");
+                for expected in known {
+                    let mut sink = Expecting(Lines::default(), expected);
+                    let found = match parse(&page, format, &mut sink) {
+                        Ok(_) => sink.0.0.join("\n"),
+                        Err(error) => format!("ERROR {error}"),
+                    };
+                    assert_eq!(found, check(format, &page), "{page:?} expecting {expected:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_take_the_short_way_and_the_long_one() {
+    for text in [
+        "0",
+        "-0",
+        "1",
+        "1.5",
+        "-12.25",
+        "123456789012345",
+        "1234567890123456",
+        "0.000000000000001",
+        ".5",
+        "5.",
+        "1e-7",
+    ] {
+        let expected: f64 = text.parse().expect("a float");
+        for (format, page) in [
+            (Format::Text, format!("a {text}\n")),
+            (Format::Text, format!("a {text} 7\n")),
+            (Format::OpenMetrics, format!("a {text}\n# EOF")),
+        ] {
+            let found = check(format, &page);
+            let value: f64 = found.split(' ').nth(1).expect("a value").parse().expect("a float");
+            assert_eq!(value.to_bits(), expected.to_bits(), "{page:?}");
+        }
+    }
+}
