@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::collect::gpu::{Aliases, GpuConfig};
+use crate::collect::system::SystemOptions;
 use crate::yaml::{Node, YamlErrors, nearest};
 
 /// The families of collectors that can be chosen.
@@ -28,7 +29,7 @@ pub enum CollectorFamily {
 }
 
 /// Which collectors run, and how often.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CollectorsSection {
     /// Families that run.
     pub enabled: Vec<CollectorFamily>,
@@ -38,6 +39,8 @@ pub struct CollectorsSection {
     pub interval: Duration,
     /// Intervals of single collectors.
     pub intervals: BTreeMap<String, Duration>,
+    /// What is shown of each source of the machine.
+    pub options: SystemOptions,
     /// The GPUs.
     pub gpu: GpuConfig,
 }
@@ -49,6 +52,7 @@ impl Default for CollectorsSection {
             disabled: Vec::new(),
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
+            options: SystemOptions::default(),
             gpu: GpuConfig::default(),
         }
     }
@@ -87,6 +91,9 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
         }
         Some(())
     });
+    if let Some(options) = map.optional("options", errors, super::options::options) {
+        section.options = options;
+    }
     if let Some(gpu) = map.optional("gpu", errors, gpu) {
         section.gpu = gpu;
     }

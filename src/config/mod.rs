@@ -13,6 +13,7 @@ mod discovery;
 mod global;
 mod http_client;
 mod models;
+mod options;
 mod print;
 mod print_scrape;
 mod privacy;
