@@ -24,6 +24,7 @@ mod ring;
 mod rollups;
 mod rules;
 mod sampling;
+mod scrape;
 mod scripts;
 mod support;
 mod tsdb;

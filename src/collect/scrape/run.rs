@@ -95,6 +95,7 @@ impl Scrape {
             last_samples: 0,
             interval: target.interval,
             timeout: target.timeout,
+            written: target.written(),
         };
         let group = shared.output.register_group(&format!("{} {}", view.job, view.instance));
         let report = Report::new(&target.labels, target.job.extra_metrics, &*shared.intern);
@@ -152,6 +153,7 @@ impl Scrape {
         {
             let mut view = self.status.view.lock();
             (view.interval, view.timeout) = (target.interval, target.timeout);
+            view.written = target.written();
             view.discovered = target.discovered.clone();
         }
         let intern = &*self.shared.intern;

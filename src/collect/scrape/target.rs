@@ -94,6 +94,12 @@ impl Target {
         targets
     }
 
+    /// Interval and timeout as its labels have them.
+    pub(super) fn written(&self) -> (String, String) {
+        let label = |name: &str| self.key.all.get(name).to_owned();
+        (label("__scrape_interval__"), label("__scrape_timeout__"))
+    }
+
     /// Where its slots lie within the interval: the same after every start.
     pub(super) fn offset(&self) -> Duration {
         let mut hasher = rustc_hash::FxHasher::default();

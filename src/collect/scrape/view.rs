@@ -54,6 +54,8 @@ pub struct TargetView {
     pub interval: Duration,
     /// Timeout of a scrape.
     pub timeout: Duration,
+    /// Both as they were written: `90s` stays `90s`.
+    pub written: (String, String),
 }
 
 /// What the API shows of a job beside its targets.

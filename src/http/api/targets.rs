@@ -14,7 +14,7 @@ use crate::http::error::ApiError;
 use crate::http::json::Json;
 use crate::http::params::Params;
 use crate::http::times::rfc3339;
-use crate::model::{Labels, format_duration};
+use crate::model::Labels;
 use crate::promql::parser::parse_selector;
 
 /// Scrape targets with their health, and those that relabeling dropped.
@@ -72,8 +72,8 @@ fn write_target(json: &mut Json, target: &TargetView, external: Option<&str>) {
         ("lastError", &target.last_error),
         ("lastScrape", &rfc3339(target.last_scrape)),
         ("health", target.health.as_str()),
-        ("scrapeInterval", &format_duration(target.interval)),
-        ("scrapeTimeout", &format_duration(target.timeout)),
+        ("scrapeInterval", &target.written.0),
+        ("scrapeTimeout", &target.written.1),
     ] {
         json.raw(",\"").raw(name).raw("\":").text(text);
     }

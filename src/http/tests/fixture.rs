@@ -248,6 +248,7 @@ impl Targets for Watched {
             last_samples: 0,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
+            written: ("1s".to_owned(), "1s".to_owned()),
         }]
     }
 

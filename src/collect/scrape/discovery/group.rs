@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn lists_are_read_or_refused() {
         // The text, addresses and labels of each group, or what the error says.
-        let cases: &[(&str, Result<&[(&str, &str)], &str>)] = &[
+        type Expected = Result<&'static [(&'static str, &'static str)], &'static str>;
+        let cases: &[(&str, Expected)] = &[
             ("[]", Ok(&[])),
             (r#"[{"targets": ["a:1", "b:2"], "labels": {"x": "y"}}]"#, Ok(&[("a:1 b:2", "x=y m=v")])),
             (r#"[{"targets": []}, {"labels": {}, "targets": ["c"]}]"#, Ok(&[("", "m=v"), ("c", "m=v")])),
