@@ -15,6 +15,7 @@ mod history;
 mod kills;
 mod limits;
 mod llama;
+mod mixins;
 mod node_exporter;
 mod panels;
 mod pprof;

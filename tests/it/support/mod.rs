@@ -3,6 +3,7 @@
 mod http;
 mod peer;
 mod process;
+pub(crate) mod tree;
 
 pub(crate) use http::{get, post, request};
 pub(crate) use peer::{find_program, free_port, python_with, shared, skip};
