@@ -26,3 +26,5 @@ pub mod storage;
 pub mod telemetry;
 pub mod template;
 pub mod yaml;
+
+pub mod worker;
