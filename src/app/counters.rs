@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::collect::scrape::Scraper;
-use crate::collect::{CollectorView, Outcome};
-use crate::ingest::EventCounters;
+use crate::collect::{CollectorView, Outcome, SamplingCounters};
+use crate::ingest::{AgentCounters, EventCounters};
 use crate::live::Hub;
-use crate::model::{FamilyDesc, MetricKind};
+use crate::model::{FamilyDesc, MetricKind, format_float};
 use crate::pipeline::Pipeline;
 use crate::promql::{DURATION_BOUNDS, Engine, Refusal};
 use crate::rules::RuleManager;
@@ -67,7 +67,17 @@ families! {
     REGISTRY_LIMIT "watchfire_registry_series_limit" Gauge "" "The most series: of one metric name (family), and in all (total)." ["limit"];
     REGISTRY_FULL "watchfire_registry_full_families" Gauge "" "Metric names that were refused series and have not been below nine tenths of their limit since." [];
     SCRAPE_REFUSED "watchfire_scrape_refused_samples_total" Counter "" "Samples of scraped pages that were left out because a limit refused their series." [];
+    SCRAPES "watchfire_scrapes_total" Counter "" "Scrapes that were made." [];
+    SCRAPE_FAILURES "watchfire_scrape_failures_total" Counter "" "Scrapes that failed: no answer, a bad page, a limit." [];
+    SCRAPE_LIMITED "watchfire_scrape_limit_failures_total" Counter "" "Scrapes that failed because of a limit of their job." [];
+    SCRAPE_MISSED "watchfire_scrape_missed_slots_total" Counter "" "Slots of targets that passed while the scrape before still ran." [];
+    SCRAPE_LEFT_OUT "watchfire_scrape_left_out_samples_total" Counter "" "Samples of scraped pages that were left out: duplicate (a series twice on a page), out_of_order (a timestamp before the last one), out_of_bounds (a timestamp too far ahead)." ["reason"];
+    SCRAPE_TARGETS "watchfire_scrape_targets" Gauge "" "Targets by what relabeling made of them: active, dropped." ["state"];
+    DISCOVERY_FAILURES "watchfire_scrape_discovery_failures_total" Counter "" "Problems with files, servers and labels that targets are made of, each counted when it began." [];
     EVENTS_REFUSED "watchfire_events_over_limit_total" Counter "" "Events that were refused because a limit refused their new series." [];
+    HEARTBEATS "watchfire_heartbeats_total" Counter "" "Heartbeats of workers: taken, or refused because they were wrong, too large, or of one worker too many." ["result"];
+    AGENTS_GONE "watchfire_agents_gone_total" Counter "" "Workers that are known no more without having signed off: evicted for another one, or forgotten after a long silence." ["reason"];
+    RUN_ERRORS "watchfire_agent_run_errors_total" Counter "" "Records of runs that could not be read." [];
     LIVE_SUBSCRIBERS "watchfire_live_subscribers" Gauge "" "Pages and streams that follow live data." [];
     LIVE_LAGGED "watchfire_live_lagged_batches_total" Counter "" "Ticks that slow subscribers missed." [];
     RULE_EVALUATIONS "watchfire_rule_evaluations_total" Counter "" "Rules evaluated." [];
@@ -84,6 +94,11 @@ families! {
     QUERY_DURATION "watchfire_query_duration_seconds" Histogram "seconds" "How long queries were evaluated, waiting not included." [];
     COLLECTOR_SUCCESS "watchfire_collector_success" Gauge "" "Whether the last tick of the collector read something." ["collector"];
     COLLECTOR_SECONDS "watchfire_collector_duration_seconds" Gauge "seconds" "How long the last tick of the collector took." ["collector"];
+    SAMPLING_TICKS "watchfire_sampling_ticks_total" Counter "" "Slots at which local collectors ran, by the slots' rate in hertz; rates above 1 only while a page asks for them." ["hertz"];
+    SAMPLING_MISSED "watchfire_sampling_missed_ticks_total" Counter "" "Slots that passed without a tick, by rate: the collectors were busy, the machine slept, or the clock jumped." ["hertz"];
+    SAMPLING_LATE "watchfire_sampling_late_seconds_total" Counter "seconds" "How long after their time slots began, in sum, by rate." ["hertz"];
+    SAMPLING_LATEST "watchfire_sampling_latest_seconds" Gauge "seconds" "The longest that a slot began after its time since the start, by rate." ["hertz"];
+    LIVE_HERTZ "watchfire_live_hertz" Gauge "hertz" "Samples a second that the fastest page asks for; 0 without a page." [];
     COLLECTOR_MISSED "watchfire_collector_missed_ticks_total" Counter "" "Slots of the collector that passed without a tick." ["collector"];
 }
 
@@ -154,8 +169,31 @@ pub(super) fn flow(pipeline: Pipeline, hub: Arc<Hub>) -> Arc<dyn OwnSource> {
 /// What sources lost because a limit refused their series.
 pub(super) fn sources(scraper: Arc<Scraper>, events: Arc<EventCounters>) -> Arc<dyn OwnSource> {
     Arc::new(move |out: &mut Readings| {
-        out.add(&SCRAPE_REFUSED, value(&scraper.counters().refused));
+        let counters = scraper.counters();
+        out.add(&SCRAPE_REFUSED, value(&counters.refused));
+        out.add(&SCRAPES, value(&counters.scrapes));
+        out.add(&SCRAPE_FAILURES, value(&counters.failures));
+        out.add(&SCRAPE_LIMITED, value(&counters.limited));
+        out.add(&SCRAPE_MISSED, value(&counters.missed));
+        out.add_with(&SCRAPE_LEFT_OUT, &["duplicate"], value(&counters.duplicates));
+        out.add_with(&SCRAPE_LEFT_OUT, &["out_of_order"], value(&counters.out_of_order));
+        out.add_with(&SCRAPE_LEFT_OUT, &["out_of_bounds"], value(&counters.out_of_bounds));
+        let (active, dropped) = scraper.counts();
+        out.add_with(&SCRAPE_TARGETS, &["active"], active as f64);
+        out.add_with(&SCRAPE_TARGETS, &["dropped"], dropped as f64);
+        out.add(&DISCOVERY_FAILURES, value(&counters.discovery_failures));
         out.add(&EVENTS_REFUSED, value(&events.over_limit));
+    })
+}
+
+/// Workers that tell about themselves.
+pub(super) fn agents(agents: Arc<AgentCounters>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        out.add_with(&HEARTBEATS, &["taken"], value(&agents.accepted));
+        out.add_with(&HEARTBEATS, &["refused"], value(&agents.rejected));
+        out.add_with(&AGENTS_GONE, &["evicted"], value(&agents.evicted));
+        out.add_with(&AGENTS_GONE, &["forgotten"], value(&agents.forgotten));
+        out.add(&RUN_ERRORS, value(&agents.run_errors));
     })
 }
 
@@ -211,6 +249,21 @@ pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
             out.add_with(&COLLECTOR_SECONDS, &[name], duration.as_secs_f64());
             out.add_with(&COLLECTOR_MISSED, &[name], missed as f64);
         }
+    })
+}
+
+/// Slots, by rate.
+pub(super) fn sampling(counters: Arc<SamplingCounters>, hub: Arc<Hub>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        for rate in counters.rates() {
+            let hertz = format_float(1000.0 / rate.interval_ms as f64);
+            let label = [hertz.as_str()];
+            out.add_with(&SAMPLING_TICKS, &label, rate.ticks as f64);
+            out.add_with(&SAMPLING_MISSED, &label, rate.missed as f64);
+            out.add_with(&SAMPLING_LATE, &label, rate.late_ms as f64 / 1000.0);
+            out.add_with(&SAMPLING_LATEST, &label, rate.latest_ms as f64 / 1000.0);
+        }
+        out.add(&LIVE_HERTZ, f64::from(hub.fastest()));
     })
 }
 

@@ -2,10 +2,12 @@
 //!
 //! [`App::start`] binds its addresses before anything else; [`App::run`] returns after a clean stop.
 
+mod agents;
 mod banner;
 mod build;
 mod counters;
 mod daemon;
+mod live;
 mod processes;
 mod reload;
 mod settings;

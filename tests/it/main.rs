@@ -1,6 +1,8 @@
 //! The integration tests: one binary, so that everything is linked once.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes wait on the machine's clock, with a limit")]
 
+mod agent_clients;
+mod agents;
 mod api;
 mod architecture;
 mod bad_input;
@@ -24,6 +26,8 @@ mod promql_parser;
 mod ring;
 mod rollups;
 mod rules;
+mod sampling;
+mod scrape;
 mod scripts;
 mod support;
 mod tsdb;
