@@ -27,3 +27,5 @@ pub mod telemetry;
 pub mod template;
 pub mod wire;
 pub mod yaml;
+
+pub mod worker;

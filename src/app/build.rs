@@ -20,7 +20,7 @@ use crate::collect::worker::{Workers, WorkersHandle};
 use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle};
 use crate::config::CollectorFamily;
 use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
-use crate::ingest::{Events, EventsConfig};
+use crate::ingest::{Agents, Events, EventsConfig};
 use crate::live::Hub;
 use crate::model::{Intern, Output};
 use crate::net::HttpClient;
@@ -33,6 +33,7 @@ use crate::storage::{Querier, Ring, StorageError};
 use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
+use super::agents::{AgentFeed, agents};
 use super::daemon::DaemonPort;
 use super::live::{self, EventTail, LiveEvents};
 use super::reload::Reloader;
@@ -74,6 +75,7 @@ pub struct App {
     quit: watch::Sender<bool>,
     server: Running,
     scheduler: SchedulerHandle,
+    agents: Arc<Agents>,
     fast: FastHandle,
     maintenance: Maintenance,
     pipeline: Pipeline,
@@ -143,9 +145,10 @@ impl App {
         });
         let events_group = ground.pipeline.register_group("events");
         let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
+        let agents = agents(&settings.roots, intern(), Arc::clone(&ground.ring));
         let views = Views::default();
         let Collecting { scheduler, fast, processes, sampling } =
-            ground.start_collectors(&settings, &views, &events)?;
+            ground.start_collectors(&settings, &views, &events, &agents)?;
         runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
         ground.own.config_loaded(true, clock.now());
         let (quit, _) = watch::channel(false);
@@ -158,6 +161,7 @@ impl App {
             counters::collectors(Arc::clone(&views)),
             counters::sampling(sampling, Arc::clone(&ground.hub)),
             counters::sources(Arc::clone(&scraper), events.counters()),
+            counters::agents(agents.counters()),
             Arc::clone(&http_counters) as _,
         ] {
             ground.own.register(source);
@@ -174,6 +178,7 @@ impl App {
             targets: scraper,
             events: Arc::new(LiveEvents::new(events, Arc::clone(&ground.hub))),
             windows: Arc::clone(&ground.windows),
+            agents: Arc::clone(&agents),
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),
@@ -194,7 +199,20 @@ impl App {
             tracing::error!(reason, "the history cannot be opened: samples are kept in memory until it can");
         }
         drop(_inside);
-        Ok(Self { runtime, settings, reloader, quit, server, scheduler, fast, maintenance, pipeline, ring, url })
+        Ok(Self {
+            runtime,
+            settings,
+            reloader,
+            quit,
+            server,
+            scheduler,
+            fast,
+            agents,
+            maintenance,
+            pipeline,
+            ring,
+            url,
+        })
     }
 
     /// The start banner.
@@ -243,6 +261,7 @@ impl App {
         self.server.shutdown(HTTP_PATIENCE);
         drop(self.fast);
         self.scheduler.stop();
+        self.agents.shutdown();
         self.runtime.block_on(async {
             self.reloader.scraper.shutdown().await;
             self.reloader.models.shutdown().await;
@@ -322,6 +341,7 @@ impl Ground {
         settings: &Settings,
         views: &Views,
         events: &Arc<Events>,
+        agents: &Arc<Agents>,
     ) -> Result<Collecting, StartError> {
         let interval = settings.config.collectors.interval;
         let (mut jobs, mut fast, processes) = match settings.demo {
@@ -339,6 +359,7 @@ impl Ground {
             collector: Box::new(Up::new(&self.instance, Arc::clone(views))),
         });
         jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
+        jobs.push(Job { group: "agents", interval, collector: Box::new(AgentFeed(Arc::clone(agents))) });
         // Last, because it is about what the others read.
         let windows = Box::new(WindowsCollector::new(Arc::clone(&self.windows)));
         jobs.push(Job { group: "windows", interval, collector: windows });

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::collect::scrape::Scraper;
 use crate::collect::{CollectorView, Outcome, SamplingCounters};
-use crate::ingest::EventCounters;
+use crate::ingest::{AgentCounters, EventCounters};
 use crate::live::Hub;
 use crate::model::{FamilyDesc, MetricKind, format_float};
 use crate::pipeline::Pipeline;
@@ -75,6 +75,9 @@ families! {
     SCRAPE_TARGETS "watchfire_scrape_targets" Gauge "" "Targets by what relabeling made of them: active, dropped." ["state"];
     DISCOVERY_FAILURES "watchfire_scrape_discovery_failures_total" Counter "" "Problems with files, servers and labels that targets are made of, each counted when it began." [];
     EVENTS_REFUSED "watchfire_events_over_limit_total" Counter "" "Events that were refused because a limit refused their new series." [];
+    HEARTBEATS "watchfire_heartbeats_total" Counter "" "Heartbeats of workers: taken, or refused because they were wrong, too large, or of one worker too many." ["result"];
+    AGENTS_GONE "watchfire_agents_gone_total" Counter "" "Workers that are known no more without having signed off: evicted for another one, or forgotten after a long silence." ["reason"];
+    RUN_ERRORS "watchfire_agent_run_errors_total" Counter "" "Records of runs that could not be read." [];
     LIVE_SUBSCRIBERS "watchfire_live_subscribers" Gauge "" "Pages and streams that follow live data." [];
     LIVE_LAGGED "watchfire_live_lagged_batches_total" Counter "" "Ticks that slow subscribers missed." [];
     RULE_EVALUATIONS "watchfire_rule_evaluations_total" Counter "" "Rules evaluated." [];
@@ -180,6 +183,17 @@ pub(super) fn sources(scraper: Arc<Scraper>, events: Arc<EventCounters>) -> Arc<
         out.add_with(&SCRAPE_TARGETS, &["dropped"], dropped as f64);
         out.add(&DISCOVERY_FAILURES, value(&counters.discovery_failures));
         out.add(&EVENTS_REFUSED, value(&events.over_limit));
+    })
+}
+
+/// Workers that tell about themselves.
+pub(super) fn agents(agents: Arc<AgentCounters>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        out.add_with(&HEARTBEATS, &["taken"], value(&agents.accepted));
+        out.add_with(&HEARTBEATS, &["refused"], value(&agents.rejected));
+        out.add_with(&AGENTS_GONE, &["evicted"], value(&agents.evicted));
+        out.add_with(&AGENTS_GONE, &["forgotten"], value(&agents.forgotten));
+        out.add(&RUN_ERRORS, value(&agents.run_errors));
     })
 }
 

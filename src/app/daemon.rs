@@ -110,6 +110,16 @@ impl Daemon for DaemonPort {
         })
     }
 
+    fn watched_files(&self) -> Option<u64> {
+        let settings = &self.reloader.settings;
+        let stated = usize::from(settings.config_file.is_some()) + usize::from(settings.http.token_file.is_some());
+        let mut rule_files: Vec<_> = self.reloader.rules.groups().iter().map(|group| group.spec.file.clone()).collect();
+        rule_files.sort_unstable();
+        rule_files.dedup();
+        let on_disk = rule_files.iter().filter(|file| std::path::Path::new(&***file).is_file()).count();
+        Some((stated + on_disk) as u64)
+    }
+
     fn processes(&self) -> serde_json::Value {
         let processes = self.processes.as_ref().map(|handle| handle.processes()).unwrap_or_default();
         super::processes_json(&processes)

@@ -44,6 +44,11 @@ pub trait Daemon: Send + Sync {
     /// Each collector with its last outcome. JSON.
     fn collectors(&self) -> serde_json::Value;
 
+    /// How many files the daemon reads again when it reloads; `None` where nobody knows.
+    fn watched_files(&self) -> Option<u64> {
+        None
+    }
+
     /// The processes that worker matchers found at the last tick. JSON.
     fn processes(&self) -> serde_json::Value;
 }

@@ -15,6 +15,7 @@ use crate::http::{
     Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
     Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
 };
+use crate::ingest::{AgentRoom, Agents, AgentsConfig, NoProcesses, NoRunStore};
 use crate::live::Hub;
 use crate::model::{
     Alert, AlertState, Batch, Family, GroupId, Intern, Labels, Matcher, MetricKind, Origin, SeriesKey, SeriesRef,
@@ -298,6 +299,9 @@ impl World {
         let counters = Arc::new(HttpCounters::default());
         own.register(Arc::clone(&counters) as _);
         let profiler = Profiler::default();
+        let room =
+            AgentRoom { intern: Arc::clone(&table) as _, processes: Arc::new(NoProcesses), runs: Arc::new(NoRunStore) };
+        let agents = Arc::new(Agents::new(AgentsConfig::default(), room));
         let parts = Parts {
             clock: Clock::Manual(ManualClock::new(NOW)),
             engine: Arc::new(Engine::default()),
@@ -309,6 +313,7 @@ impl World {
             rules: Arc::clone(&daemon) as _,
             targets: Arc::clone(&daemon) as _,
             events: Arc::clone(&daemon) as _,
+            agents: Arc::clone(&agents),
             windows: Arc::new(Windows::new(Arc::clone(&table) as Arc<dyn Intern>)),
             daemon: Arc::clone(&daemon) as _,
             profiler: profiler.clone(),
