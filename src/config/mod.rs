@@ -9,12 +9,15 @@
 //! ```
 
 mod collectors;
+mod discovery;
 mod global;
 mod http_client;
 mod models;
 mod options;
 mod print;
+mod print_scrape;
 mod privacy;
+mod relabel;
 mod scrape;
 mod storage;
 mod workers;
@@ -31,6 +34,7 @@ use crate::yaml::{Document, Node, YamlErrors};
 pub use collectors::{CollectorFamily, CollectorsSection};
 pub use global::Global;
 pub use http_client::{HttpClientSection, http_client, tls_config};
+pub use scrape::Options;
 pub use storage::StorageSection;
 
 /// Sections of Prometheus' file that are read and checked for form, but not acted upon in this version.
@@ -95,7 +99,7 @@ impl Config {
         let names = crate::collect::collector_names();
         let global = map.optional("global", &mut errors, global::global).unwrap_or_default();
         let collectors = map
-            .optional("collectors", &mut errors, |node, errors| collectors::collectors(node, errors, &names))
+            .optional("collectors", &mut errors, |node, errors| collectors::collectors(node, errors, &names, folder))
             .unwrap_or_default();
         let mut warnings: Vec<String> = doc.warnings().iter().map(ToString::to_string).collect();
         for (key, why) in NOT_YET {
@@ -124,7 +128,7 @@ impl Config {
                 .optional("models", &mut errors, |node, errors| models::models(node, errors, collectors.interval))
                 .unwrap_or_default(),
             scrape: map
-                .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global))
+                .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global, folder))
                 .unwrap_or_default(),
             collectors,
             global,

@@ -1,6 +1,6 @@
 //! What the edge asks of rooms that it does not know: `app` hands implementations in.
 
-use crate::collect::scrape::{Scraper, TargetMetadata, TargetView};
+use crate::collect::scrape::{PoolView, Scraper, TargetMetadata, TargetView};
 use crate::collect::worker::ProcessQuery;
 use crate::ingest::Events;
 use crate::model::Timestamp;
@@ -127,6 +127,9 @@ pub trait Targets: Send + Sync {
 
     /// What the targets say about their metrics.
     fn metadata(&self) -> Vec<TargetMetadata>;
+
+    /// All jobs with the targets that relabeling dropped.
+    fn pools(&self) -> Vec<PoolView>;
 }
 
 impl Targets for Scraper {
@@ -136,6 +139,10 @@ impl Targets for Scraper {
 
     fn metadata(&self) -> Vec<TargetMetadata> {
         self.metadata()
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        self.pools()
     }
 }
 
@@ -149,6 +156,10 @@ impl Targets for NoTargets {
     }
 
     fn metadata(&self) -> Vec<TargetMetadata> {
+        Vec::new()
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
         Vec::new()
     }
 }
