@@ -20,6 +20,7 @@ pub mod pipeline;
 pub mod profiling;
 pub mod promql;
 pub mod registry;
+pub mod relabel;
 pub mod rules;
 pub mod storage;
 pub mod telemetry;

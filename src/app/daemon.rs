@@ -102,6 +102,9 @@ impl Daemon for DaemonPort {
             "detected": found.iter().map(|item| json!({
                 "what": item.what, "present": item.present, "detail": item.detail,
             })).collect::<Vec<_>>(),
+            "discovery": self.reloader.scraper.pools().iter().filter(|pool| !pool.problems.is_empty()).map(|pool| json!({
+                "job": pool.job, "problems": pool.problems,
+            })).collect::<Vec<_>>(),
             "storage": self.reloader.settings.storage_dir().display().to_string(),
             "url": self.reloader.url,
         })

@@ -1,6 +1,6 @@
 //! What the edge asks of rooms that it does not know: `app` hands implementations in.
 
-use crate::collect::scrape::{Scraper, TargetMetadata, TargetView};
+use crate::collect::scrape::{PoolView, Scraper, TargetMetadata, TargetView};
 use crate::ingest::Events;
 use crate::model::Timestamp;
 use crate::rules::{GroupView, RuleManager};
@@ -126,6 +126,9 @@ pub trait Targets: Send + Sync {
 
     /// What the targets say about their metrics.
     fn metadata(&self) -> Vec<TargetMetadata>;
+
+    /// All jobs with the targets that relabeling dropped.
+    fn pools(&self) -> Vec<PoolView>;
 }
 
 impl Targets for Scraper {
@@ -135,6 +138,10 @@ impl Targets for Scraper {
 
     fn metadata(&self) -> Vec<TargetMetadata> {
         self.metadata()
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        self.pools()
     }
 }
 
@@ -148,6 +155,10 @@ impl Targets for NoTargets {
     }
 
     fn metadata(&self) -> Vec<TargetMetadata> {
+        Vec::new()
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
         Vec::new()
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, ManualClock};
-use crate::collect::scrape::{Health, MetricMetadata, TargetMetadata, TargetView};
+use crate::collect::scrape::{Health, MetricMetadata, PoolView, TargetMetadata, TargetView};
 use crate::collect::windows::Windows;
 use crate::http::{
     Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
@@ -249,7 +249,13 @@ impl Targets for Watched {
             last_samples: 0,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
+            written: ("1s".to_owned(), "1s".to_owned()),
         }]
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        let dropped = vec![Labels::from_pairs(&[("__address__", "127.0.0.1:8001")])];
+        vec![PoolView { job: "app".to_owned(), dropped, dropped_count: 3, problems: Vec::new() }]
     }
 
     fn metadata(&self) -> Vec<TargetMetadata> {
