@@ -4,6 +4,7 @@ mod http;
 mod json_schema;
 mod peer;
 mod process;
+pub(crate) mod tree;
 
 pub(crate) use http::{get, post, request};
 pub(crate) use json_schema::Schema;
