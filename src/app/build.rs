@@ -336,6 +336,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
         interval,
         intervals: BTreeMap::clone(&section.intervals),
         disabled: section.disabled.clone(),
+        cgroups: section.cgroups.clone(),
         ..SystemConfig::default()
     };
     if !section.has(CollectorFamily::System) {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::collect::gpu::{Aliases, GpuConfig};
+use super::{cgroups, gpu};
+use crate::collect::gpu::GpuConfig;
+use crate::collect::system::cgroup::CgroupConfig;
 use crate::yaml::{Node, YamlErrors, nearest};
 
 /// The families of collectors that can be chosen.
@@ -40,6 +42,8 @@ pub struct CollectorsSection {
     pub intervals: BTreeMap<String, Duration>,
     /// The GPUs.
     pub gpu: GpuConfig,
+    /// Which cgroups are watched.
+    pub cgroups: CgroupConfig,
 }
 
 impl Default for CollectorsSection {
@@ -50,6 +54,7 @@ impl Default for CollectorsSection {
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
             gpu: GpuConfig::default(),
+            cgroups: CgroupConfig::default(),
         }
     }
 }
@@ -87,20 +92,14 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
         }
         Some(())
     });
-    if let Some(gpu) = map.optional("gpu", errors, gpu) {
+    if let Some(gpu) = map.optional("gpu", errors, gpu::gpu) {
         section.gpu = gpu;
+    }
+    if let Some(cgroups) = map.optional("cgroups", errors, cgroups::cgroups) {
+        section.cgroups = cgroups;
     }
     map.finish(errors);
     Some(section)
-}
-
-fn gpu(node: &Node<'_>, errors: &mut YamlErrors) -> Option<GpuConfig> {
-    let mut map = node.mapping(errors);
-    let aliases = map.optional("aliases", errors, |node, errors| {
-        Some(node.list_of(errors, |item, errors| item.word(&Aliases::WORDS, errors)))
-    });
-    map.finish(errors);
-    Some(GpuConfig { aliases: aliases.unwrap_or_default(), ..GpuConfig::default() })
 }
 
 fn known(name: String, node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<String> {

@@ -8,8 +8,10 @@
 //! assert_eq!(errors.len(), 2);
 //! ```
 
+mod cgroups;
 mod collectors;
 mod global;
+mod gpu;
 mod http_client;
 mod models;
 mod print;

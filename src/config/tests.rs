@@ -33,6 +33,13 @@ const CASES: &[(&str, &[&str])] = &[
     ("collectors: {enabled: [system, gpuu]}", &["gpu"]),
     ("collectors: {intervals: {cpuu: 1s}}", &["did you mean \"cpu\""]),
     ("collectors: {enabled: []}", &[]),
+    ("collectors: {gpu: {aliases: [dcgm, nvidia_smi]}}", &[]),
+    ("collectors: {gpu: {aliases: [dcgn]}}", &["dcgm"]),
+    ("collectors: {cgroups: {include: '^/system', exclude: x, limit: 9, depth: 3, walk_interval: 5s}}", &[]),
+    (
+        "collectors: {cgroups: {include: '(', limit: 5000, depth: 33, walk_interval: 0s, deep: 1}}",
+        &["f.yml:1:33", "at most 4096", "at most 32", "longer than 0s", "deep: unknown key"],
+    ),
     ("workers: {groups: [{name: a}]}", &["selects nothing"]),
     ("workers: {groups: [{name: a, cmdline: ['(']}]}", &["f.yml:1:40"]),
     ("workers: {groups: [{name: a, comm: [x], children: false}]}", &[]),

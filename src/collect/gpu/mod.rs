@@ -16,6 +16,10 @@ mod poller;
 mod reading;
 
 #[cfg(test)]
+mod amd_tests;
+#[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
 mod nvml_tests;
 #[cfg(test)]
 mod tests;

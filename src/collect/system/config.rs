@@ -6,6 +6,7 @@ use std::time::Duration;
 use regex::bytes::Regex;
 
 use super::Roots;
+use super::cgroup::CgroupConfig;
 use crate::collect::{Collector, Job};
 
 /// Collectors whose facts change rarely or cost many files: they run every [`SLOW`] unless told otherwise.
@@ -31,6 +32,8 @@ pub struct SystemConfig {
     pub mount_exclude: Regex,
     /// File system types that are left out.
     pub fstype_exclude: Regex,
+    /// Which cgroups are watched.
+    pub cgroups: CgroupConfig,
 }
 
 impl Default for SystemConfig {
@@ -49,6 +52,7 @@ impl Default for SystemConfig {
             fstype_exclude: pattern(
                 r"^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|fuse\.lxcfs|hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$",
             ),
+            cgroups: CgroupConfig::default(),
         }
     }
 }

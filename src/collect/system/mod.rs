@@ -14,6 +14,7 @@
 //! ```
 
 pub(crate) mod bytes;
+pub mod cgroup;
 mod config;
 mod cpu;
 mod detect;
@@ -71,6 +72,11 @@ pub(super) static FAMILIES: &[&[FamilyDesc]] = &[
     &host::OS,
     &simple::TIME,
     &own_process::FAMILIES,
+    &cgroup::PLAIN,
+    &cgroup::DEVICES,
+    &cgroup::LABELLED,
+    &cgroup::TOTALS,
+    &cgroup::OWN,
 ];
 
 /// The jobs of the machine: what `config` enables, each on its interval. `usage` is kept up to date by them.
@@ -114,5 +120,6 @@ fn linux(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Box<dyn Collector>> {
         Box::new(host::Uname::new(roots)),
         Box::new(host::Os::new(roots)),
         Box::new(simple::Time::default()),
+        Box::new(cgroup::Cgroups::new(roots, &config.cgroups)),
     ]
 }
