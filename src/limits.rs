@@ -50,8 +50,12 @@ pub const MAX_INDEX_CACHE_BYTES: usize = 32 << 20;
 pub const MAX_TIMES_CACHE_BYTES: usize = 8 << 20;
 /// Pages, streams and sockets that follow live data at once.
 pub const MAX_LIVE_SUBSCRIBERS: usize = 64;
-/// Batches that wait for one slow subscriber before the oldest are dropped.
-pub const LIVE_QUEUE: usize = 64;
+/// Messages that wait for one slow subscriber before the oldest are dropped: more than three seconds at 10 Hz, where nine
+/// fast batches and some twenty others come a second.
+pub const LIVE_QUEUE: usize = 128;
+/// The fastest that anything is sampled for the live view, in Hz: CPU time is counted in hundredths of a second, so a
+/// faster reading would show little more than their grain.
+pub const MAX_LIVE_HZ: u32 = 10;
 /// Batches that wait for storage: a few seconds of every collector and target.
 pub const STORAGE_QUEUE: usize = 1024;
 /// Longest CPU profile.

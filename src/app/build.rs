@@ -14,8 +14,9 @@ use crate::collect::gpu::{GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
+use crate::collect::windows::{Tap, Windows, WindowsCollector};
 use crate::collect::worker::{Workers, WorkersHandle};
-use crate::collect::{Job, Scheduler, SchedulerHandle};
+use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle};
 use crate::config::CollectorFamily;
 use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
 use crate::ingest::{Events, EventsConfig};
@@ -32,6 +33,7 @@ use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
 use super::daemon::DaemonPort;
+use super::live::{self, EventTail, LiveEvents};
 use super::reload::Reloader;
 use super::store::{DirectSink, RingStore};
 use super::tasks::Maintenance;
@@ -71,6 +73,7 @@ pub struct App {
     quit: watch::Sender<bool>,
     server: Running,
     scheduler: SchedulerHandle,
+    fast: FastHandle,
     maintenance: Maintenance,
     pipeline: Pipeline,
     ring: Arc<Ring>,
@@ -86,7 +89,16 @@ struct Ground {
     ring: Arc<Ring>,
     pipeline: Pipeline,
     own: Arc<OwnMetrics>,
+    windows: Arc<Windows>,
     instance: String,
+}
+
+/// What the collectors' start gives.
+struct Collecting {
+    scheduler: SchedulerHandle,
+    fast: FastHandle,
+    processes: Option<WorkersHandle>,
+    sampling: Arc<SamplingCounters>,
 }
 
 impl App {
@@ -112,7 +124,7 @@ impl App {
         let rules = ground.start_rules(&engine);
         let client = HttpClient::default();
         let handle = runtime.handle().clone();
-        let output = || Arc::new(ground.pipeline.clone());
+        let output = || ground.output();
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
         let scraper = Arc::new(Scraper::new(client.clone(), clock.clone(), intern(), output(), handle.clone()));
         let models = Arc::new(ModelPoller::new(client, clock.clone(), intern(), output(), handle.clone()));
@@ -131,7 +143,8 @@ impl App {
         let events_group = ground.pipeline.register_group("events");
         let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
         let views = Views::default();
-        let (scheduler, processes) = ground.start_collectors(&settings, &views, &events)?;
+        let Collecting { scheduler, fast, processes, sampling } =
+            ground.start_collectors(&settings, &views, &events)?;
         runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
         ground.own.config_loaded(true, clock.now());
         let (quit, _) = watch::channel(false);
@@ -142,6 +155,7 @@ impl App {
             counters::rules(rules.clone()),
             counters::queries(&engine),
             counters::collectors(Arc::clone(&views)),
+            counters::sampling(sampling, Arc::clone(&ground.hub)),
             counters::sources(Arc::clone(&scraper), events.counters()),
             Arc::clone(&http_counters) as _,
         ] {
@@ -157,7 +171,8 @@ impl App {
             live: Arc::clone(&ground.hub),
             rules: Arc::new(rules),
             targets: scraper,
-            events,
+            events: Arc::new(LiveEvents::new(events, Arc::clone(&ground.hub))),
+            windows: Arc::clone(&ground.windows),
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),
@@ -178,7 +193,7 @@ impl App {
             tracing::error!(reason, "the history cannot be opened: samples are kept in memory until it can");
         }
         drop(_inside);
-        Ok(Self { runtime, settings, reloader, quit, server, scheduler, maintenance, pipeline, ring, url })
+        Ok(Self { runtime, settings, reloader, quit, server, scheduler, fast, maintenance, pipeline, ring, url })
     }
 
     /// The start banner.
@@ -225,6 +240,7 @@ impl App {
     /// Ends in the order of the data's way: no more requests, no more measurements, no more rules, then the last commit.
     fn drain(self) {
         self.server.shutdown(HTTP_PATIENCE);
+        drop(self.fast);
         self.scheduler.stop();
         self.runtime.block_on(async {
             self.reloader.scraper.shutdown().await;
@@ -270,7 +286,13 @@ impl Ground {
         let store = Box::new(RingStore::new(Arc::clone(&ring)));
         let pipeline = Pipeline::start(Arc::clone(&table), Arc::clone(&latest), Arc::clone(&hub), sources, store)?;
         let own = Arc::new(OwnMetrics::new(settings.demo.is_some()));
-        Ok(Self { clock, table, latest, hub, ring, pipeline, own, instance })
+        let windows = Arc::new(Windows::new(Arc::clone(&table) as Arc<dyn Intern>));
+        Ok(Self { clock, table, latest, hub, ring, pipeline, own, windows, instance })
+    }
+
+    /// Where collectors and model polls hand their batches: the windows look at them on their way.
+    fn output(&self) -> Arc<dyn Output> {
+        Arc::new(Tap { inner: Arc::new(self.pipeline.clone()), windows: Arc::clone(&self.windows) })
     }
 
     /// Rules wait for the sources of the pipeline's clock, and write to the head directly.
@@ -299,12 +321,12 @@ impl Ground {
         settings: &Settings,
         views: &Views,
         events: &Arc<Events>,
-    ) -> Result<(SchedulerHandle, Option<WorkersHandle>), StartError> {
+    ) -> Result<Collecting, StartError> {
         let interval = settings.config.collectors.interval;
-        let (mut jobs, processes) = match settings.demo {
+        let (mut jobs, mut fast, processes) = match settings.demo {
             Some(seed) => {
                 let demo = demo(seed, self.clock.now(), interval);
-                (demo.jobs, Some(demo.workers))
+                (demo.jobs, demo.fast, Some(demo.workers))
             }
             None => machine_jobs(settings),
         };
@@ -316,17 +338,25 @@ impl Ground {
             collector: Box::new(Up::new(&self.instance, Arc::clone(views))),
         });
         jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
-        let intern = Arc::clone(&self.table) as Arc<dyn Intern>;
-        let scheduler = Scheduler::new(jobs, intern, Arc::new(self.pipeline.clone()));
-        let handle = scheduler.spawn(self.clock.clone())?;
+        // Last, because it is about what the others read.
+        let windows = Box::new(WindowsCollector::new(Arc::clone(&self.windows)));
+        jobs.push(Job { group: "windows", interval, collector: windows });
+        fast.push(EventTail::job(events, interval));
+        let intern = || Arc::clone(&self.table) as Arc<dyn Intern>;
+        let scheduler = Scheduler::new(jobs, intern(), self.output());
+        let sampling = scheduler.counters();
+        let scheduler = scheduler.spawn(self.clock.clone())?;
         // Set once, here; a second start has views of its own.
-        let _ = OnceLock::set(views, Box::new(handle.viewer()));
-        Ok((handle, processes))
+        let _ = OnceLock::set(views, Box::new(scheduler.viewer()));
+        let (group, clock) = (self.pipeline.register_group("live"), self.clock.clone());
+        let rooms = (&self.hub, &self.windows);
+        let fast = live::start_fast(fast, intern(), rooms, group, Arc::clone(&sampling), clock)?;
+        Ok(Collecting { scheduler, fast, processes, sampling })
     }
 }
 
 /// The collectors of a real machine, and the processes that one of them sees.
-fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
+fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersHandle>) {
     let section = &settings.config.collectors;
     let interval = settings.config.collectors.interval;
     let own_interval = |name: &str| section.intervals.get(name).copied().unwrap_or(interval);
@@ -337,12 +367,13 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
         intervals: BTreeMap::clone(&section.intervals),
         disabled: section.disabled.clone(),
         cgroups: section.cgroups.clone(),
-        ..SystemConfig::default()
+        options: section.options.clone(),
     };
     if !section.has(CollectorFamily::System) {
         system.disabled = crate::collect::collector_names().into_iter().map(str::to_owned).collect();
     }
     let mut jobs = collectors(&system, &usage);
+    let fast = live::machine_jobs(&system);
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {
         let workers = Workers::new(&settings.roots, &settings.config.workers);
@@ -354,5 +385,5 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Option<WorkersHandle>) {
         let gpus = Gpus::new(processes.clone(), &config);
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
-    (jobs, processes)
+    (jobs, fast, processes)
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::collect::scrape::Scraper;
-use crate::collect::{CollectorView, Outcome};
+use crate::collect::{CollectorView, Outcome, SamplingCounters};
 use crate::ingest::EventCounters;
 use crate::live::Hub;
-use crate::model::{FamilyDesc, MetricKind};
+use crate::model::{FamilyDesc, MetricKind, format_float};
 use crate::pipeline::Pipeline;
 use crate::promql::{DURATION_BOUNDS, Engine, Refusal};
 use crate::rules::RuleManager;
@@ -84,6 +84,11 @@ families! {
     QUERY_DURATION "watchfire_query_duration_seconds" Histogram "seconds" "How long queries were evaluated, waiting not included." [];
     COLLECTOR_SUCCESS "watchfire_collector_success" Gauge "" "Whether the last tick of the collector read something." ["collector"];
     COLLECTOR_SECONDS "watchfire_collector_duration_seconds" Gauge "seconds" "How long the last tick of the collector took." ["collector"];
+    SAMPLING_TICKS "watchfire_sampling_ticks_total" Counter "" "Slots at which local collectors ran, by the slots' rate in hertz; rates above 1 only while a page asks for them." ["hertz"];
+    SAMPLING_MISSED "watchfire_sampling_missed_ticks_total" Counter "" "Slots that passed without a tick, by rate: the collectors were busy, the machine slept, or the clock jumped." ["hertz"];
+    SAMPLING_LATE "watchfire_sampling_late_seconds_total" Counter "seconds" "How long after their time slots began, in sum, by rate." ["hertz"];
+    SAMPLING_LATEST "watchfire_sampling_latest_seconds" Gauge "seconds" "The longest that a slot began after its time since the start, by rate." ["hertz"];
+    LIVE_HERTZ "watchfire_live_hertz" Gauge "hertz" "Samples a second that the fastest page asks for; 0 without a page." [];
     COLLECTOR_MISSED "watchfire_collector_missed_ticks_total" Counter "" "Slots of the collector that passed without a tick." ["collector"];
 }
 
@@ -211,6 +216,21 @@ pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
             out.add_with(&COLLECTOR_SECONDS, &[name], duration.as_secs_f64());
             out.add_with(&COLLECTOR_MISSED, &[name], missed as f64);
         }
+    })
+}
+
+/// Slots, by rate.
+pub(super) fn sampling(counters: Arc<SamplingCounters>, hub: Arc<Hub>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        for rate in counters.rates() {
+            let hertz = format_float(1000.0 / rate.interval_ms as f64);
+            let label = [hertz.as_str()];
+            out.add_with(&SAMPLING_TICKS, &label, rate.ticks as f64);
+            out.add_with(&SAMPLING_MISSED, &label, rate.missed as f64);
+            out.add_with(&SAMPLING_LATE, &label, rate.late_ms as f64 / 1000.0);
+            out.add_with(&SAMPLING_LATEST, &label, rate.latest_ms as f64 / 1000.0);
+        }
+        out.add(&LIVE_HERTZ, f64::from(hub.fastest()));
     })
 }
 

@@ -6,6 +6,7 @@ mod banner;
 mod build;
 mod counters;
 mod daemon;
+mod live;
 mod processes;
 mod reload;
 mod settings;

@@ -5,7 +5,7 @@
 
 use crate::model::{FamilyDesc, MetricKind};
 
-use super::{gpu, llm, scheduler, system, worker};
+use super::{gpu, llm, scheduler, system, windows, worker};
 
 /// All declared families, in the order of their collectors.
 pub fn all() -> impl Iterator<Item = &'static FamilyDesc> {
@@ -17,8 +17,12 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
     all().find(|desc| desc.name == name)
 }
 
-static GROUPS: &[&[&[FamilyDesc]]] =
-    &[system::FAMILIES, &[&scheduler::FAMILIES, &worker::FAMILIES], gpu::FAMILIES, &[llm::FAMILIES]];
+static GROUPS: &[&[&[FamilyDesc]]] = &[
+    system::FAMILIES,
+    &[&scheduler::FAMILIES, &worker::FAMILIES],
+    gpu::FAMILIES,
+    &[llm::FAMILIES, &windows::FAMILIES],
+];
 
 const fn desc(
     kind: MetricKind,

@@ -109,6 +109,15 @@ impl<'a> Emit<'a> {
         self.push(*slot, value);
     }
 
+    /// As [`Emit::put_family`], with labels.
+    pub(crate) fn put_named(&mut self, slot: &mut Slot, family: &Family, labels: &[(&str, &str)], value: f64) {
+        if slot.is_wanted() {
+            let key = SeriesKey { family, name: &sample_name(family), labels, origin: Origin::Own { job: self.job } };
+            *slot = Slot::of(self.intern.intern(key));
+        }
+        self.push(*slot, value);
+    }
+
     #[inline]
     fn push(&mut self, slot: Slot, value: f64) {
         if let Slot::Known(series) = slot {
@@ -136,6 +145,14 @@ impl<'a> Emit<'a> {
         if !refs.is_empty() {
             self.intern.release(&refs);
         }
+    }
+}
+
+/// The name of a family's samples: counters end in `_total`.
+fn sample_name(family: &Family) -> std::borrow::Cow<'_, str> {
+    match family.kind {
+        crate::model::MetricKind::Counter => format!("{}_total", family.name).into(),
+        _ => (&*family.name).into(),
     }
 }
 
@@ -190,6 +207,11 @@ impl<T> Table<T> {
         let slots = vec![Slot::New; self.width];
         self.rows.insert(index, Row { key: key.to_vec(), absent_ticks: 0, seen: false, slots, state: state() });
         Some(index)
+    }
+
+    /// The slots of all rows, to give their series back at once.
+    pub(crate) fn slots(&self) -> Vec<Slot> {
+        self.rows.iter().flat_map(|row| row.slots.iter().copied()).collect()
     }
 
     /// Ends a tick: rows that were not asked for age, and leave with their series after a grace.

@@ -15,10 +15,14 @@ pub mod scrape;
 pub mod system;
 #[cfg(test)]
 mod testing;
+pub mod windows;
 pub mod worker;
 
 pub use collector::{CollectError, Collector, Reading};
-pub use scheduler::{CollectorView, Job, Outcome, Scheduler, SchedulerHandle};
+pub use scheduler::{
+    CollectorView, Demand, FastHandle, FastJob, FastSampler, FastSink, Job, Outcome, RateCount, SamplingCounters,
+    Scheduler, SchedulerHandle,
+};
 
 /// The names that configuration may use: every collector of this machine, `worker` and `gpu`.
 pub fn collector_names() -> Vec<&'static str> {

@@ -12,12 +12,18 @@ use parking_lot::{Condvar, Mutex};
 
 use super::catalogue::gauge;
 use super::emit::{Emit, Slot};
+use super::system::WELL_WITHOUT;
 use super::{CollectError, Collector, Reading};
 use crate::clock::{Clock, Stopwatch};
 use crate::model::{Batch, FamilyDesc, GroupId, Intern, Output, SourceId, Timestamp, format_duration};
 
-/// A step back of the clock by this many intervals starts the slots anew; a smaller one waits until time is there again.
-const STEP_BACK_INTERVALS: i64 = 10;
+mod fast;
+mod slots;
+
+pub use fast::{Demand, FastHandle, FastJob, FastSampler, FastSink};
+pub use slots::{RateCount, SamplingCounters};
+
+use slots::Slots;
 
 /// The group whose collectors get node_exporter's own two families.
 const NODE: &str = "node";
@@ -90,11 +96,10 @@ pub struct CollectorView {
 struct Unit {
     source: Arc<str>,
     is_node: bool,
-    interval_ms: i64,
+    slots: Slots,
     group: GroupId,
     id: SourceId,
     entries: Vec<Entry>,
-    last_slot: Option<Timestamp>,
     samples: usize,
 }
 
@@ -111,6 +116,7 @@ pub struct Scheduler {
     intern: Arc<dyn Intern>,
     output: Arc<dyn Output>,
     views: Arc<Mutex<Vec<CollectorView>>>,
+    counters: Arc<SamplingCounters>,
     /// The shortest interval: what the first tick, which runs everything, is aligned to.
     base_ms: i64,
 }
@@ -136,8 +142,8 @@ impl Scheduler {
                 success_slot: Slot::New,
             });
         }
-        let base_ms = units.iter().map(|unit| unit.interval_ms).min().unwrap_or(1000);
-        Self { units, intern, output, views: Arc::new(Mutex::new(views)), base_ms }
+        let base_ms = units.iter().map(|unit| unit.slots.interval_ms()).min().unwrap_or(1000);
+        Self { units, intern, output, views: Arc::new(Mutex::new(views)), counters: Arc::default(), base_ms }
     }
 
     /// What is known about the collectors, now.
@@ -145,19 +151,19 @@ impl Scheduler {
         self.views.lock().clone()
     }
 
+    /// What is counted of slots, by interval; fast sampling counts into the same.
+    pub fn counters(&self) -> Arc<SamplingCounters> {
+        Arc::clone(&self.counters)
+    }
+
     /// Runs whatever is due at `now`; the first call runs everything. Returns how many batches were pushed.
     pub fn tick(&mut self, now: Timestamp) -> usize {
         let mut pushed = 0;
         for unit in &mut self.units {
-            let slot = now.div_euclid(unit.interval_ms) * unit.interval_ms;
-            let (ts, missed) = match unit.last_slot {
-                None => (now.div_euclid(self.base_ms) * self.base_ms, 0),
-                Some(last) if slot > last => (slot, (slot - last) / unit.interval_ms - 1),
-                Some(last) if slot < last - STEP_BACK_INTERVALS * unit.interval_ms => (slot, 0),
-                Some(_) => continue,
-            };
-            unit.last_slot = Some(slot);
-            let batch = unit.run(ts, u64::try_from(missed).unwrap_or(0), &*self.intern, &self.views);
+            let Some(due) = unit.slots.due(now) else { continue };
+            self.counters.note(unit.slots.interval_ms(), due);
+            let ts = if due.first { now.div_euclid(self.base_ms) * self.base_ms } else { due.slot };
+            let batch = unit.run(ts, due.missed, &*self.intern, &self.views);
             self.output.push(batch);
             self.output.done(unit.id, ts);
             pushed += 1;
@@ -167,8 +173,7 @@ impl Scheduler {
 
     /// When the next slot is: the earliest of all units.
     pub fn next_slot(&self, now: Timestamp) -> Timestamp {
-        let next = |unit: &Unit| unit.last_slot.map_or(now, |last| last.saturating_add(unit.interval_ms));
-        self.units.iter().map(next).min().unwrap_or_else(|| now.saturating_add(self.base_ms))
+        self.units.iter().map(|unit| unit.slots.next(now)).min().unwrap_or_else(|| now.saturating_add(self.base_ms))
     }
 
     /// Starts the thread that ticks until the handle stops it.
@@ -258,12 +263,11 @@ impl Unit {
         let interval = Duration::from_millis(interval_ms.unsigned_abs());
         Self {
             is_node: group == NODE,
-            interval_ms,
+            slots: Slots::new(interval_ms),
             group: output.register_group(&source),
             id: output.register_source(interval, Duration::ZERO),
             source: source.into(),
             entries: Vec::new(),
-            last_slot: None,
             samples: 0,
         }
     }
@@ -291,8 +295,12 @@ impl Unit {
 
 impl Entry {
     fn observe(&mut self, duration: Duration, outcome: &Outcome, intern: &dyn Intern, batch: &mut Batch) {
-        let success = matches!(outcome, Outcome::Complete | Outcome::Degraded(_));
         let name = self.collector.name();
+        let success = match outcome {
+            Outcome::Complete | Outcome::Degraded(_) => true,
+            Outcome::Unavailable(_) => WELL_WITHOUT.contains(&name),
+            Outcome::Pending | Outcome::Failed(_) => false,
+        };
         let mut emit = Emit::new(NODE, intern, batch);
         let [duration_desc, success_desc] = &FAMILIES;
         emit.put(&mut self.duration_slot, duration_desc, &[name], duration.as_secs_f64());

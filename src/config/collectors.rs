@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{cgroups, gpu};
 use crate::collect::gpu::GpuConfig;
+use crate::collect::system::SystemOptions;
 use crate::collect::system::cgroup::CgroupConfig;
 use crate::yaml::{Node, YamlErrors, nearest};
 
@@ -30,7 +31,7 @@ pub enum CollectorFamily {
 }
 
 /// Which collectors run, and how often.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CollectorsSection {
     /// Families that run.
     pub enabled: Vec<CollectorFamily>,
@@ -40,6 +41,8 @@ pub struct CollectorsSection {
     pub interval: Duration,
     /// Intervals of single collectors.
     pub intervals: BTreeMap<String, Duration>,
+    /// What is shown of each source of the machine.
+    pub options: SystemOptions,
     /// The GPUs.
     pub gpu: GpuConfig,
     /// Which cgroups are watched.
@@ -53,6 +56,7 @@ impl Default for CollectorsSection {
             disabled: Vec::new(),
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
+            options: SystemOptions::default(),
             gpu: GpuConfig::default(),
             cgroups: CgroupConfig::default(),
         }
@@ -92,6 +96,9 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
         }
         Some(())
     });
+    if let Some(options) = map.optional("options", errors, super::options::options) {
+        section.options = options;
+    }
     if let Some(gpu) = map.optional("gpu", errors, gpu::gpu) {
         section.gpu = gpu;
     }

@@ -14,6 +14,7 @@ mod global;
 mod gpu;
 mod http_client;
 mod models;
+mod options;
 mod print;
 mod privacy;
 mod scrape;

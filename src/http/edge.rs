@@ -13,6 +13,7 @@ use super::ports::{Daemon, EventSink, Rules, Targets};
 use super::routes;
 use super::server::HttpConfig;
 use crate::clock::Clock;
+use crate::collect::windows::Windows;
 use crate::limits;
 use crate::live::Hub;
 use crate::profiling::{Profiler, RuntimeHandle};
@@ -42,6 +43,8 @@ pub struct Parts {
     pub targets: Arc<dyn Targets>,
     /// Takes pushed events.
     pub events: Arc<dyn EventSink>,
+    /// Rolling windows; takes the times of pages' frames.
+    pub windows: Arc<Windows>,
     /// The daemon as a whole.
     pub daemon: Arc<dyn Daemon>,
     /// Profiles.
@@ -64,6 +67,7 @@ pub struct Edge {
     pub(super) rules: Arc<dyn Rules>,
     pub(super) targets: Arc<dyn Targets>,
     pub(super) events: Arc<dyn EventSink>,
+    pub(super) windows: Arc<Windows>,
     pub(super) daemon: Arc<dyn Daemon>,
     pub(super) profiler: Profiler,
     pub(super) counters: Arc<HttpCounters>,
@@ -94,6 +98,7 @@ impl Edge {
             rules,
             targets,
             events,
+            windows,
             daemon,
             profiler,
             counters,
@@ -112,6 +117,7 @@ impl Edge {
             rules,
             targets,
             events,
+            windows,
             daemon,
             profiler,
             counters,

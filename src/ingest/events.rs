@@ -48,6 +48,8 @@ struct State {
     by_key: FxHashMap<String, usize>,
     series: Vec<Option<EventSeries>>,
     free: Vec<usize>,
+    /// Series that events named since they were last shown between two ticks; no more than there are series.
+    fresh: FxHashSet<usize>,
 }
 
 /// Takes events and adds them up.
@@ -104,6 +106,18 @@ impl Events {
         batch
     }
 
+    /// The series that events named since the last call, as of `now`: for who follows between two ticks.
+    pub fn fresh(&self, now: Timestamp) -> Batch {
+        let mut batch = Batch::new(self.group, now);
+        let state = &mut *self.state.lock();
+        for index in state.fresh.drain() {
+            if let Some(Some(series)) = state.series.get(index) {
+                series.append(&mut batch.floats);
+            }
+        }
+        batch
+    }
+
     /// What was counted.
     pub fn counters(&self) -> Arc<EventCounters> {
         Arc::clone(&self.counters)
@@ -126,6 +140,7 @@ impl Events {
         };
         if let Some(Some(series)) = state.series.get_mut(index) {
             series.take(event.value, event.ts, &self.config.buckets, now);
+            state.fresh.insert(index);
         }
         Ok(())
     }

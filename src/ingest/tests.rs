@@ -95,6 +95,27 @@ fn bad_lines_are_answered_and_good_ones_kept() {
 }
 
 #[test]
+fn what_is_fresh_is_shown_once() {
+    let (table, events) = events(EventsConfig::default());
+    let body = br#"{"name":"a","type":"counter","value":2}
+        {"name":"b","type":"gauge","value":5}
+        {"name":"a","type":"counter","value":1}"#;
+    events.ingest(body, NOW);
+    let names = |batch: &crate::model::Batch| {
+        let name =
+            |(series, value): &(_, f64)| format!("{} {value}", table.labels(*series).expect("living").metric_name());
+        let mut names: Vec<String> = batch.floats.iter().map(name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&events.fresh(NOW)), ["a_total 3", "b 5"]);
+    assert!(events.fresh(NOW).is_empty());
+    events.ingest(br#"{"name":"b","type":"gauge","value":6}"#, NOW);
+    assert_eq!(names(&events.fresh(NOW)), ["b 6"]);
+    assert_eq!(events.tick(NOW).len(), 2, "a tick has everything all the same");
+}
+
+#[test]
 fn idle_series_end() {
     let (table, events) = events(EventsConfig { expire_after: Duration::from_secs(10), ..EventsConfig::default() });
     let latest = Latest::new(Arc::clone(&table));

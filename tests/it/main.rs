@@ -23,6 +23,7 @@ mod promql_parser;
 mod ring;
 mod rollups;
 mod rules;
+mod sampling;
 mod scripts;
 mod support;
 mod tsdb;

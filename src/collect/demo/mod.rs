@@ -22,7 +22,7 @@ use crate::model::Timestamp;
 use super::gpu::{GpuHandle, Gpus};
 use super::system::{Usage, own_process};
 use super::worker::WorkersHandle;
-use super::{Collector, Job};
+use super::{Collector, FastJob, Job};
 
 use sheet::Sheet;
 use story::Story;
@@ -31,6 +31,8 @@ use story::Story;
 pub struct Demo {
     /// What to schedule.
     pub jobs: Vec<Job>,
+    /// What is sampled between ticks while a page follows closely: the machine, its GPUs and models.
+    pub fast: Vec<FastJob>,
     /// The machine at a glance.
     pub usage: Arc<Usage>,
     /// The made-up processes.
@@ -58,5 +60,10 @@ pub fn demo(seed: u64, start: Timestamp, interval: Duration) -> Demo {
         job("llm", Box::new(models)),
         job("watchfire", own_process()),
     ];
-    Demo { jobs, usage, workers, gpus: gpu_handle }
+    let node = node::DemoNode { story, usage: Arc::default(), sheet: Sheet::default() };
+    let gpus = Gpus::with_source(None, move || Box::new(gpus::DemoGpus(story)));
+    let models = models::DemoModels { story, sheet: Sheet::default() };
+    let fast = |collector: Box<dyn Collector>| FastJob { every: interval, collector };
+    let fast = vec![fast(Box::new(node)), fast(Box::new(gpus)), fast(Box::new(models))];
+    Demo { jobs, fast, usage, workers, gpus: gpu_handle }
 }

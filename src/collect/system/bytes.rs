@@ -39,6 +39,23 @@ pub(crate) fn float(word: &[u8]) -> Option<f64> {
     text(word)?.parse::<f64>().ok().filter(|value| value.is_finite())
 }
 
+/// The one number that a file of sysfs holds, as the kernel writes it: whole, signed or with a point.
+pub(crate) fn decimal(bytes: &[u8]) -> Option<f64> {
+    let word = bytes.trim_ascii();
+    number(word).map(|value| value as f64).or_else(|| signed(word).map(|value| value as f64)).or_else(|| float(word))
+}
+
+/// As [`decimal`], also with `0x` before it.
+pub(crate) fn decimal_or_hex(bytes: &[u8]) -> Option<f64> {
+    hex(bytes.trim_ascii()).map(|value| value as f64).or_else(|| decimal(bytes))
+}
+
+/// A number to base 16 without a prefix, as `/proc/net` has them.
+pub(crate) fn bare_hex(word: &[u8]) -> Option<u64> {
+    let digits = text(word).filter(|word| word.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
 /// The bytes as text, if they are UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bytes::{label, lines, number, words};
+use super::class::{Devices, Look};
 use super::proc_stat::{ProcStat, user_hz};
 use super::report::{Trouble, garbage, unread};
 use super::usage::{CpuTimes, Usage};
@@ -43,13 +44,19 @@ type Columns = [Option<u64>; COLUMNS];
 pub(super) struct Cpu {
     stat: ProcStat,
     hz: f64,
+    /// Columns that are shown: with or without the time of guests.
+    shown: usize,
     cores: Table<[f64; COLUMNS]>,
     usage: Arc<Usage>,
+    look: Look,
+    facts: Devices,
 }
 
 impl Cpu {
-    pub(super) fn new(stat: ProcStat, usage: Arc<Usage>) -> Self {
-        Self { stat, hz: user_hz(), cores: Table::new(COLUMNS, MAX_CPUS), usage }
+    pub(super) fn new(stat: ProcStat, usage: Arc<Usage>, look: Look, guests: bool) -> Self {
+        let cores = Table::new(COLUMNS, MAX_CPUS);
+        let shown = if guests { COLUMNS } else { MODES.len() };
+        Self { stat, hz: user_hz(), shown, cores, usage, look, facts: Devices::default() }
     }
 }
 
@@ -61,6 +68,7 @@ impl Collector for Cpu {
     fn collect(&mut self, now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
         let (cores, usage, hz, path) = (&mut self.cores, &self.usage, self.hz, self.stat.path());
+        let shown = self.shown;
         let parsed = self.stat.with(now, |bytes| {
             let mut trouble = Trouble::default();
             let mut found = false;
@@ -79,7 +87,7 @@ impl Collector for Cpu {
                 match cores.row(core, || [0.0; COLUMNS]) {
                     Some(row) => {
                         settle(&mut row.state, &columns, hz);
-                        put(&mut emit, row, core, &columns);
+                        put(&mut emit, row, core, columns.get(..shown).unwrap_or_default());
                     }
                     None => trouble.note(|| format!("more than {MAX_CPUS} cores")),
                 }
@@ -90,7 +98,11 @@ impl Collector for Cpu {
         match parsed {
             Err(error) => unread("cpu", path, &error),
             Ok(None) => Err(garbage("cpu", path, "a line `cpu0 …`")),
-            Ok(Some(trouble)) => Ok(trouble.reading()),
+            Ok(Some(mut trouble)) => {
+                // What sysfs lacks, it lacks.
+                let _ = self.facts.tick(now, &self.look, &mut emit, &mut trouble);
+                Ok(trouble.reading())
+            }
         }
     }
 }
@@ -122,7 +134,7 @@ fn settle(known: &mut [f64; COLUMNS], columns: &Columns, hz: f64) {
     }
 }
 
-fn put(emit: &mut Emit<'_>, row: &mut crate::collect::emit::Row<[f64; COLUMNS]>, core: &[u8], columns: &Columns) {
+fn put(emit: &mut Emit<'_>, row: &mut crate::collect::emit::Row<[f64; COLUMNS]>, core: &[u8], columns: &[Option<u64>]) {
     let core = label(core);
     let modes = MODES.iter().map(|mode| (SECONDS, mode)).chain(GUEST_MODES.iter().map(|mode| (GUEST, mode)));
     for ((((desc, mode), slot), value), column) in modes.zip(&mut row.slots).zip(&row.state).zip(columns) {
@@ -142,13 +154,17 @@ mod tests {
     use crate::collect::system::usage::Usage;
     use crate::collect::testing::{Interner, collect, put};
 
+    fn cpu(proc: &std::path::Path, usage: Arc<Usage>) -> Cpu {
+        Cpu::new(ProcStat::new(proc), usage, Box::new(|_| Ok(())), true)
+    }
+
     const FIRST: &str = "cpu  400 0 200 9000 100 0 10 5 7 0\ncpu0 200 0 100 4500 50 0 5 5 7 0\ncpu1 200 0 100 4500 50 0 5 0 0 0\nintr 5\n";
 
     #[test]
     fn modes_by_core_and_usage_from_the_difference() {
         let root = tempfile::tempdir().unwrap();
         let usage = Arc::new(Usage::default());
-        let mut cpu = Cpu::new(ProcStat::new(root.path()), usage.clone());
+        let mut cpu = cpu(root.path(), usage.clone());
         let intern = Interner::default();
         put(root.path(), "stat", FIRST);
         let (page, result) = collect(&mut cpu, &intern, 1000);
@@ -180,12 +196,12 @@ mod tests {
         ] {
             let root = tempfile::tempdir().unwrap();
             put(root.path(), "stat", text);
-            let mut cpu = Cpu::new(ProcStat::new(root.path()), Arc::default());
+            let mut cpu = cpu(root.path(), Arc::default());
             let (page, result) = collect(&mut cpu, &Interner::default(), 0);
             assert!(format!("{result:?}").contains(&format!("{expected:?}")[1..expected.len()]), "{result:?}");
             assert_eq!(page.len(), if text.is_empty() { 0 } else { 4 }, "a column that is not there is absent");
         }
-        let mut cpu = Cpu::new(ProcStat::new(std::path::Path::new("/nowhere")), Arc::default());
+        let mut cpu = cpu(std::path::Path::new("/nowhere"), Arc::default());
         assert!(matches!(collect(&mut cpu, &Interner::default(), 0).1, Ok(Reading::Unavailable(_))));
     }
 }

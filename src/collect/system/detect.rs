@@ -65,14 +65,16 @@ fn memory(roots: &Roots) -> Found {
 fn disks(config: &SystemConfig) -> Found {
     let stats = std::fs::read_to_string(config.roots.proc.join("diskstats")).unwrap_or_default();
     let names = stats.lines().filter_map(|line| line.split_whitespace().nth(2));
-    list("disks", names.filter(|name| !config.disk_exclude.is_match(name.as_bytes())).collect())
+    list("disks", names.filter(|name| config.options.disks.shows(name.as_bytes())).collect())
 }
 
 fn networks(config: &SystemConfig) -> Found {
     let dev = std::fs::read_to_string(config.roots.proc.join("net/dev")).unwrap_or_default();
     let names = dev.lines().filter(|line| !line.contains('|')).filter_map(|line| line.rsplit_once(':'));
-    let excluded = |name: &str| config.net_exclude.as_ref().is_some_and(|exclude| exclude.is_match(name.as_bytes()));
-    list("networks", names.map(|(name, _)| name.trim()).filter(|name| !excluded(name)).collect())
+    list(
+        "networks",
+        names.map(|(name, _)| name.trim()).filter(|name| config.options.interfaces.shows(name.as_bytes())).collect(),
+    )
 }
 
 fn list(what: &'static str, names: Vec<&str>) -> Found {

@@ -1,8 +1,9 @@
 //! Block devices, from `/proc/diskstats`; what udev knows of them comes from `/run/udev/data`.
 
-use regex::bytes::Regex;
+use std::collections::HashMap;
 
 use super::bytes::{label, lines, number, words};
+use super::filter::Filter;
 use super::report::{Trouble, unread};
 use super::roots::Roots;
 use super::source::Source;
@@ -20,8 +21,8 @@ const MS: f64 = 1e-3;
 const DEVICE: &[&str] = &["device"];
 const MAX: u32 = MAX_DISKS as u32;
 
-/// Families in the order of the columns of the file, `node_disk_info` after them.
-pub(super) static FAMILIES: [FamilyDesc; 18] = [
+/// Families in the order of the columns of the file, then facts.
+pub(super) static FAMILIES: [FamilyDesc; 23] = [
     counter("node_disk_reads_completed_total", "", "The total number of reads completed successfully.", DEVICE, MAX),
     counter("node_disk_reads_merged_total", "", "The total number of reads merged.", DEVICE, MAX),
     counter("node_disk_read_bytes_total", "bytes", "The total number of bytes read successfully.", DEVICE, MAX),
@@ -94,27 +95,55 @@ pub(super) static FAMILIES: [FamilyDesc; 18] = [
         &["device", "major", "minor", "model", "path", "revision", "serial", "wwn"],
         MAX,
     ),
+    gauge(
+        "node_disk_filesystem_info",
+        "",
+        "The file system on a disk; always 1.",
+        &["device", "type", "usage", "uuid", "version"],
+        MAX,
+    ),
+    gauge(
+        "node_disk_device_mapper_info",
+        "",
+        "What the device mapper knows of a disk; always 1.",
+        &["device", "name", "uuid", "vg_name", "lv_name", "lv_layer"],
+        MAX,
+    ),
+    gauge("node_disk_ata_write_cache", "", "Whether an ATA disk has a write cache.", DEVICE, MAX),
+    gauge("node_disk_ata_write_cache_enabled", "", "Whether an ATA disk's write cache is on.", DEVICE, MAX),
+    gauge("node_disk_ata_rotation_rate_rpm", "", "Turns a minute of an ATA disk, 0 for an SSD.", DEVICE, MAX),
 ];
 const FACTORS: [f64; 17] = [1.0, 1.0, SECTOR, MS, 1.0, 1.0, SECTOR, MS, 1.0, MS, MS, 1.0, 1.0, 1.0, MS, 1.0, MS];
 /// Columns that every kernel has; later ones came with 4.18 (discards) and 5.5 (flushes).
 const OLDEST_COLUMNS: usize = 11;
 
-/// What udev calls the labels of `node_disk_info`, from `model` on.
-const UDEV: [&str; 5] = ["ID_MODEL", "ID_PATH", "ID_REVISION", "ID_SERIAL_SHORT", "ID_WWN"];
+/// Place of `node_disk_info` among the families; the other facts follow.
+const INFO: usize = 17;
+const FILE_SYSTEM: usize = 18;
+const MAPPER: usize = 19;
+/// What udev calls the labels of `node_disk_info` from `model` on, and those of the next two.
+const UDEV_INFO: [&str; 5] = ["ID_MODEL", "ID_PATH", "ID_REVISION", "ID_SERIAL_SHORT", "ID_WWN"];
+const UDEV_FILE_SYSTEM: [&str; 4] = ["ID_FS_TYPE", "ID_FS_USAGE", "ID_FS_UUID", "ID_FS_VERSION"];
+const UDEV_MAPPER: [&str; 5] = ["DM_NAME", "DM_UUID", "DM_VG_NAME", "DM_LV_NAME", "DM_LV_LAYER"];
+/// Numbers of ATA disks, in the order of the last families.
+const UDEV_ATA: [&str; 3] = ["ID_ATA_WRITE_CACHE", "ID_ATA_WRITE_CACHE_ENABLED", "ID_ATA_ROTATION_RATE_RPM"];
+
+/// A fact of a disk: the place of its family, labels behind the device, value.
+type Fact = (usize, Vec<String>, f64);
 
 /// The collector.
 pub(super) struct DiskStats {
     source: Source,
     roots: Roots,
-    exclude: Regex,
-    /// Whether the name is one that we leave out, decided once a device.
-    devices: Table<bool>,
+    filter: Filter,
+    /// What udev knows of the device; `None` when it is not shown.
+    devices: Table<Option<Vec<Fact>>>,
 }
 
 impl DiskStats {
-    pub(super) fn new(roots: &Roots, exclude: Regex) -> Self {
+    pub(super) fn new(roots: &Roots, filter: Filter) -> Self {
         let source = Source::new(roots.proc.join("diskstats"));
-        Self { source, roots: roots.clone(), exclude, devices: Table::new(FAMILIES.len(), MAX_DISKS) }
+        Self { source, roots: roots.clone(), filter, devices: Table::new(FAMILIES.len(), MAX_DISKS) }
     }
 }
 
@@ -136,14 +165,13 @@ impl Collector for DiskStats {
                 trouble.bad_line(path, line, "a device");
                 continue;
             };
-            let exclude = &self.exclude;
-            let Some(row) = self.devices.row(name, || exclude.is_match(name)) else {
+            let (filter, roots) = (&self.filter, &self.roots);
+            let learn = || filter.shows(name).then(|| facts(roots, &label(major), &label(minor)));
+            let Some(row) = self.devices.row(name, learn) else {
                 trouble.note(|| format!("{}: more than {MAX_DISKS} devices", path.display()));
                 continue;
             };
-            if row.state {
-                continue;
-            }
+            let Some(facts) = &row.state else { continue };
             let Some((columns, count)) = columns(fields) else {
                 trouble.bad_line(path, line, "counters of a device");
                 continue;
@@ -154,12 +182,12 @@ impl Collector for DiskStats {
             {
                 emit.put(slot, desc, &[&device], column as f64 * factor);
             }
-            if let (Some(slot), Some(desc)) = (row.slots.last_mut(), FAMILIES.last()) {
-                let (major, minor) = (label(major), label(minor));
-                let fresh = slot.is_due();
-                let [model, by_path, revision, serial, wwn] =
-                    if fresh { udev(&self.roots, &major, &minor) } else { Default::default() };
-                emit.put(slot, desc, &[&device, &major, &minor, &model, &by_path, &revision, &serial, &wwn], 1.0);
+            for (place, labels, value) in facts {
+                let (Some(slot), Some(desc)) = (row.slots.get_mut(*place), FAMILIES.get(*place)) else { continue };
+                let mut all = [""; 8];
+                let texts = std::iter::once(&*device).chain(labels.iter().map(String::as_str));
+                all.iter_mut().zip(texts).for_each(|(to, from)| *to = from);
+                emit.put(slot, desc, all.get(..desc.labels.len()).unwrap_or_default(), *value);
             }
         }
         self.devices.end_tick(&emit);
@@ -177,28 +205,42 @@ fn columns<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<([u64; 17], usi
     (count >= OLDEST_COLUMNS).then_some((columns, count))
 }
 
-/// Properties that udev's database has of a device; empty where there is none.
-fn udev(roots: &Roots, major: &str, minor: &str) -> [String; 5] {
+/// What udev's database has of a device; without it, only its number is known.
+fn facts(roots: &Roots, major: &str, minor: &str) -> Vec<Fact> {
     let path = roots.on_rootfs(&format!("/run/udev/data/b{major}:{minor}"));
     let data = std::fs::read_to_string(path).unwrap_or_default();
-    UDEV.map(|name| {
-        let property = |line: &str| line.strip_prefix("E:")?.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
-        data.lines().find_map(property).unwrap_or_default()
-    })
+    let known: HashMap<&str, &str> = data.lines().filter_map(|line| line.strip_prefix("E:")?.split_once('=')).collect();
+    let texts = |names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| known.get(name).copied().unwrap_or_default().to_owned()).collect()
+    };
+    let mut info = vec![major.to_owned(), minor.to_owned()];
+    info.extend(texts(&UDEV_INFO));
+    let mut facts = vec![(INFO, info, 1.0)];
+    if known.contains_key("ID_FS_USAGE") {
+        facts.push((FILE_SYSTEM, texts(&UDEV_FILE_SYSTEM), 1.0));
+    }
+    if known.contains_key("DM_NAME") {
+        facts.push((MAPPER, texts(&UDEV_MAPPER), 1.0));
+    }
+    if known.contains_key("ID_ATA") {
+        let numbers = UDEV_ATA.iter().map(|name| number(known.get(name)?.as_bytes()));
+        facts.extend(numbers.zip(MAPPER + 1..).filter_map(|(value, place)| Some((place, Vec::new(), value? as f64))));
+    }
+    facts
 }
 
 #[cfg(test)]
 mod tests {
     use super::DiskStats;
     use crate::collect::Reading;
-    use crate::collect::system::{Roots, SystemConfig};
+    use crate::collect::system::{Roots, SystemOptions};
     use crate::collect::testing::{Interner, collect, put};
 
     #[test]
     fn old_and_new_kernels_excluded_and_bad_lines() {
         let root = tempfile::tempdir().unwrap();
         let roots = Roots::under(root.path());
-        let mut disks = DiskStats::new(&roots, SystemConfig::default().disk_exclude);
+        let mut disks = DiskStats::new(&roots, SystemOptions::default().disks);
         let intern = Interner::default();
         put(root.path(), "rootfs/run/udev/data/b254:0", "S:x\nE:ID_MODEL=Fast\nE:ID_SERIAL=no\nE:ID_SERIAL_SHORT=7\n");
         put(

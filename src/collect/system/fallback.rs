@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sysinfo::{Components, Disks, Networks, System};
 
 use super::report::Trouble;
-use super::{Usage, filesystem, meminfo, netdev, sensors, simple};
+use super::{Usage, filesystem, hwmon, meminfo, netdev, simple};
 use crate::collect::emit::{Emit, Slot, Table};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
@@ -139,7 +139,7 @@ impl SysInfo {
         components.refresh(true);
         for component in components.iter() {
             let Some(row) = self.sensors.row(component.label().as_bytes(), || ()) else { continue };
-            let ([temperature, ..], [slot]) = (&sensors::HWMON, row.slots.as_mut_slice()) else { continue };
+            let ([temperature, ..], [slot]) = (&hwmon::FAMILIES, row.slots.as_mut_slice()) else { continue };
             let celsius = component.temperature().map(f64::from).filter(|celsius| celsius.is_finite());
             emit.put_opt(slot, temperature, &["sysinfo", component.label()], celsius);
         }

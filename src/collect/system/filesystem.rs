@@ -230,13 +230,13 @@ pub(super) fn statvfs(path: &CString) -> std::io::Result<Space> {
 mod tests {
     use super::{Filesystem, unescape};
     use crate::collect::Reading;
-    use crate::collect::system::{Roots, SystemConfig};
+    use crate::collect::system::{Roots, SystemOptions};
     use crate::collect::testing::{Interner, collect, put};
 
     #[test]
     fn mounts_excludes_and_errors() {
         let root = tempfile::tempdir().unwrap();
-        let config = SystemConfig::default();
+        let config = SystemOptions::default();
         put(root.path(), "rootfs/a b/file", "");
         let text = "/dev/vda / ext4 rw 0 0\nproc /proc proc rw 0 0\n/dev/vdb /a\\040b xfs ro,nodev 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n/dev/x /gone ext4 rw 0 0\nbad\n";
         put(root.path(), "proc/mounts", text);

@@ -13,19 +13,36 @@
 //! }
 //! ```
 
+mod bcache;
+mod bonding;
+mod btrfs;
 pub(crate) mod bytes;
 pub mod cgroup;
+mod class;
 mod config;
 mod cpu;
+mod cpu_facts;
 mod detect;
+mod devices;
 mod diskstats;
+mod edac;
 mod fallback;
 mod filesystem;
+mod filter;
 mod host;
+mod hwmon;
+mod infiniband;
+mod ipvs;
+mod mdadm;
 mod meminfo;
+mod net_tables;
 mod netclass;
 mod netdev;
+mod netstat;
+mod nfs;
 mod own_process;
+mod per_cpu;
+mod power_supply;
 mod pressure;
 pub(crate) mod proc_stat;
 mod remote_mounts;
@@ -33,9 +50,14 @@ pub(crate) mod report;
 mod roots;
 mod sensors;
 mod simple;
+mod sockstat;
 pub(crate) mod source;
 mod stat;
+mod time;
 mod usage;
+mod vmstat;
+mod xfs;
+mod zfs;
 
 #[cfg(test)]
 mod parity;
@@ -46,8 +68,11 @@ use crate::model::FamilyDesc;
 
 use super::{Collector, Job};
 
-pub use config::SystemConfig;
+pub(crate) use config::WELL_WITHOUT;
+pub use config::{SystemConfig, SystemOptions};
+pub use cpu_facts::CpuInfo;
 pub use detect::{Found, detect};
+pub use filter::Filter;
 pub(crate) use own_process::{boot_seconds, count_entries};
 pub use roots::Roots;
 pub use usage::{CpuTimes, Snapshot, Usage};
@@ -55,22 +80,59 @@ pub use usage::{CpuTimes, Snapshot, Usage};
 /// Everything that this room publishes.
 pub(super) static FAMILIES: &[&[FamilyDesc]] = &[
     &cpu::FAMILIES,
+    &cpu_facts::FAMILIES,
+    &devices::CPUFREQ,
     &stat::FAMILIES,
     &simple::LOADAVG,
     &meminfo::FAMILIES,
-    &simple::VMSTAT,
+    &vmstat::FAMILIES,
     &diskstats::FAMILIES,
     &filesystem::FAMILIES,
     &netdev::FAMILIES,
     &netclass::FAMILIES,
     &pressure::FAMILIES,
-    &sensors::HWMON,
+    &hwmon::FAMILIES,
+    &hwmon::FACTS,
     &sensors::THERMAL,
     &simple::FILEFD,
     &simple::ENTROPY,
     &host::UNAME,
     &host::OS,
-    &simple::TIME,
+    &time::TIME,
+    &time::TIMEX,
+    &netstat::FAMILIES,
+    &sockstat::FAMILIES,
+    &per_cpu::SOFTNET,
+    &per_cpu::SCHEDSTAT,
+    &net_tables::CONNTRACK,
+    &net_tables::ARP,
+    &net_tables::UDP_QUEUES,
+    &bonding::FAMILIES,
+    &ipvs::TOTALS,
+    &ipvs::BACKENDS,
+    &nfs::CLIENT,
+    &nfs::SERVER,
+    &mdadm::FAMILIES,
+    &bcache::SETS,
+    &bcache::BACKED,
+    &bcache::CACHES,
+    &btrfs::FAMILIES,
+    &xfs::FAMILIES,
+    &zfs::FAMILIES,
+    &edac::FAMILIES,
+    &infiniband::STATES,
+    &infiniband::COUNTERS,
+    &infiniband::LEGACY,
+    &devices::NVME,
+    &devices::DMI,
+    &devices::RAPL,
+    &devices::FC_INFO,
+    &devices::FC,
+    &devices::TAPE,
+    &devices::WATCHDOG,
+    &devices::SELINUX,
+    &power_supply::FAMILIES,
+    &power_supply::INFO,
     &own_process::FAMILIES,
     &cgroup::PLAIN,
     &cgroup::DEVICES,
@@ -99,27 +161,84 @@ pub(crate) fn own_process() -> Box<dyn Collector> {
 }
 
 fn linux(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Box<dyn Collector>> {
-    let roots = &config.roots;
+    let mut all = machine(config, usage);
+    all.extend(networks(config));
+    all.extend(disks(config));
+    all.extend(hardware(config));
+    all
+}
+
+/// Processors, memory, time.
+fn machine(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Box<dyn Collector>> {
+    let (roots, options) = (&config.roots, &config.options);
     let stat = proc_stat::ProcStat::new(&roots.proc);
-    let net_exclude = config.net_exclude.clone();
+    let facts = cpu_facts::look(roots, options.cpu_info.clone());
     vec![
-        Box::new(cpu::Cpu::new(stat.clone(), Arc::clone(usage))),
+        Box::new(cpu::Cpu::new(stat.clone(), Arc::clone(usage), facts, options.cpu_guest)),
+        Box::new(devices::cpufreq(roots)),
         Box::new(stat::Stat::new(stat)),
+        Box::new(per_cpu::SchedStat::new(roots)),
         Box::new(simple::LoadAvg::new(roots, Arc::clone(usage))),
         Box::new(meminfo::MemInfo::new(roots, Arc::clone(usage))),
-        Box::new(simple::vmstat(roots)),
-        Box::new(diskstats::DiskStats::new(roots, config.disk_exclude.clone())),
-        Box::new(filesystem::Filesystem::new(roots, config.mount_exclude.clone(), config.fstype_exclude.clone())),
-        Box::new(netdev::NetDev::new(roots, net_exclude.clone())),
-        Box::new(netclass::NetClass::new(roots, net_exclude)),
+        Box::new(vmstat::VmStat::new(roots, options.vmstat_fields.clone())),
         Box::new(pressure::Pressure::new(roots)),
-        Box::new(sensors::HwMon::new(roots)),
-        Box::new(sensors::ThermalZone::new(roots)),
         Box::new(simple::filefd(roots)),
         Box::new(simple::Entropy::new(roots)),
         Box::new(host::Uname::new(roots)),
         Box::new(host::Os::new(roots)),
-        Box::new(simple::Time::default()),
+        Box::new(devices::dmi(roots)),
+        Box::new(devices::selinux(roots)),
+        Box::new(time::Time::new(roots)),
+        Box::new(time::Timex::default()),
         Box::new(cgroup::Cgroups::new(roots, &config.cgroups)),
+    ]
+}
+
+fn networks(config: &SystemConfig) -> Vec<Box<dyn Collector>> {
+    let (roots, options) = (&config.roots, &config.options);
+    vec![
+        Box::new(netdev::NetDev::new(roots, options.interfaces.clone())),
+        Box::new(netclass::NetClass::new(roots, options.interface_facts.clone())),
+        Box::new(netstat::NetStat::new(roots, options.netstat_fields.clone())),
+        Box::new(sockstat::SockStat::new(roots)),
+        Box::new(per_cpu::SoftNet::new(roots)),
+        Box::new(net_tables::Conntrack::new(roots)),
+        Box::new(net_tables::Arp::new(roots, options.arp.clone())),
+        Box::new(net_tables::UdpQueues::new(roots)),
+        Box::new(bonding::Bonding::new(roots)),
+        Box::new(ipvs::Ipvs::new(roots, &options.ipvs_labels)),
+        Box::new(infiniband::infiniband(roots)),
+        Box::new(devices::fibrechannel(roots)),
+        Box::new(nfs::client(roots)),
+        Box::new(nfs::server(roots)),
+    ]
+}
+
+fn disks(config: &SystemConfig) -> Vec<Box<dyn Collector>> {
+    let (roots, options) = (&config.roots, &config.options);
+    let (mounts, types) = (options.mount_exclude.clone(), options.fstype_exclude.clone());
+    vec![
+        Box::new(diskstats::DiskStats::new(roots, options.disks.clone())),
+        Box::new(filesystem::Filesystem::new(roots, mounts, types)),
+        Box::new(devices::nvme(roots)),
+        Box::new(mdadm::MdAdm::new(roots)),
+        Box::new(bcache::bcache(roots)),
+        Box::new(btrfs::btrfs(roots)),
+        Box::new(xfs::xfs(roots)),
+        Box::new(zfs::Zfs::new(roots)),
+        Box::new(devices::tapestats(roots, options.tapes_ignored.clone())),
+    ]
+}
+
+/// Sensors, power and what watches the machine.
+fn hardware(config: &SystemConfig) -> Vec<Box<dyn Collector>> {
+    let (roots, options) = (&config.roots, &config.options);
+    vec![
+        Box::new(hwmon::hwmon(roots, options.chips.clone())),
+        Box::new(sensors::ThermalZone::new(roots)),
+        Box::new(edac::edac(roots)),
+        Box::new(devices::rapl(roots)),
+        Box::new(power_supply::power_supply(roots, options.power_supplies_ignored.clone())),
+        Box::new(devices::watchdog(roots)),
     ]
 }

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use regex::bytes::Regex;
-
 use super::bytes::{hex, label, signed, words};
+use super::filter::Filter;
 use super::netdev::MAX_INTERFACES;
 use super::report::{Trouble, unread};
 use super::roots::Roots;
@@ -78,16 +77,16 @@ const OPERSTATE: usize = 3;
 /// The collector.
 pub(super) struct NetClass {
     root: PathBuf,
-    exclude: Option<Regex>,
+    filter: Filter,
     buffer: Vec<u8>,
     /// What `node_network_info` said last: its series ends when a label changes.
     interfaces: Table<[Vec<u8>; 5]>,
 }
 
 impl NetClass {
-    pub(super) fn new(roots: &Roots, exclude: Option<Regex>) -> Self {
+    pub(super) fn new(roots: &Roots, filter: Filter) -> Self {
         let interfaces = Table::new(FAMILIES.len(), MAX_INTERFACES);
-        Self { root: roots.sys.join("class/net"), exclude, buffer: Vec::new(), interfaces }
+        Self { root: roots.sys.join("class/net"), filter, buffer: Vec::new(), interfaces }
     }
 
     fn interface(&mut self, name: &[u8], folder: &Path, emit: &mut Emit<'_>) -> bool {
@@ -136,7 +135,7 @@ impl Collector for NetClass {
             let name = name.as_encoded_bytes();
             let folder = entry.path();
             // `bonding_masters` is a file among the folders.
-            if self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(name)) || !folder.is_dir() {
+            if !self.filter.shows(name) || !folder.is_dir() {
                 continue;
             }
             if !self.interface(name, &folder, &mut emit) {
@@ -170,7 +169,7 @@ mod tests {
     fn properties_of_an_interface() {
         let root = tempfile::tempdir().unwrap();
         let intern = Interner::default();
-        let mut net = NetClass::new(&Roots::under(root.path()), None);
+        let mut net = NetClass::new(&Roots::under(root.path()), Default::default());
         assert!(matches!(collect(&mut net, &intern, 0).1, Ok(crate::collect::Reading::Unavailable(_))));
         let eth0 = "sys/class/net/eth0";
         for (file, text) in

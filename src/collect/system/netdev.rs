@@ -1,8 +1,10 @@
 //! Network interfaces, from `/proc/net/dev`.
 
-use regex::bytes::Regex;
+use std::path::PathBuf;
 
 use super::bytes::{label, lines, number, words};
+use super::class::File;
+use super::filter::Filter;
 use super::report::{Trouble, unread};
 use super::roots::Roots;
 use super::source::Source;
@@ -26,26 +28,35 @@ macro_rules! statistics {
     };
 }
 
-/// Families in the order of the columns of the file.
-pub(super) static FAMILIES: [FamilyDesc; 16] = statistics![
+/// Families in the order of the columns of the file; the last one has a file of its own in sysfs.
+pub(super) static FAMILIES: [FamilyDesc; 17] = statistics![
     "receive_bytes" "bytes", "receive_packets" "", "receive_errs" "", "receive_drop" "", "receive_fifo" "",
     "receive_frame" "", "receive_compressed" "", "receive_multicast" "", "transmit_bytes" "bytes",
     "transmit_packets" "", "transmit_errs" "", "transmit_drop" "", "transmit_fifo" "", "transmit_colls" "",
-    "transmit_carrier" "", "transmit_compressed" "",
+    "transmit_carrier" "", "transmit_compressed" "", "receive_nohandler" "",
 ];
 
 /// The collector.
 pub(super) struct NetDev {
     source: Source,
-    exclude: Option<Regex>,
-    /// Whether the name is one that we leave out, decided once an interface.
-    interfaces: Table<bool>,
+    sysfs: PathBuf,
+    filter: Filter,
+    /// The file of the last family; `None` for an interface that is not shown.
+    interfaces: Table<Option<File>>,
+    files: usize,
+    buffer: Vec<u8>,
 }
 
 impl NetDev {
-    pub(super) fn new(roots: &Roots, exclude: Option<Regex>) -> Self {
-        let source = Source::new(roots.proc.join("net/dev"));
-        Self { source, exclude, interfaces: Table::new(FAMILIES.len(), MAX_INTERFACES) }
+    pub(super) fn new(roots: &Roots, filter: Filter) -> Self {
+        Self {
+            source: Source::new(roots.proc.join("net/dev")),
+            sysfs: roots.sys.join("class/net"),
+            filter,
+            interfaces: Table::new(FAMILIES.len(), MAX_INTERFACES),
+            files: 0,
+            buffer: Vec::new(),
+        }
     }
 }
 
@@ -66,17 +77,22 @@ impl Collector for NetDev {
                 trouble.bad_line(path, line, "`name:` and sixteen counters");
                 continue;
             };
-            let exclude = &self.exclude;
-            let Some(row) = self.interfaces.row(name, || exclude.as_ref().is_some_and(|e| e.is_match(name))) else {
+            let (filter, sysfs, files) = (&self.filter, &self.sysfs, &mut self.files);
+            let open = || {
+                let path = filter.shows(name).then(|| sysfs.join(&*label(name)).join("statistics/rx_nohandler"))?;
+                *files += 1;
+                Some(File::new(path, *files))
+            };
+            let Some(row) = self.interfaces.row(name, open) else {
                 trouble.note(|| format!("{}: more than {MAX_INTERFACES} interfaces", path.display()));
                 continue;
             };
-            if row.state {
-                continue;
-            }
+            let Some(nohandler) = &mut row.state else { continue };
             let device = label(name);
+            let last = nohandler.read(&mut self.buffer).ok().and_then(|bytes| number(bytes.trim_ascii()));
+            let columns = columns.into_iter().map(Some).chain([last]);
             for ((slot, desc), column) in row.slots.iter_mut().zip(&FAMILIES).zip(columns) {
-                emit.put(slot, desc, &[&device], column as f64);
+                emit.put_opt(slot, desc, &[&device], column.map(|column| column as f64));
             }
         }
         self.interfaces.end_tick(&emit);
@@ -98,7 +114,7 @@ fn interface(line: &[u8]) -> Option<(&[u8], [u64; 16])> {
 
 #[cfg(test)]
 mod tests {
-    use super::NetDev;
+    use super::{Filter, NetDev};
     use crate::collect::Reading;
     use crate::collect::system::Roots;
     use crate::collect::testing::{Interner, collect, put};
@@ -106,7 +122,8 @@ mod tests {
     #[test]
     fn interfaces_come_and_go() {
         let root = tempfile::tempdir().unwrap();
-        let mut net = NetDev::new(&Roots::under(root.path()), Some(regex::bytes::Regex::new("^veth").unwrap()));
+        let mut net =
+            NetDev::new(&Roots::under(root.path()), Filter::without(regex::bytes::Regex::new("^veth").unwrap()));
         let intern = Interner::default();
         let head = "Inter-| Receive | Transmit\n face |bytes packets|bytes\n";
         let zeros = "0 0 0 0 0 0 0 0 0 0 0 0 0 0";

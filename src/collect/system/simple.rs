@@ -1,13 +1,13 @@
-//! Collectors of files that hold a fixed list of numbers: load average, file handles, entropy, vmstat, time.
+//! Collectors of files that hold a fixed list of numbers: load average, file handles, entropy.
 
 use std::sync::Arc;
 
-use super::bytes::{float, lines, number, words};
+use super::bytes::{float, number, words};
 use super::report::{Trouble, unread};
 use super::roots::Roots;
 use super::source::Source;
 use super::usage::Usage;
-use crate::collect::catalogue::{gauge, untyped};
+use crate::collect::catalogue::gauge;
 use crate::collect::emit::{Emit, Slot};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
@@ -28,12 +28,12 @@ impl<const N: usize> File<N> {
         Self { source: Source::new(path), families, values, slots: [Slot::New; N] }
     }
 
-    /// Reads the file; with `all`, a number that is not there is a trouble.
-    fn read(&mut self, emit: &mut Emit<'_>, trouble: &mut Trouble, all: bool) -> std::io::Result<[Option<f64>; N]> {
+    /// Reads the file; a number that is not there is a trouble.
+    fn read(&mut self, emit: &mut Emit<'_>, trouble: &mut Trouble) -> std::io::Result<[Option<f64>; N]> {
         let values = (self.values)(self.source.read()?);
         for ((slot, desc), value) in self.slots.iter_mut().zip(self.families).zip(values) {
             emit.put_opt(slot, desc, &[], value);
-            if value.is_none() && all {
+            if value.is_none() {
                 trouble.note(|| format!("{}: no number for {}", self.source.path().display(), desc.name));
             }
         }
@@ -70,7 +70,7 @@ impl Collector for LoadAvg {
 
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut trouble = Trouble::default();
-        match self.file.read(&mut Emit::new("node", intern, out), &mut trouble, true) {
+        match self.file.read(&mut Emit::new("node", intern, out), &mut trouble) {
             Ok([load1, ..]) => {
                 self.usage.update(|snapshot| snapshot.load1 = load1);
                 Ok(trouble.reading())
@@ -79,18 +79,6 @@ impl Collector for LoadAvg {
         }
     }
 }
-
-pub(super) static VMSTAT: [FamilyDesc; 7] = [
-    untyped("node_vmstat_oom_kill", "/proc/vmstat information field oom_kill."),
-    untyped("node_vmstat_pgpgin", "/proc/vmstat information field pgpgin."),
-    untyped("node_vmstat_pgpgout", "/proc/vmstat information field pgpgout."),
-    untyped("node_vmstat_pswpin", "/proc/vmstat information field pswpin."),
-    untyped("node_vmstat_pswpout", "/proc/vmstat information field pswpout."),
-    untyped("node_vmstat_pgfault", "/proc/vmstat information field pgfault."),
-    untyped("node_vmstat_pgmajfault", "/proc/vmstat information field pgmajfault."),
-];
-const VMSTAT_KEYS: [&[u8]; 7] =
-    [b"oom_kill ", b"pgpgin ", b"pgpgout ", b"pswpin ", b"pswpout ", b"pgfault ", b"pgmajfault "];
 
 pub(super) static FILEFD: [FamilyDesc; 2] = [
     gauge("node_filefd_allocated", "", "File descriptor statistics: allocated.", &[], 1),
@@ -106,27 +94,6 @@ pub(super) static ENTROPY: [FamilyDesc; 2] = [
 pub(super) struct Numbers<const N: usize> {
     name: &'static str,
     file: File<N>,
-    all: bool,
-}
-
-/// Paging, faults and out-of-memory kills, from `/proc/vmstat`; a kernel may lack some.
-pub(super) fn vmstat(roots: &Roots) -> Numbers<7> {
-    let by_key = |bytes: &[u8]| {
-        let mut values = [None; 7];
-        for line in lines(bytes) {
-            // Most of the 180 lines start with other letters: look closer at a few only.
-            if !matches!(line.first(), Some(b'p' | b'o')) {
-                continue;
-            }
-            for (value, key) in values.iter_mut().zip(VMSTAT_KEYS) {
-                if let Some(rest) = line.strip_prefix(key) {
-                    *value = number(rest).map(|value| value as f64);
-                }
-            }
-        }
-        values
-    };
-    Numbers { name: "vmstat", file: File::new(roots.proc.join("vmstat"), &VMSTAT, by_key), all: false }
 }
 
 /// Open file handles of the machine, from `/proc/sys/fs/file-nr`.
@@ -135,7 +102,7 @@ pub(super) fn filefd(roots: &Roots) -> Numbers<2> {
         let mut fields = words(bytes).map(|word| number(word).map(|value| value as f64));
         [fields.next().flatten(), fields.nth(1).flatten()]
     };
-    Numbers { name: "filefd", file: File::new(roots.proc.join("sys/fs/file-nr"), &FILEFD, outer), all: true }
+    Numbers { name: "filefd", file: File::new(roots.proc.join("sys/fs/file-nr"), &FILEFD, outer) }
 }
 
 impl<const N: usize> Collector for Numbers<N> {
@@ -145,10 +112,7 @@ impl<const N: usize> Collector for Numbers<N> {
 
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut trouble = Trouble::default();
-        match self.file.read(&mut Emit::new("node", intern, out), &mut trouble, self.all) {
-            Ok(values) if values.iter().all(Option::is_none) && !self.all => {
-                Err(super::report::garbage(self.name, self.file.source.path(), "lines `name number`"))
-            }
+        match self.file.read(&mut Emit::new("node", intern, out), &mut trouble) {
             Ok(_) => Ok(trouble.reading()),
             Err(error) => unread(self.name, self.file.source.path(), &error),
         }
@@ -188,24 +152,5 @@ impl Collector for Entropy {
             }
         }
         Ok(trouble.reading())
-    }
-}
-
-pub(super) static TIME: [FamilyDesc; 1] =
-    [gauge("node_time_seconds", "seconds", "System time in seconds since epoch (1970).", &[], 1)];
-
-/// The time of the tick: exactly the timestamp of the sample.
-#[derive(Default)]
-pub(super) struct Time(Slot);
-
-impl Collector for Time {
-    fn name(&self) -> &'static str {
-        "time"
-    }
-
-    fn collect(&mut self, now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
-        let [desc] = &TIME;
-        Emit::new("node", intern, out).put(&mut self.0, desc, &[], now as f64 / 1e3);
-        Ok(Reading::Complete)
     }
 }

@@ -64,6 +64,16 @@ impl Membership {
             .filter(|(_, value)| !is_absent(*value))
     }
 
+    /// The followed values of samples between two ticks. Series that no tick has shown yet wait for theirs.
+    pub(super) fn fast_values<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = (SeriesRef, f64)> + 'a {
+        let followed = |series: &SeriesRef| matches!(self.known.get(series), Some(Some(_)));
+        batch
+            .floats
+            .iter()
+            .copied()
+            .filter(move |(series, value)| followed(series) && !is_stale(*value) && !is_absent(*value))
+    }
+
     /// All followed series.
     pub(super) fn all(&self) -> impl Iterator<Item = (SeriesRef, &Labels)> {
         self.groups.values().flat_map(|group| &group.followed).map(|(_, series, labels)| (*series, labels))

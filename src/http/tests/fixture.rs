@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock, ManualClock};
 use crate::collect::scrape::{Health, MetricMetadata, TargetMetadata, TargetView};
+use crate::collect::windows::Windows;
 use crate::http::{
     Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
     Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
@@ -302,6 +303,7 @@ impl World {
             rules: Arc::clone(&daemon) as _,
             targets: Arc::clone(&daemon) as _,
             events: Arc::clone(&daemon) as _,
+            windows: Arc::new(Windows::new(Arc::clone(&table) as Arc<dyn Intern>)),
             daemon: Arc::clone(&daemon) as _,
             profiler: profiler.clone(),
             counters,

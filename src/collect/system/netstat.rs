@@ -1,0 +1,246 @@
+//! Counters of the network protocols, from `/proc/net/netstat`, `/proc/net/snmp` and `/proc/net/snmp6`.
+
+use std::path::Path;
+
+use regex::bytes::Regex;
+
+use super::bytes::{label, lines, number, signed, words};
+use super::report::{Trouble, unread};
+use super::roots::Roots;
+use super::source::{Source, is_missing};
+use crate::collect::catalogue::untyped;
+use crate::collect::emit::{Emit, Slot, Table};
+use crate::collect::{CollectError, Collector, Reading};
+use crate::model::{Batch, Family, FamilyDesc, Intern, MetricKind, Timestamp};
+
+/// Protocols of one file; Linux has nine.
+const MAX_PROTOCOLS: usize = 64;
+/// Fields of `snmp6`; Linux has 90.
+const MAX_FIELDS: usize = 1024;
+
+macro_rules! fields {
+    ($($name:literal)*) => {
+        [$(untyped(concat!("node_netstat_", $name), concat!("What the kernel counts as ", $name, "."))),*]
+    };
+}
+
+/// What the default pattern picks of today's kernels; other patterns may show more.
+pub(super) static FAMILIES: [FamilyDesc; 42] = fields![
+    "Icmp6_InErrors" "Icmp6_InMsgs" "Icmp6_OutMsgs" "Icmp_InErrors" "Icmp_InMsgs" "Icmp_OutMsgs" "Ip6_InOctets"
+    "Ip6_OutOctets" "IpExt_InOctets" "IpExt_OutOctets" "Ip_Forwarding" "TcpExt_ListenDrops" "TcpExt_ListenOverflows"
+    "TcpExt_SyncookiesFailed" "TcpExt_SyncookiesRecv" "TcpExt_SyncookiesSent" "TcpExt_TCPSynRetrans" "TcpExt_TCPTimeouts"
+    "TcpExt_TCPOFOQueue" "TcpExt_TCPRcvQDrop" "Tcp_ActiveOpens" "Tcp_CurrEstab" "Tcp_InErrs" "Tcp_InSegs" "Tcp_OutRsts"
+    "Tcp_OutSegs" "Tcp_PassiveOpens" "Tcp_RetransSegs" "Udp6_InDatagrams" "Udp6_InErrors" "Udp6_NoPorts"
+    "Udp6_OutDatagrams" "Udp6_RcvbufErrors" "Udp6_SndbufErrors" "UdpLite6_InErrors" "UdpLite_InErrors"
+    "Udp_InDatagrams" "Udp_InErrors" "Udp_NoPorts" "Udp_OutDatagrams" "Udp_RcvbufErrors" "Udp_SndbufErrors"
+];
+
+/// A field that is shown, or one that the pattern leaves out.
+enum Field {
+    LeftOut,
+    Shown { name: String, slot: Slot },
+}
+
+impl Field {
+    fn new(protocol: &[u8], field: &[u8], fields: &Regex) -> Self {
+        let name = [protocol, b"_", field].concat();
+        if fields.is_match(&name) {
+            Self::Shown { name: label(&name).into_owned(), slot: Slot::New }
+        } else {
+            Self::LeftOut
+        }
+    }
+
+    fn put(&mut self, emit: &mut Emit<'_>, value: f64) {
+        if let Self::Shown { name, slot } = self {
+            emit.put_family(slot, || family(name), value);
+        }
+    }
+}
+
+/// The words of a header, and what they are to us.
+#[derive(Default)]
+struct Header {
+    text: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+/// The collector.
+pub(super) struct NetStat {
+    pairs: [(Source, Table<Header>); 2],
+    flat: Source,
+    flat_fields: Table<Field>,
+    fields: Regex,
+}
+
+impl NetStat {
+    pub(super) fn new(roots: &Roots, fields: Regex) -> Self {
+        let net = roots.proc.join("net");
+        Self {
+            pairs: ["netstat", "snmp"].map(|file| (Source::new(net.join(file)), Table::new(0, MAX_PROTOCOLS))),
+            flat: Source::new(net.join("snmp6")),
+            flat_fields: Table::new(0, MAX_FIELDS),
+            fields,
+        }
+    }
+}
+
+impl Collector for NetStat {
+    fn name(&self) -> &'static str {
+        "netstat"
+    }
+
+    fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+        let mut emit = Emit::new("node", intern, out);
+        let mut trouble = Trouble::default();
+        for (source, protocols) in &mut self.pairs {
+            if let Err(error) = source.read() {
+                return unread("netstat", source.path(), &error);
+            }
+            let (path, bytes) = source.last();
+            pairs(path, bytes, protocols, &self.fields, &mut emit, &mut trouble);
+        }
+        match self.flat.read() {
+            Err(error) if is_missing(&error) => {} // A kernel without IPv6.
+            Err(error) => trouble.note(|| format!("{}: {error}", self.flat.path().display())),
+            Ok(_) => {
+                let (path, bytes) = self.flat.last();
+                flat(path, bytes, &mut self.flat_fields, &self.fields, &mut emit, &mut trouble);
+            }
+        }
+        Ok(trouble.reading())
+    }
+}
+
+/// Two lines a protocol: `Tcp: MaxConn …` and `Tcp: -1 …`.
+fn pairs(
+    path: &Path,
+    bytes: &[u8],
+    protocols: &mut Table<Header>,
+    fields: &Regex,
+    emit: &mut Emit<'_>,
+    trouble: &mut Trouble,
+) {
+    let mut all = lines(bytes);
+    while let Some(names) = all.next() {
+        let protocol = words(names).next().and_then(|word| word.strip_suffix(b":"));
+        let (Some(protocol), Some(values)) = (protocol, all.next()) else {
+            trouble.bad_line(path, names, "`Protocol: names` and a line of values");
+            continue;
+        };
+        if words(values).next().and_then(|word| word.strip_suffix(b":")) != Some(protocol) {
+            trouble.bad_line(path, values, "the values of the line before");
+            continue;
+        }
+        let Some(row) = protocols.row(protocol, Header::default) else {
+            trouble.note(|| format!("{}: more than {MAX_PROTOCOLS} protocols", path.display()));
+            continue;
+        };
+        let header = &mut row.state;
+        if header.text != names {
+            release(&header.fields, emit);
+            header.text = names.to_vec();
+            header.fields = words(names).skip(1).map(|field| Field::new(protocol, field, fields)).collect();
+        }
+        let mut count = 0;
+        for (field, word) in header.fields.iter_mut().zip(words(values).skip(1)) {
+            count += 1;
+            match (&field, value(word)) {
+                (Field::LeftOut, _) => {}
+                (_, Some(value)) => field.put(emit, value),
+                (_, None) => trouble.bad_line(path, word, "a number"),
+            }
+        }
+        if count < header.fields.len() {
+            trouble.bad_line(path, values, "as many values as names");
+        }
+    }
+    // Rows of these tables have no slots of their own; protocols do not go while the kernel runs.
+    protocols.end_tick(emit);
+}
+
+fn release(fields: &[Field], emit: &Emit<'_>) {
+    let slot = |field: &Field| match field {
+        Field::Shown { slot, .. } => Some(*slot),
+        Field::LeftOut => None,
+    };
+    let slots: Vec<Slot> = fields.iter().filter_map(slot).collect();
+    emit.release(&slots);
+}
+
+/// `Ip6InOctets 460`: the protocol ends with the first 6.
+fn flat(
+    path: &Path,
+    bytes: &[u8],
+    known: &mut Table<Field>,
+    fields: &Regex,
+    emit: &mut Emit<'_>,
+    trouble: &mut Trouble,
+) {
+    for line in lines(bytes) {
+        let mut parts = words(line);
+        let (Some(key), Some(word)) = (parts.next(), parts.next()) else {
+            trouble.bad_line(path, line, "`name number`");
+            continue;
+        };
+        let parse = || match key.iter().position(|byte| *byte == b'6').map(|six| key.split_at(six + 1)) {
+            Some((protocol, field)) => Field::new(protocol, field, fields),
+            None => Field::LeftOut,
+        };
+        let Some(row) = known.row(key, parse) else {
+            trouble.note(|| format!("{}: more than {MAX_FIELDS} fields", path.display()));
+            continue;
+        };
+        match (&row.state, value(word)) {
+            (Field::LeftOut, _) => {}
+            (_, Some(value)) => row.state.put(emit, value),
+            (_, None) => trouble.bad_line(path, line, "a number"),
+        }
+    }
+    known.end_tick(emit);
+}
+
+fn value(word: &[u8]) -> Option<f64> {
+    number(word).map(|value| value as f64).or_else(|| signed(word).map(|value| value as f64))
+}
+
+fn family(name: &str) -> Family {
+    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let help = format!("What the kernel counts as {clean}.");
+    Family {
+        name: format!("node_netstat_{clean}").into(),
+        kind: MetricKind::Unknown,
+        unit: "".into(),
+        help: help.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NetStat;
+    use crate::collect::Reading;
+    use crate::collect::system::{Roots, SystemOptions};
+    use crate::collect::testing::{Interner, collect, put};
+
+    #[test]
+    fn default_fields_wrap_and_garbage() {
+        let root = tempfile::tempdir().unwrap();
+        let mut netstat = NetStat::new(&Roots::under(root.path()), SystemOptions::default().netstat_fields);
+        let intern = Interner::default();
+        assert!(matches!(collect(&mut netstat, &intern, 0).1, Ok(Reading::Unavailable(_))));
+        put(root.path(), "proc/net/netstat", "TcpExt: ListenDrops Other\nTcpExt: 18446744073709551615 1\n");
+        put(root.path(), "proc/net/snmp", "Tcp: MaxConn CurrEstab\nTcp: -1 7\nUdp: NoPorts\nUdp: x\n");
+        let (page, result) = collect(&mut netstat, &intern, 0);
+        assert!(matches!(result, Ok(Reading::Degraded(text)) if text.contains("found \"x\"")));
+        assert_eq!(page.len(), 2);
+        assert_eq!(page["node_netstat_TcpExt_ListenDrops"], u64::MAX as f64);
+        put(root.path(), "proc/net/snmp6", "Ip6InOctets 460\nIp6Other 1\nbad\nNoSix 1\nUdp6InErrors -\n");
+        let (page, result) = collect(&mut netstat, &intern, 0);
+        assert_eq!(page["node_netstat_Ip6_InOctets"], 460.0);
+        assert!(matches!(result, Ok(Reading::Degraded(text)) if text.ends_with("(and 2 more)")));
+        assert_eq!(intern.count(), 3);
+        put(root.path(), "proc/net/netstat", "TcpExt: Other ListenDrops\nTcpExt: 1\nIpExt\nTcp: a\nUdp: 1\n");
+        let (page, _) = collect(&mut netstat, &intern, 0);
+        assert!(!page.contains_key("node_netstat_TcpExt_ListenDrops") && intern.released() == 1);
+    }
+}
