@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::collector::by_group;
 use super::{GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, Gpus};
 use crate::collect::Reading;
 use crate::collect::testing::{Interner, collect};
@@ -153,4 +154,30 @@ fn a_driver_that_fails_takes_nothing_from_another() {
     let (page, result) = collect(&mut gpus, &Interner::default(), 0);
     assert_eq!(page.len(), 6);
     assert_eq!(result.unwrap(), Reading::Degraded("on purpose; GPU 1: lost".into()));
+}
+
+#[test]
+fn memory_and_use_by_worker_group() {
+    let process = |pid, memory_bytes, utilization_ratio| GpuProcess { pid, memory_bytes, utilization_ratio };
+    let processes = [
+        process(1, Some(10.0), Some(0.25)),
+        process(2, Some(20.0), Some(0.5)),
+        process(3, Some(5.0), None),
+        process(4, None, None),
+        process(5, Some(1.0), None),
+        process(u32::MAX, Some(7.0), None),
+    ];
+    let group_of = |pid: i32| match pid {
+        1 | 2 => Some("train".to_owned()),
+        4 | 5 => Some("secret".to_owned()),
+        _ => None,
+    };
+    let found: Vec<_> = by_group(&processes, group_of).into_iter().collect();
+    let expected = [
+        ("other", [Some(12.0), None]),
+        // One of its processes does not tell: the sum would be too small.
+        ("secret", [None, None]),
+        ("train", [Some(30.0), Some(0.75)]),
+    ];
+    assert_eq!(found, expected.map(|(group, sums)| (group.to_owned(), sums)));
 }
