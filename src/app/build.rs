@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::collect::demo::demo;
-use crate::collect::gpu::{GpuConfig, Gpus};
+use crate::collect::gpu::{FastGpus, GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
@@ -373,7 +373,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
         system.disabled = crate::collect::collector_names().into_iter().map(str::to_owned).collect();
     }
     let mut jobs = collectors(&system, &usage);
-    let fast = live::machine_jobs(&system);
+    let mut fast = live::machine_jobs(&system);
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {
         let workers = Workers::new(&settings.roots, &settings.config.workers);
@@ -383,6 +383,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
     if section.has(CollectorFamily::Gpu) {
         let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
         let gpus = Gpus::new(processes.clone(), &config);
+        fast.push(FastJob { every: own_interval("gpu"), collector: Box::new(FastGpus::new(gpus.handle())) });
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
     (jobs, fast, processes)

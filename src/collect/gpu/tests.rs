@@ -5,7 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::collector::by_group;
-use super::{GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, Gpus};
+use super::{FastGpus, GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, Gpus};
 use crate::collect::Reading;
 use crate::collect::testing::{Interner, collect};
 use crate::model::Timestamp;
@@ -180,4 +180,23 @@ fn memory_and_use_by_worker_group() {
         ("train", [Some(30.0), Some(0.75)]),
     ];
     assert_eq!(found, expected.map(|(group, sums)| (group.to_owned(), sums)));
+}
+
+#[test]
+fn the_live_view_gets_the_ring_s_series() {
+    struct Steady;
+    impl GpuSource for Steady {
+        fn read(&mut self, _: Timestamp) -> Answer {
+            Ok(vec![reading(0, "GPU-a")].into())
+        }
+    }
+    let mut gpus = Gpus::with_source(None, || Box::new(Steady));
+    gpus.set_deadline(Duration::from_secs(20));
+    let mut fast = FastGpus::new(gpus.handle());
+    let intern = Interner::default();
+    assert!(collect(&mut fast, &intern, 500).0.is_empty(), "nothing before the first tick");
+    let ring = collect(&mut gpus, &intern, 1_000).0;
+    let page = (1_100..1_000_000).map(|now| collect(&mut fast, &intern, now).0).find(|page| !page.is_empty()).unwrap();
+    let (name, value) = page.first_key_value().unwrap();
+    assert_eq!((page.len(), ring.get(name)), (1, Some(value)));
 }

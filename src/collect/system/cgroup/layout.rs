@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn mounts() {
-        let cases: &[(&str, Option<(&str, &str, &str, &str)>)] = &[
+        type Mount = (&'static str, &'static str, &'static str, &'static str);
+        let cases: &[(&str, Option<Mount>)] = &[
             (
                 "34 31 0:30 / /sys/fs/cgroup/cpu\\040x rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct",
                 Some(("/", "/sys/fs/cgroup/cpu x", "cgroup", "rw,cpu,cpuacct")),

@@ -147,7 +147,7 @@ pub(super) static READERS: &[Reader] = &[
     reader(Memory, V2, "memory.peak", false, |b, v| single(b, v, Measure::MemoryPeak, 1.0)),
     reader(Memory, V2, "memory.max", false, |b, v| limit(b, v, Measure::MemoryLimit)),
     reader(Memory, V2, "memory.high", false, |b, v| limit(b, v, Measure::MemoryHigh)),
-    reader(Memory, V2, "memory.low", false, |b, v| reservation(b, v)),
+    reader(Memory, V2, "memory.low", false, reservation),
     reader(Memory, V2, "memory.swap.max", false, |b, v| limit(b, v, Measure::SwapLimit)),
     reader(Memory, V1, "memory.usage_in_bytes", true, |b, v| single(b, v, Measure::MemoryUsage, 1.0)),
     reader(Memory, V1, "memory.stat", false, memory_stat_v1),
@@ -411,9 +411,10 @@ mod tests {
     fn files_of_both_versions_hostile_ones_too() {
         use Measure::*;
         use Version::{V1, V2};
-        let cases: &[(&str, Version, &[u8], bool, Measure, Option<f64>)] = &[
+        type Case = (&'static str, Version, &'static [u8], bool, Measure, Option<f64>);
+        let cases: &[Case] = &[
             ("cpu.stat", V2, b"usage_usec 1500000\nuser_usec 7\n", true, CpuUsage, Some(1.5)),
-            ("cpu.stat", V2, b"usage_usec 18446744073709551615\n", true, CpuUsage, Some(18446744073709.551615)),
+            ("cpu.stat", V2, b"usage_usec 18446744073709551615\n", true, CpuUsage, Some(18_446_744_073_709.55)),
             ("cpu.stat", V2, b"usage_usec -1\n", false, CpuUsage, None),
             ("cpu.stat", V2, b"\xff\xfe\0", false, CpuUsage, None),
             ("cpu.stat", V2, b"usage_usecs 5\n", false, CpuUsage, None),
