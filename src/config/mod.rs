@@ -10,13 +10,16 @@
 
 mod cgroups;
 mod collectors;
+mod discovery;
 mod global;
 mod gpu;
 mod http_client;
 mod models;
 mod options;
 mod print;
+mod print_scrape;
 mod privacy;
+mod relabel;
 mod scrape;
 mod storage;
 mod workers;
@@ -33,6 +36,7 @@ use crate::yaml::{Document, Node, YamlErrors};
 pub use collectors::{CollectorFamily, CollectorsSection};
 pub use global::Global;
 pub use http_client::{HttpClientSection, http_client, tls_config};
+pub use scrape::Options;
 pub use storage::StorageSection;
 
 /// Sections of Prometheus' file that are read and checked for form, but not acted upon in this version.
@@ -126,7 +130,7 @@ impl Config {
                 .optional("models", &mut errors, |node, errors| models::models(node, errors, collectors.interval))
                 .unwrap_or_default(),
             scrape: map
-                .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global))
+                .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global, folder))
                 .unwrap_or_default(),
             collectors,
             global,

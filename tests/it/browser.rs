@@ -43,3 +43,8 @@ fn the_page_outlives_its_daemon() {
 fn the_page_lives_from_metrics_alone() {
     run("metrics-only", "test/metrics-only.mjs", Some(&["--demo"]));
 }
+
+#[test]
+fn the_page_shows_agents() {
+    run("agents", "test/agents.mjs", Some(&[]));
+}
