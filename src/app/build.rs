@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::collect::demo::demo;
-use crate::collect::gpu::{GpuConfig, Gpus};
+use crate::collect::gpu::{FastGpus, GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
@@ -392,6 +392,7 @@ fn machine_jobs(settings: &Settings, log: &Arc<EventLog>) -> (Vec<Job>, Vec<Fast
         interval,
         intervals: BTreeMap::clone(&section.intervals),
         disabled: section.disabled.clone(),
+        cgroups: section.cgroups.clone(),
         options: section.options.clone(),
     };
     if !section.has(CollectorFamily::System) {
@@ -402,7 +403,7 @@ fn machine_jobs(settings: &Settings, log: &Arc<EventLog>) -> (Vec<Job>, Vec<Fast
         let textfiles = Textfile::new(section.textfile.clone());
         jobs.push(Job { group: "node", interval: own_interval("textfile"), collector: Box::new(textfiles) });
     }
-    let fast = live::machine_jobs(&system);
+    let mut fast = live::machine_jobs(&system);
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {
         let log = Arc::clone(log);
@@ -414,6 +415,7 @@ fn machine_jobs(settings: &Settings, log: &Arc<EventLog>) -> (Vec<Job>, Vec<Fast
     if section.has(CollectorFamily::Gpu) {
         let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
         let gpus = Gpus::new(processes.clone(), &config);
+        fast.push(FastJob { every: own_interval("gpu"), collector: Box::new(FastGpus::new(gpus.handle())) });
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
     (jobs, fast, processes)
