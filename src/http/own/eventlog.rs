@@ -16,6 +16,9 @@ use crate::storage::{Ring, StateTable, StorageError};
 const MAX_EVENTS: usize = 1000;
 /// Of them, those that are of less weight: the ends of a worker's children must not push out the ends of workers.
 const MAX_MINOR: usize = 250;
+/// Key and value of a kept event.
+pub type EventPair = (Vec<u8>, Vec<u8>);
+
 /// Where the list is kept beside memory.
 pub trait EventStore: Send + Sync {
     /// Keeps a value; durable a second later.
@@ -26,7 +29,7 @@ pub trait EventStore: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be read.
-    fn scan(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError>;
+    fn scan(&self) -> Result<Vec<EventPair>, StorageError>;
 }
 
 impl EventStore for Ring {
@@ -38,7 +41,7 @@ impl EventStore for Ring {
         self.state_delete(StateTable::Events, key);
     }
 
-    fn scan(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+    fn scan(&self) -> Result<Vec<EventPair>, StorageError> {
         self.state_scan(StateTable::Events)
     }
 }
@@ -203,7 +206,7 @@ mod tests {
     use parking_lot::Mutex;
     use serde_json::json;
 
-    use super::{EventLog, EventQuery, EventStore, MAX_EVENTS, MAX_MINOR};
+    use super::{EventLog, EventPair, EventQuery, EventStore, MAX_EVENTS, MAX_MINOR};
     use crate::storage::StorageError;
 
     #[derive(Default)]
@@ -218,7 +221,7 @@ mod tests {
             self.0.lock().remove(key);
         }
 
-        fn scan(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+        fn scan(&self) -> Result<Vec<EventPair>, StorageError> {
             Ok(self.0.lock().clone().into_iter().collect())
         }
     }

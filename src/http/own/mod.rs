@@ -11,7 +11,7 @@ mod socket;
 mod views;
 mod workers;
 
-pub use eventlog::{EventLog, EventQuery, EventStore, LoggedEvent};
+pub use eventlog::{EventLog, EventPair, EventQuery, EventStore, LoggedEvent};
 pub(super) use events::{events, list_events};
 pub(super) use frames::frames;
 pub(super) use live::live;
