@@ -24,10 +24,22 @@ fn key(name: &str, labels: impl Iterator<Item = (String, String)>) -> String {
     format!("{name}{labels:?}")
 }
 
+/// A bound as OpenMetrics spells it.
+fn spelled(bound: f64) -> String {
+    let mut text = Vec::new();
+    push_bound(&mut text, bound);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 impl<'a> Sink<'a> for Seen {
     fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
         let series = parse_series(sample.series)?;
-        let labels = series.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        // Text 0.0.4 of the Go client writes whole bounds without a point, its OpenMetrics with one.
+        let spelled = |name: &str, value: &str| match (name, value.parse()) {
+            ("le" | "quantile", Ok(bound)) => spelled(bound),
+            _ => value.to_owned(),
+        };
+        let labels = series.labels.iter().map(|(name, value)| (name.to_string(), spelled(name, value)));
         self.floats.insert(key(&series.name, labels), sample.value);
         Ok(())
     }
@@ -42,11 +54,7 @@ impl<'a> Sink<'a> for Seen {
 impl Seen {
     fn key(point: &Point<'_>) -> String {
         let own = point.labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let bound = point.bound.map(|(name, bound)| {
-            let mut text = Vec::new();
-            push_bound(&mut text, bound);
-            (name.to_owned(), String::from_utf8_lossy(&text).into_owned())
-        });
+        let bound = point.bound.map(|(name, bound)| (name.to_owned(), spelled(bound)));
         key(&format!("{}{}", point.family, point.suffix), own.chain(bound))
     }
 }
