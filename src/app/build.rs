@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::collect::demo::demo;
-use crate::collect::gpu::{GpuConfig, Gpus};
+use crate::collect::gpu::{FastGpus, GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
@@ -388,6 +388,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
         interval,
         intervals: BTreeMap::clone(&section.intervals),
         disabled: section.disabled.clone(),
+        cgroups: section.cgroups.clone(),
         options: section.options.clone(),
     };
     if !section.has(CollectorFamily::System) {
@@ -398,7 +399,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
         let textfiles = Textfile::new(section.textfile.clone());
         jobs.push(Job { group: "node", interval: own_interval("textfile"), collector: Box::new(textfiles) });
     }
-    let fast = live::machine_jobs(&system);
+    let mut fast = live::machine_jobs(&system);
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {
         let workers = Workers::new(&settings.roots, &settings.config.workers);
@@ -408,6 +409,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
     if section.has(CollectorFamily::Gpu) {
         let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
         let gpus = Gpus::new(processes.clone(), &config);
+        fast.push(FastJob { every: own_interval("gpu"), collector: Box::new(FastGpus::new(gpus.handle())) });
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
     (jobs, fast, processes)
