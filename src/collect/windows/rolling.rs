@@ -49,6 +49,11 @@ pub(super) struct Rolling {
     windows: [Window; SPANS.len()],
 }
 
+/// A value after a long gap stands for no more of a window than there is of it. Counts are below the shortest.
+fn within(weight: u32, span: i64) -> u32 {
+    weight.min(u32::try_from(span).unwrap_or(u32::MAX))
+}
+
 fn place(sorted: &[(f64, u32)], value: f64, weight: u32) -> usize {
     sorted.partition_point(|(v, w)| v.total_cmp(&value).then(w.cmp(&weight)).is_lt())
 }
@@ -63,7 +68,8 @@ impl Rolling {
             self.leave(oldest, 1);
         }
         self.entries.push_back(Entry { ts, value, weight });
-        for window in &mut self.windows {
+        for (window, (_, span)) in self.windows.iter_mut().zip(SPANS) {
+            let weight = within(weight, span);
             window.sorted.insert(place(&window.sorted, value, weight), (value, weight));
         }
     }
@@ -73,7 +79,7 @@ impl Rolling {
         for (window, (_, span)) in self.windows.iter_mut().zip(SPANS) {
             let gone = usize::try_from(window.left - self.left).unwrap_or(usize::MAX);
             for entry in self.entries.iter().skip(gone).take_while(|entry| entry.ts <= now - span) {
-                window.remove(entry);
+                window.remove(entry, span);
             }
         }
         while self.entries.front().is_some_and(|entry| entry.ts <= now - LONGEST_MS) {
@@ -86,8 +92,9 @@ impl Rolling {
     fn leave(&mut self, until: Timestamp, count: usize) {
         for _ in 0..count {
             let Some(entry) = self.entries.front().copied().filter(|entry| entry.ts <= until) else { return };
-            for window in self.windows.iter_mut().filter(|window| window.left == self.left) {
-                window.remove(&entry);
+            for (window, (_, span)) in self.windows.iter_mut().zip(SPANS).filter(|(window, _)| window.left == self.left)
+            {
+                window.remove(&entry, span);
             }
             self.entries.pop_front();
             self.left += 1;
@@ -111,8 +118,8 @@ impl Rolling {
 }
 
 impl Window {
-    fn remove(&mut self, entry: &Entry) {
-        let at = place(&self.sorted, entry.value, entry.weight);
+    fn remove(&mut self, entry: &Entry, span: i64) {
+        let at = place(&self.sorted, entry.value, within(entry.weight, span));
         if at < self.sorted.len() {
             self.sorted.remove(at);
         }

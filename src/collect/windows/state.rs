@@ -20,6 +20,8 @@ const FRAME_STEP: f64 = 1e-4;
 const LATE_FRAME: f64 = 0.025;
 /// What a value stands for that has none before it, in milliseconds.
 const FIRST_WEIGHT: u32 = 1000;
+/// A CPU time in seconds that falls by less than this is not a new counter.
+const SLIGHTLY_BACK: f64 = 10.0;
 /// A step back of the clock by more than this empties the windows; a smaller one waits.
 const STEP_BACK_MS: i64 = 10_000;
 
@@ -48,14 +50,16 @@ struct State {
 struct Member {
     signal: usize,
     part: Part,
-    /// The last value of a counter.
-    last: Option<f64>,
+    /// The last value of a counter, and when it was read.
+    last: Option<(f64, Timestamp)>,
 }
 
 #[derive(Default)]
 struct Signal {
     /// Whether something came since the last value was taken.
     updated: bool,
+    /// Whether a counter came that had no value before.
+    begun: bool,
     round: u64,
     /// Gains of counters since the last value; sums of gauges of the last batch.
     plus: f64,
@@ -181,7 +185,7 @@ impl State {
                 && let Some(signal) = self.signals.get_mut(member.signal)
             {
                 match FOLDS.get(member.signal) {
-                    Some(Fold::Busy | Fold::Rate) => signal.gain(member, *value),
+                    Some(fold @ (Fold::Busy | Fold::Rate)) => signal.gain(member, *fold, *value, batch.ts),
                     _ => signal.add(member.part, *value, self.round),
                 }
             }
@@ -191,19 +195,41 @@ impl State {
     /// Makes a value of each signal that moved since its last one.
     fn sample(&mut self, now: Timestamp) {
         for (signal, fold) in self.signals.iter_mut().zip(FOLDS) {
+            let begun = std::mem::take(&mut signal.begun);
             if std::mem::take(&mut signal.updated) {
                 signal.sample(fold, now);
+            } else if begun {
+                signal.sampled_at = Some(now.max(signal.sampled_at.unwrap_or(now)));
             }
         }
     }
 }
 
 impl Signal {
-    fn gain(&mut self, member: &mut Member, value: f64) {
+    fn gain(&mut self, member: &mut Member, fold: Fold, value: f64, ts: Timestamp) {
+        let Some((last, at)) = member.last else {
+            member.last = Some((value, ts));
+            // Nothing is known of the time before its first value.
+            self.begun = true;
+            return;
+        };
+        // A tick that took long comes after the fast sample that follows it.
+        if ts < at && at - ts < STEP_BACK_MS {
+            return;
+        }
         self.updated = true;
-        let Some(last) = member.last.replace(value) else { return };
-        // A counter that fell was reset: what it shows now came since then.
-        let gain = if value >= last { value - last } else { value };
+        let gain = match fold {
+            _ if value >= last => value - last,
+            // The kernel's idle times run back a little now and then, and two readers see that at different moments.
+            Fold::Busy if last - value < SLIGHTLY_BACK => {
+                member.last = Some((last, ts));
+                return;
+            }
+            Fold::Busy => 0.0,
+            // A counter that fell was reset: what it shows now came since then.
+            _ => value,
+        };
+        member.last = Some((value, ts));
         match member.part {
             Part::Plus => self.plus += gain,
             Part::Minus => self.minus += gain,

@@ -12,7 +12,7 @@ fn naive(entries: &VecDeque<(i64, f64, u32)>, now: i64, span: i64) -> Option<Sta
     let mut all: Vec<(f64, u64)> = entries
         .iter()
         .filter(|(ts, ..)| *ts > now - span)
-        .map(|(_, value, weight)| (*value, u64::from(*weight)))
+        .map(|(_, value, weight)| (*value, u64::from(*weight).min(span as u64)))
         .collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     let total: u64 = all.iter().map(|(_, weight)| weight).sum();
@@ -130,6 +130,42 @@ fn signals_come_from_their_series() {
     // Nothing comes any more: the windows empty by themselves.
     assert_eq!(machine.mean("cpu_ratio", "10s", 14_000), None);
     assert!(machine.mean("cpu_ratio", "5m", 14_000).is_some());
+}
+
+/// The ring's reader of a counter and the fast one come in any order, and see the kernel's steps back at different moments.
+#[test]
+fn two_readers_of_a_counter_make_no_jumps() {
+    let machine = Machine::new();
+    let values = |idle: f64, user: f64| [idle, user, 100.0, 60.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    machine.windows.observe(&machine.batch(1000, values(5000.0, 100.0)));
+    machine.windows.observe(&machine.batch(2000, values(5000.5, 100.5)));
+    machine.windows.observe_fast(&machine.batch(3100, values(5001.0, 101.0)));
+    machine.windows.observe(&machine.batch(3000, values(5000.9, 100.9)));
+    assert_eq!(machine.mean("cpu_ratio", "1s", 3100), Some(0.5), "what comes too late is known");
+    machine.windows.observe(&machine.batch(4100, values(5000.97, 101.5)));
+    assert_eq!(machine.mean("cpu_ratio", "1s", 4100), Some(1.0), "idle time ran back a little");
+    machine.windows.observe(&machine.batch(5100, values(5001.5, 102.0)));
+    assert_eq!(machine.mean("cpu_ratio", "1s", 5100), Some(0.5));
+    assert_eq!(machine.windows.stats("cpu_ratio", "5m", 5100).map(|stats| stats.max), Some(1.0));
+}
+
+/// A source that was away says nothing of the time between.
+#[test]
+fn a_gap_counts_for_nothing() {
+    let machine = Machine::new();
+    let values = |bytes: f64| [0.0, 0.0, 100.0, 60.0, bytes, 0.0, 0.0, 0.0, 0.0];
+    for (ts, bytes) in [(1000, 1e3), (2000, 2e3)] {
+        machine.windows.observe(&machine.batch(ts, values(bytes)));
+    }
+    machine.windows.observe(&Batch::new(GroupId(0), 3000));
+    for (ts, bytes) in [(243_000, 50e3), (244_000, 51e3), (245_000, 52e3)] {
+        machine.windows.observe(&machine.batch(ts, values(bytes)));
+        machine.windows.read(ts, |_, _, _| {});
+    }
+    for window in ["1s", "10s"] {
+        assert_eq!(machine.mean("network_receive_bytes_per_second", window, 245_000), Some(1e3), "{window}");
+    }
+    assert_eq!(machine.mean("memory_used_bytes", "10s", 245_000), Some(40.0));
 }
 
 /// Ten seconds at 10 Hz count as ten seconds among those at 1 Hz.
