@@ -16,7 +16,7 @@ use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
 use crate::collect::windows::{Tap, Windows, WindowsCollector};
 use crate::collect::worker::{Workers, WorkersHandle};
-use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle};
+use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle, fast_gpu_job};
 use crate::config::CollectorFamily;
 use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
 use crate::ingest::{Events, EventsConfig};
@@ -372,7 +372,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
         system.disabled = crate::collect::collector_names().into_iter().map(str::to_owned).collect();
     }
     let mut jobs = collectors(&system, &usage);
-    let fast = live::machine_jobs(&system);
+    let mut fast = live::machine_jobs(&system);
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {
         let workers = Workers::new(&settings.roots, &settings.config.workers);
@@ -382,6 +382,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
     if section.has(CollectorFamily::Gpu) {
         let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
         let gpus = Gpus::new(processes.clone(), &config);
+        fast.push(fast_gpu_job(gpus.handle(), own_interval("gpu")));
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
     (jobs, fast, processes)

@@ -1,5 +1,5 @@
 import type { TableDef } from '../data/panels';
-import { format } from '../format';
+import { format, unitOf } from '../format';
 import { Absent } from './card';
 import { freshness } from './freshness';
 import { engine } from './state';
@@ -43,7 +43,7 @@ export function LiveTable({ def }: { def: TableDef }) {
                     return (
                       <td key={c.title}>
                         {c.bar && value !== undefined && <Meter share={value / (top[i] || 1)} />}
-                        <span class={c.bar ? 'beside-meter' : undefined}>{format(value, c.unit)}</span>
+                        <span class={c.bar ? 'beside-meter' : undefined}>{format(value, c.unit === 'named' ? unitOf(name) : c.unit)}</span>
                       </td>
                     );
                   })}
