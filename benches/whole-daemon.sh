@@ -77,7 +77,7 @@ theirs_before=$((before[1] + before[2] + before[3] + before[4]))
 theirs_after=$((after[1] + after[2] + after[3] + after[4]))
 
 # Both must have done their work, or the figures compare nothing.
-matched=$(value "$url" 'sum(worker_processes{group=~"bench-.*"})')
+matched=$(value "$url" 'sum(worker_group_procs{group=~"bench-.*"})')
 grouped=$(value "http://127.0.0.1:$pr" 'sum(namedprocess_namegroup_num_procs{groupname=~"bench-.*"})')
 [ "${matched%.*}" = 30 ] && [ "${grouped%.*}" = 30 ] || fail "expected 30 matched processes on both sides, found $matched and $grouped"
 series=$(value "$url" 'count({__name__!=""})')

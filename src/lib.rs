@@ -20,8 +20,11 @@ pub mod pipeline;
 pub mod profiling;
 pub mod promql;
 pub mod registry;
+pub mod relabel;
 pub mod rules;
 pub mod storage;
 pub mod telemetry;
 pub mod template;
 pub mod yaml;
+
+pub mod worker;

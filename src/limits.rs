@@ -15,6 +15,10 @@ pub const MAX_NAMED_REFUSALS: usize = 100;
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 /// Bytes of a scraped page after decompression; vLLM's and SGLang's pages reach a few MiB.
 pub const MAX_SCRAPE_BYTES: usize = 16 << 20;
+/// Bytes of a page that a scrape job may ask for with `body_size_limit`.
+pub const MOST_SCRAPE_BYTES: usize = 256 << 20;
+/// Targets of all scrape jobs: a task each.
+pub const MAX_TARGETS: usize = 10_000;
 /// Label name and value lengths in bytes, as Prometheus' defaults for pushes suggest.
 pub const MAX_LABEL_BYTES: usize = 4096;
 /// Characters of a PromQL query.

@@ -19,7 +19,7 @@ use crate::collect::worker::{Workers, WorkersHandle};
 use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle, fast_gpu_job};
 use crate::config::CollectorFamily;
 use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
-use crate::ingest::{Events, EventsConfig};
+use crate::ingest::{Agents, Events, EventsConfig};
 use crate::live::Hub;
 use crate::model::{Intern, Output};
 use crate::net::HttpClient;
@@ -32,6 +32,7 @@ use crate::storage::{Querier, Ring, StorageError};
 use crate::telemetry::{Logging, OwnMetrics, RingFeed};
 
 use super::Settings;
+use super::agents::{AgentFeed, agents};
 use super::daemon::DaemonPort;
 use super::live::{self, EventTail, LiveEvents};
 use super::reload::Reloader;
@@ -73,6 +74,7 @@ pub struct App {
     quit: watch::Sender<bool>,
     server: Running,
     scheduler: SchedulerHandle,
+    agents: Arc<Agents>,
     fast: FastHandle,
     maintenance: Maintenance,
     pipeline: Pipeline,
@@ -142,9 +144,10 @@ impl App {
         });
         let events_group = ground.pipeline.register_group("events");
         let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
+        let agents = agents(&settings.roots, intern(), Arc::clone(&ground.ring));
         let views = Views::default();
         let Collecting { scheduler, fast, processes, sampling } =
-            ground.start_collectors(&settings, &views, &events)?;
+            ground.start_collectors(&settings, &views, &events, &agents)?;
         runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
         ground.own.config_loaded(true, clock.now());
         let (quit, _) = watch::channel(false);
@@ -157,6 +160,7 @@ impl App {
             counters::collectors(Arc::clone(&views)),
             counters::sampling(sampling, Arc::clone(&ground.hub)),
             counters::sources(Arc::clone(&scraper), events.counters()),
+            counters::agents(agents.counters()),
             Arc::clone(&http_counters) as _,
         ] {
             ground.own.register(source);
@@ -173,6 +177,7 @@ impl App {
             targets: scraper,
             events: Arc::new(LiveEvents::new(events, Arc::clone(&ground.hub))),
             windows: Arc::clone(&ground.windows),
+            agents: Arc::clone(&agents),
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),
@@ -193,7 +198,20 @@ impl App {
             tracing::error!(reason, "the history cannot be opened: samples are kept in memory until it can");
         }
         drop(_inside);
-        Ok(Self { runtime, settings, reloader, quit, server, scheduler, fast, maintenance, pipeline, ring, url })
+        Ok(Self {
+            runtime,
+            settings,
+            reloader,
+            quit,
+            server,
+            scheduler,
+            fast,
+            agents,
+            maintenance,
+            pipeline,
+            ring,
+            url,
+        })
     }
 
     /// The start banner.
@@ -242,6 +260,7 @@ impl App {
         self.server.shutdown(HTTP_PATIENCE);
         drop(self.fast);
         self.scheduler.stop();
+        self.agents.shutdown();
         self.runtime.block_on(async {
             self.reloader.scraper.shutdown().await;
             self.reloader.models.shutdown().await;
@@ -321,6 +340,7 @@ impl Ground {
         settings: &Settings,
         views: &Views,
         events: &Arc<Events>,
+        agents: &Arc<Agents>,
     ) -> Result<Collecting, StartError> {
         let interval = settings.config.collectors.interval;
         let (mut jobs, mut fast, processes) = match settings.demo {
@@ -338,6 +358,7 @@ impl Ground {
             collector: Box::new(Up::new(&self.instance, Arc::clone(views))),
         });
         jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
+        jobs.push(Job { group: "agents", interval, collector: Box::new(AgentFeed(Arc::clone(agents))) });
         // Last, because it is about what the others read.
         let windows = Box::new(WindowsCollector::new(Arc::clone(&self.windows)));
         jobs.push(Job { group: "windows", interval, collector: windows });

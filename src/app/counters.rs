@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::collect::scrape::Scraper;
 use crate::collect::{CollectorView, Outcome, SamplingCounters};
-use crate::ingest::EventCounters;
+use crate::ingest::{AgentCounters, EventCounters};
 use crate::live::Hub;
 use crate::model::{FamilyDesc, MetricKind, format_float};
 use crate::pipeline::Pipeline;
@@ -67,7 +67,17 @@ families! {
     REGISTRY_LIMIT "watchfire_registry_series_limit" Gauge "" "The most series: of one metric name (family), and in all (total)." ["limit"];
     REGISTRY_FULL "watchfire_registry_full_families" Gauge "" "Metric names that were refused series and have not been below nine tenths of their limit since." [];
     SCRAPE_REFUSED "watchfire_scrape_refused_samples_total" Counter "" "Samples of scraped pages that were left out because a limit refused their series." [];
+    SCRAPES "watchfire_scrapes_total" Counter "" "Scrapes that were made." [];
+    SCRAPE_FAILURES "watchfire_scrape_failures_total" Counter "" "Scrapes that failed: no answer, a bad page, a limit." [];
+    SCRAPE_LIMITED "watchfire_scrape_limit_failures_total" Counter "" "Scrapes that failed because of a limit of their job." [];
+    SCRAPE_MISSED "watchfire_scrape_missed_slots_total" Counter "" "Slots of targets that passed while the scrape before still ran." [];
+    SCRAPE_LEFT_OUT "watchfire_scrape_left_out_samples_total" Counter "" "Samples of scraped pages that were left out: duplicate (a series twice on a page), out_of_order (a timestamp before the last one), out_of_bounds (a timestamp too far ahead)." ["reason"];
+    SCRAPE_TARGETS "watchfire_scrape_targets" Gauge "" "Targets by what relabeling made of them: active, dropped." ["state"];
+    DISCOVERY_FAILURES "watchfire_scrape_discovery_failures_total" Counter "" "Problems with files, servers and labels that targets are made of, each counted when it began." [];
     EVENTS_REFUSED "watchfire_events_over_limit_total" Counter "" "Events that were refused because a limit refused their new series." [];
+    HEARTBEATS "watchfire_heartbeats_total" Counter "" "Heartbeats of workers: taken, or refused because they were wrong, too large, or of one worker too many." ["result"];
+    AGENTS_GONE "watchfire_agents_gone_total" Counter "" "Workers that are known no more without having signed off: evicted for another one, or forgotten after a long silence." ["reason"];
+    RUN_ERRORS "watchfire_agent_run_errors_total" Counter "" "Records of runs that could not be read." [];
     LIVE_SUBSCRIBERS "watchfire_live_subscribers" Gauge "" "Pages and streams that follow live data." [];
     LIVE_LAGGED "watchfire_live_lagged_batches_total" Counter "" "Ticks that slow subscribers missed." [];
     RULE_EVALUATIONS "watchfire_rule_evaluations_total" Counter "" "Rules evaluated." [];
@@ -159,8 +169,31 @@ pub(super) fn flow(pipeline: Pipeline, hub: Arc<Hub>) -> Arc<dyn OwnSource> {
 /// What sources lost because a limit refused their series.
 pub(super) fn sources(scraper: Arc<Scraper>, events: Arc<EventCounters>) -> Arc<dyn OwnSource> {
     Arc::new(move |out: &mut Readings| {
-        out.add(&SCRAPE_REFUSED, value(&scraper.counters().refused));
+        let counters = scraper.counters();
+        out.add(&SCRAPE_REFUSED, value(&counters.refused));
+        out.add(&SCRAPES, value(&counters.scrapes));
+        out.add(&SCRAPE_FAILURES, value(&counters.failures));
+        out.add(&SCRAPE_LIMITED, value(&counters.limited));
+        out.add(&SCRAPE_MISSED, value(&counters.missed));
+        out.add_with(&SCRAPE_LEFT_OUT, &["duplicate"], value(&counters.duplicates));
+        out.add_with(&SCRAPE_LEFT_OUT, &["out_of_order"], value(&counters.out_of_order));
+        out.add_with(&SCRAPE_LEFT_OUT, &["out_of_bounds"], value(&counters.out_of_bounds));
+        let (active, dropped) = scraper.counts();
+        out.add_with(&SCRAPE_TARGETS, &["active"], active as f64);
+        out.add_with(&SCRAPE_TARGETS, &["dropped"], dropped as f64);
+        out.add(&DISCOVERY_FAILURES, value(&counters.discovery_failures));
         out.add(&EVENTS_REFUSED, value(&events.over_limit));
+    })
+}
+
+/// Workers that tell about themselves.
+pub(super) fn agents(agents: Arc<AgentCounters>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        out.add_with(&HEARTBEATS, &["taken"], value(&agents.accepted));
+        out.add_with(&HEARTBEATS, &["refused"], value(&agents.rejected));
+        out.add_with(&AGENTS_GONE, &["evicted"], value(&agents.evicted));
+        out.add_with(&AGENTS_GONE, &["forgotten"], value(&agents.forgotten));
+        out.add(&RUN_ERRORS, value(&agents.run_errors));
     })
 }
 

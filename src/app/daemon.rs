@@ -102,9 +102,22 @@ impl Daemon for DaemonPort {
             "detected": found.iter().map(|item| json!({
                 "what": item.what, "present": item.present, "detail": item.detail,
             })).collect::<Vec<_>>(),
+            "discovery": self.reloader.scraper.pools().iter().filter(|pool| !pool.problems.is_empty()).map(|pool| json!({
+                "job": pool.job, "problems": pool.problems,
+            })).collect::<Vec<_>>(),
             "storage": self.reloader.settings.storage_dir().display().to_string(),
             "url": self.reloader.url,
         })
+    }
+
+    fn watched_files(&self) -> Option<u64> {
+        let settings = &self.reloader.settings;
+        let stated = usize::from(settings.config_file.is_some()) + usize::from(settings.http.token_file.is_some());
+        let mut rule_files: Vec<_> = self.reloader.rules.groups().iter().map(|group| group.spec.file.clone()).collect();
+        rule_files.sort_unstable();
+        rule_files.dedup();
+        let on_disk = rule_files.iter().filter(|file| std::path::Path::new(&***file).is_file()).count();
+        Some((stated + on_disk) as u64)
     }
 
     fn processes(&self) -> serde_json::Value {

@@ -2,6 +2,7 @@
 //!
 //! [`App::start`] binds its addresses before anything else; [`App::run`] returns after a clean stop.
 
+mod agents;
 mod banner;
 mod build;
 mod counters;

@@ -2,8 +2,8 @@
 
 use crate::model::{Batch, Family, FamilyDesc, Intern, Origin, SeriesKey, SeriesRef};
 
-/// Most labels that an own family carries (`node_os_info` has twelve).
-const MAX_LABELS: usize = 16;
+/// Most labels that an own family carries (`node_dmi_info` has nineteen).
+const MAX_LABELS: usize = 24;
 
 /// Ticks that a device may be away before its series are given back: a flapping interface keeps its references.
 const TICKS_BEFORE_RELEASE: u32 = 60;
@@ -127,6 +127,7 @@ impl<'a> Emit<'a> {
 
     fn intern_desc(&self, desc: &FamilyDesc, values: &[&str]) -> Slot {
         debug_assert_eq!(desc.labels.len(), values.len(), "labels of {}", desc.name);
+        debug_assert!(values.len() <= MAX_LABELS, "labels of {}", desc.name);
         let family = desc.family();
         let mut pairs = [("", ""); MAX_LABELS];
         let mut count = 0;

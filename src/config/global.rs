@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::model::{Labels, is_classic_label_name};
 use crate::yaml::{Mapping, Node, YamlErrors};
 
+use super::scrape::Options;
+
 /// Defaults of scrapes and rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Global {
@@ -18,6 +20,8 @@ pub struct Global {
     pub rule_query_offset: Duration,
     /// Labels of this machine, for templates.
     pub external_labels: Labels,
+    /// Limits and formats of scrape jobs that state none.
+    pub scrape: Options,
 }
 
 impl Default for Global {
@@ -28,6 +32,7 @@ impl Default for Global {
             evaluation_interval: Duration::from_secs(1),
             rule_query_offset: Duration::ZERO,
             external_labels: Labels::empty(),
+            scrape: Options::default(),
         }
     }
 }
@@ -48,6 +53,7 @@ pub(super) fn global(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Global>
         evaluation_interval: duration(&mut map, "evaluation_interval", errors).unwrap_or(defaults.evaluation_interval),
         rule_query_offset: map.optional("rule_query_offset", errors, Node::duration).unwrap_or_default(),
         external_labels: map.optional("external_labels", errors, labels).unwrap_or_default(),
+        scrape: Options::read(&mut map, errors, &defaults.scrape),
     };
     map.finish(errors);
     Some(global)

@@ -9,12 +9,15 @@
 //! ```
 
 mod collectors;
+mod discovery;
 mod global;
 mod http_client;
 mod models;
 mod options;
 mod print;
+mod print_scrape;
 mod privacy;
+mod relabel;
 mod scrape;
 mod storage;
 mod workers;
@@ -31,6 +34,7 @@ use crate::yaml::{Document, Node, YamlErrors};
 pub use collectors::{CollectorFamily, CollectorsSection};
 pub use global::Global;
 pub use http_client::{HttpClientSection, http_client, tls_config};
+pub use scrape::Options;
 pub use storage::StorageSection;
 
 /// Sections of Prometheus' file that are read and checked for form, but not acted upon in this version.
@@ -124,7 +128,7 @@ impl Config {
                 .optional("models", &mut errors, |node, errors| models::models(node, errors, collectors.interval))
                 .unwrap_or_default(),
             scrape: map
-                .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global))
+                .optional("scrape_configs", &mut errors, |node, errors| scrape::jobs(node, errors, &global, folder))
                 .unwrap_or_default(),
             collectors,
             global,

@@ -7,6 +7,7 @@ use crate::storage::Tier;
 use crate::yaml;
 
 use super::Config;
+use super::print_scrape::Job;
 
 #[derive(Serialize)]
 struct Shown {
@@ -49,20 +50,6 @@ struct Limits {
 }
 
 #[derive(Serialize)]
-struct Job {
-    job_name: String,
-    scrape_interval: String,
-    scrape_timeout: String,
-    metrics_path: String,
-    scheme: String,
-    honor_labels: bool,
-    honor_timestamps: bool,
-    targets: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorization: Option<&'static str>,
-}
-
-#[derive(Serialize)]
 struct Model {
     name: String,
     url: String,
@@ -86,7 +73,7 @@ impl Config {
                     .map(|tier| (tier.name(), format_duration(self.storage.ring.rollups[tier as usize])))
                     .collect(),
             },
-            scrape_configs: self.shown_jobs(),
+            scrape_configs: self.scrape.iter().map(Job::of).collect(),
             models: self
                 .models
                 .iter()
@@ -106,21 +93,6 @@ impl Config {
             rule_query_offset: format_duration(self.global.rule_query_offset),
             external_labels: pairs(&self.global.external_labels),
         }
-    }
-
-    fn shown_jobs(&self) -> Vec<Job> {
-        let shown = |job: &crate::collect::scrape::ScrapeConfig| Job {
-            job_name: job.job_name.clone(),
-            scrape_interval: format_duration(job.interval),
-            scrape_timeout: format_duration(job.timeout),
-            metrics_path: job.metrics_path.clone(),
-            scheme: job.scheme.clone(),
-            honor_labels: job.honor_labels,
-            honor_timestamps: job.honor_timestamps,
-            targets: job.targets.iter().map(|target| target.address.clone()).collect(),
-            authorization: job.bearer_token.is_some().then_some("<secret>"),
-        };
-        self.scrape.iter().map(shown).collect()
     }
 }
 

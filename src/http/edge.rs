@@ -14,6 +14,7 @@ use super::routes;
 use super::server::HttpConfig;
 use crate::clock::Clock;
 use crate::collect::windows::Windows;
+use crate::ingest::Agents;
 use crate::limits;
 use crate::live::Hub;
 use crate::profiling::{Profiler, RuntimeHandle};
@@ -43,6 +44,8 @@ pub struct Parts {
     pub targets: Arc<dyn Targets>,
     /// Takes pushed events.
     pub events: Arc<dyn EventSink>,
+    /// Takes heartbeats, and knows who sent them.
+    pub agents: Arc<Agents>,
     /// Rolling windows; takes the times of pages' frames.
     pub windows: Arc<Windows>,
     /// The daemon as a whole.
@@ -67,6 +70,7 @@ pub struct Edge {
     pub(super) rules: Arc<dyn Rules>,
     pub(super) targets: Arc<dyn Targets>,
     pub(super) events: Arc<dyn EventSink>,
+    pub(super) agents: Arc<Agents>,
     pub(super) windows: Arc<Windows>,
     pub(super) daemon: Arc<dyn Daemon>,
     pub(super) profiler: Profiler,
@@ -98,6 +102,7 @@ impl Edge {
             rules,
             targets,
             events,
+            agents,
             windows,
             daemon,
             profiler,
@@ -117,6 +122,7 @@ impl Edge {
             rules,
             targets,
             events,
+            agents,
             windows,
             daemon,
             profiler,

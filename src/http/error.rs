@@ -37,18 +37,22 @@ pub enum ErrorKind {
     Conflict,
     /// The body is too large.
     TooLarge,
+    /// The body is of another kind than we read.
+    UnsupportedMediaType,
+    /// There is no room for one more.
+    TooMany,
 }
 
 impl ErrorKind {
     /// The word in `errorType`.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::BadData | Self::TooLarge => "bad_data",
+            Self::BadData | Self::TooLarge | Self::UnsupportedMediaType => "bad_data",
             Self::Execution => "execution",
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
             Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
+            Self::Unavailable | Self::TooMany => "unavailable",
             Self::NotFound => "not_found",
             Self::NotAcceptable => "not_acceptable",
             Self::Unauthorized => "unauthorized",
@@ -71,6 +75,8 @@ impl ErrorKind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 }

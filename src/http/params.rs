@@ -37,11 +37,15 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 
 /// A body as bytes, within the limit.
 pub(super) async fn read_body(body: Body) -> Result<bytes::Bytes, ApiError> {
-    axum::body::to_bytes(body, limits::MAX_BODY_BYTES).await.map_err(|error| {
+    read_body_within(body, limits::MAX_BODY_BYTES, "MAX_BODY_BYTES").await
+}
+
+/// A body as bytes, within a limit of that name.
+pub(super) async fn read_body_within(body: Body, limit: usize, name: &str) -> Result<bytes::Bytes, ApiError> {
+    axum::body::to_bytes(body, limit).await.map_err(|error| {
         let too_large = std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>());
         if too_large {
-            let limit = limits::MAX_BODY_BYTES;
-            let message = format!("the request body is larger than the limit of {limit} bytes (MAX_BODY_BYTES)");
+            let message = format!("the request body is larger than the limit of {limit} bytes ({name})");
             ApiError::new(ErrorKind::TooLarge, message)
         } else {
             ApiError::new(ErrorKind::BadData, "the request body could not be read to its end")

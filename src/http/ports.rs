@@ -1,6 +1,6 @@
 //! What the edge asks of rooms that it does not know: `app` hands implementations in.
 
-use crate::collect::scrape::{Scraper, TargetMetadata, TargetView};
+use crate::collect::scrape::{PoolView, Scraper, TargetMetadata, TargetView};
 use crate::ingest::Events;
 use crate::model::Timestamp;
 use crate::rules::{GroupView, RuleManager};
@@ -43,6 +43,11 @@ pub trait Daemon: Send + Sync {
 
     /// Each collector with its last outcome. JSON.
     fn collectors(&self) -> serde_json::Value;
+
+    /// How many files the daemon reads again when it reloads; `None` where nobody knows.
+    fn watched_files(&self) -> Option<u64> {
+        None
+    }
 
     /// The processes that worker matchers found at the last tick. JSON.
     fn processes(&self) -> serde_json::Value;
@@ -121,6 +126,9 @@ pub trait Targets: Send + Sync {
 
     /// What the targets say about their metrics.
     fn metadata(&self) -> Vec<TargetMetadata>;
+
+    /// All jobs with the targets that relabeling dropped.
+    fn pools(&self) -> Vec<PoolView>;
 }
 
 impl Targets for Scraper {
@@ -130,6 +138,10 @@ impl Targets for Scraper {
 
     fn metadata(&self) -> Vec<TargetMetadata> {
         self.metadata()
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        self.pools()
     }
 }
 
@@ -143,6 +155,10 @@ impl Targets for NoTargets {
     }
 
     fn metadata(&self) -> Vec<TargetMetadata> {
+        Vec::new()
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
         Vec::new()
     }
 }

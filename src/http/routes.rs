@@ -42,6 +42,7 @@ pub struct RouteFact {
 
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
 const BOTH: &[Method] = &[Method::GET, Method::POST];
 const COMMAND: &[Method] = &[Method::POST, Method::PUT];
 
@@ -106,6 +107,9 @@ fn table() -> Vec<Route> {
         row(GET, &["/api/watchfire/v1/live"], Read, own::live),
         row(POST, &["/api/watchfire/v1/frames"], Write, own::frames),
         row(GET, &["/api/watchfire/v1/workers", "/api/metrics"], Read, own::workers),
+        row(POST, &["/api/watchfire/v1/workers/{id}"], Write, own::heartbeat),
+        row(DELETE, &["/api/watchfire/v1/workers/{id}"], Write, own::end_worker),
+        row(GET, &["/api/watchfire/v1/runs"], Read, own::runs),
         row(GET, &["/api/watchfire/v1/processes"], Read, own::processes),
         row(GET, &["/api/watchfire/v1/models"], Read, own::models),
         row(GET, &["/api/watchfire/v1/series"], Read, own::series),

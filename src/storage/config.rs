@@ -89,6 +89,8 @@ pub enum StateTable {
     Bench = 4,
     /// Whatever the page keeps: layouts, notes.
     Page = 5,
+    /// Runs of workers that tell about themselves.
+    Runs = 6,
 }
 
 /// What the ring lost or refused, since the process started.

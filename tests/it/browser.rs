@@ -49,3 +49,8 @@ fn the_live_view_is_fast_and_says_so() {
 fn the_page_lives_from_metrics_alone() {
     run("metrics-only", "test/metrics-only.mjs", Some(&["--demo"]));
 }
+
+#[test]
+fn the_page_shows_agents() {
+    run("agents", "test/agents.mjs", Some(&[]));
+}

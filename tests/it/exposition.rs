@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::support::{Daemon, find_program, get, python_with, request, skip};
 
 /// Families whose names are node_exporter's and that promtool's lint says something about.
-const NODE_EXPORTER_NAMES: &[&str] = &["node_memory_", "node_entropy_", "node_vmstat_"];
+const NODE_EXPORTER_NAMES: &[&str] = &["node_memory_", "node_entropy_", "node_netstat_", "node_vmstat_"];
 
 const TEXT: &str = "text/plain;version=0.0.4";
 

@@ -1,6 +1,8 @@
 //! The integration tests: one binary, so that everything is linked once.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes wait on the machine's clock, with a limit")]
 
+mod agent_clients;
+mod agents;
 mod api;
 mod architecture;
 mod bad_input;
@@ -15,6 +17,7 @@ mod history;
 mod kills;
 mod limits;
 mod llama;
+mod mixins;
 mod node_exporter;
 mod panels;
 mod pprof;
@@ -24,6 +27,7 @@ mod ring;
 mod rollups;
 mod rules;
 mod sampling;
+mod scrape;
 mod scripts;
 mod support;
 mod tsdb;

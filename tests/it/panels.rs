@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use watchfire::collect::{catalogue, llm};
+use watchfire::ingest::AGENT_FAMILIES;
 use watchfire::model::{FamilyDesc, METRIC_NAME, MetricKind};
 use watchfire::promql::parser::{Expr, VectorSelector, parse};
 use watchfire::telemetry::OWN_FAMILIES;
@@ -47,7 +48,7 @@ fn selectors<'a>(expr: &'a Expr, out: &mut Vec<&'a VectorSelector>) {
 
 /// Names that a query may use, each with the labels of its family.
 fn declared() -> BTreeMap<String, &'static [&'static str]> {
-    let all = catalogue::all().chain(llm::FAMILIES).chain(OWN_FAMILIES);
+    let all = catalogue::all().chain(llm::FAMILIES).chain(OWN_FAMILIES).chain(&AGENT_FAMILIES);
     all.flat_map(|desc: &FamilyDesc| {
         let suffixes: &[&str] = match desc.kind {
             MetricKind::Histogram => &["_bucket", "_sum", "_count"],

@@ -8,6 +8,9 @@ const SCALE: Record<string, number> = {
   s: 1, ms: 1e-3, 'µs': 1e-6,
 };
 
+/** What a worker says it does, by the number that its query makes of it. */
+const STATUS = ['idle', 'running', 'paused'];
+
 /** Three significant digits, so that a moving number keeps its width; whole numbers stay whole. */
 function digits(value: number): string {
   const size = Math.abs(value);
@@ -44,6 +47,8 @@ function large(value: number): string {
 export function format(value: number | undefined, unit: Unit): string {
   if (value === undefined || Number.isNaN(value)) return '–';
   switch (unit) {
+    case 'status':
+      return STATUS[value] ?? '–';
     case 'yes':
       return value ? 'yes' : 'no';
     case 'age':
@@ -97,6 +102,7 @@ export const UNIT_WORD: Record<Unit, string> = {
   load: 'tasks',
   'requests/s': 'requests/s',
   yes: '',
+  status: '',
   age: '',
   named: '',
 };

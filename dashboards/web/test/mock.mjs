@@ -109,6 +109,19 @@ export function sampleAt(t, { bare = false } = {}) {
     add('worker_group_threads', { group }, procs * 14);
     add('worker_group_open_fds', { group }, procs * 61);
   }
+  [['coder-1', 1, 0.62, 0], ['reviewer', 2, 0.2, 0], ['night-shift', 0, undefined, 840]].forEach(([worker, state, used, idle], i) => {
+    const labels = { project: 'anvil', worker };
+    ['idle', 'running', 'paused'].forEach((word, n) => add('worker_agent_status', { ...labels, worker_agent_status: word }, Number(n === state)));
+    add('worker_agent_run_tokens', labels, Math.round(1000 + (state === 1 ? up * 40 : 0)));
+    if (used !== undefined) add('worker_agent_tokens_usage_ratio', labels, used);
+    add('worker_agent_idle_seconds', labels, idle);
+    add('worker_agent_queue_length', labels, 3 - i);
+    add('worker_agent_cpu_ratio', labels, state === 1 ? 0.4 : 0.01);
+    add('worker_agent_resident_memory_bytes', labels, (0.3 + i * 0.1) * GI);
+    add('worker_agent_reapable', labels, Number(idle > 600));
+    add('worker_agent_zombie', labels, 0);
+    add('worker_agent_last_heartbeat_timestamp_seconds', labels, t - 1);
+  });
   return s;
 }
 

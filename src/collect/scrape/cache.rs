@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::exposition::parse_series;
-use crate::model::{Family, Intern, Labels, LabelsBuilder, METRIC_NAME, Origin, SeriesKey, SeriesRef, Timestamp};
+use super::series::SeriesRules;
+use crate::model::{Family, Intern, Labels, METRIC_NAME, Origin, SeriesKey, SeriesRef, Timestamp};
 
 /// Most scrapes after which a series that is gone leaves the cache; fewer where they take longer than [`KEEP_FOR`].
 const KEEP_SCRAPES: u64 = 128;
@@ -23,6 +23,8 @@ pub(super) struct Entry {
     raw: Arc<str>,
     /// `None` when the table refused it, or another spelling of the same series came first.
     pub(super) series: Option<SeriesRef>,
+    /// Relabeling drops it: it is kept here only so that rules are asked once.
+    dropped: bool,
     seen: u64,
     /// The last timestamp that the page itself stated. Samples at or before it were taken already, or come out of order.
     pub(super) stated: Option<Timestamp>,
@@ -53,6 +55,8 @@ pub(super) enum Found<'c> {
     Series(&'c mut Entry),
     /// The series stood on an earlier line of this page, and the line has no timestamp that would tell the two apart.
     Duplicate,
+    /// Relabeling drops the series.
+    Dropped,
 }
 
 impl SeriesCache {
@@ -102,36 +106,62 @@ impl SeriesCache {
         self.entries.iter_mut().flatten().for_each(|entry| entry.stated = None);
     }
 
-    /// The entry of a line. `target` are the labels that the series gets from its target; a `timed` line may repeat a series.
+    /// The entry of a line; a `timed` line may repeat a series.
     pub(super) fn find(
         &mut self,
         raw: &str,
         timed: bool,
-        target: &Labels,
-        honor_labels: bool,
+        rules: SeriesRules<'_>,
         intern: &dyn Intern,
     ) -> Result<Found<'_>, String> {
-        let expected = self.last.get(self.order.len()).copied();
-        let is_expected =
-            |index: &u32| matches!(self.entries.get(*index as usize), Some(Some(entry)) if *entry.raw == *raw);
-        let index = match expected.filter(is_expected) {
+        let index = match self.known(raw) {
             Some(index) => index,
-            None => match self.by_raw.get(raw) {
-                Some(index) => *index,
-                None => self.add(raw, target, honor_labels, intern)?,
-            },
+            None => self.add(raw, rules, intern)?,
         };
         self.order.push(index);
         let (scrape, look) = (self.scrape, self.is_time_to_look());
         let Some(Some(entry)) = self.entries.get_mut(index as usize) else { return Ok(Found::Duplicate) };
+        if entry.dropped {
+            entry.seen = scrape;
+            return Ok(Found::Dropped);
+        }
         if entry.seen == scrape && !timed {
             return Ok(Found::Duplicate);
         }
         entry.seen = scrape;
         if entry.series.is_none() && look {
-            entry.series = hold(intern_series(raw, target, honor_labels, intern)?, &mut self.refs, intern);
+            let labels = rules.labels(raw)?;
+            entry.series = hold(labels.and_then(|labels| intern_series(&labels, intern)), &mut self.refs, intern);
         }
         Ok(Found::Series(entry))
+    }
+
+    /// Whether relabeling drops the line's series, without making room for it.
+    pub(super) fn would_drop(&self, raw: &str, rules: SeriesRules<'_>) -> Result<bool, String> {
+        if rules.job.metric_relabel.is_empty() {
+            return Ok(false);
+        }
+        match self.by_raw.get(raw).and_then(|index| self.entries.get(*index as usize)) {
+            Some(Some(entry)) => Ok(entry.dropped),
+            _ => Ok(rules.labels(raw)?.is_none()),
+        }
+    }
+
+    /// Series with timestamps of the page that this page (or none at all, after a failure) does not have any more.
+    pub(super) fn gone_timed(&mut self, all: bool) -> Vec<SeriesRef> {
+        let scrape = self.scrape;
+        let gone = |entry: &mut Entry| {
+            let is_gone = entry.stated.is_some() && (all || entry.seen != scrape);
+            is_gone.then(|| entry.stated = None).and(entry.series)
+        };
+        self.entries.iter_mut().flatten().filter_map(gone).collect()
+    }
+
+    fn known(&self, raw: &str) -> Option<u32> {
+        let expected = self.last.get(self.order.len()).copied();
+        let is_expected =
+            |index: &u32| matches!(self.entries.get(*index as usize), Some(Some(entry)) if *entry.raw == *raw);
+        expected.filter(is_expected).or_else(|| self.by_raw.get(raw).copied())
     }
 
     /// Gives all series back; the target has ended.
@@ -141,10 +171,12 @@ impl SeriesCache {
         *self = Self { keep: self.keep, scrape: self.scrape, ..Self::default() };
     }
 
-    fn add(&mut self, raw: &str, target: &Labels, honor_labels: bool, intern: &dyn Intern) -> Result<u32, String> {
-        let series = hold(intern_series(raw, target, honor_labels, intern)?, &mut self.refs, intern);
+    fn add(&mut self, raw: &str, rules: SeriesRules<'_>, intern: &dyn Intern) -> Result<u32, String> {
+        let labels = rules.labels(raw)?;
+        let dropped = labels.is_none();
+        let series = hold(labels.and_then(|labels| intern_series(&labels, intern)), &mut self.refs, intern);
         let raw: Arc<str> = raw.into();
-        let entry = Entry { raw: Arc::clone(&raw), series, seen: 0, stated: None, exemplar: 0 };
+        let entry = Entry { raw: Arc::clone(&raw), series, dropped, seen: 0, stated: None, exemplar: 0 };
         let index = match self.free.pop() {
             Some(index) => {
                 self.entries[index as usize] = Some(entry);
@@ -156,7 +188,7 @@ impl SeriesCache {
             }
         };
         self.by_raw.insert(raw, index);
-        self.added += 1;
+        self.added += usize::from(!dropped);
         Ok(index)
     }
 
@@ -187,40 +219,9 @@ fn hold(series: Option<SeriesRef>, refs: &mut FxHashSet<SeriesRef>, intern: &dyn
     None
 }
 
-/// Reads the labels of a line and interns the series as the target's.
-fn intern_series(
-    raw: &str,
-    target: &Labels,
-    honor_labels: bool,
-    intern: &dyn Intern,
-) -> Result<Option<SeriesRef>, String> {
-    let parsed = parse_series(raw)?;
-    let mut labels = LabelsBuilder::new();
-    for (name, value) in &parsed.labels {
-        if name == METRIC_NAME {
-            return Err("expected no label __name__ on a sample".to_owned());
-        }
-        labels.put(name, value);
-    }
-    for (name, value) in target.iter() {
-        let scraped = labels.get(name);
-        // An empty label of the page is honored too: it takes the target's away.
-        if honor_labels && parsed.labels.iter().any(|(known, _)| known == name) {
-            continue;
-        }
-        if scraped.is_empty() {
-            labels.put(name, value);
-        } else {
-            let (mut aside, scraped) = (format!("exported_{name}"), scraped.to_owned());
-            while !labels.get(&aside).is_empty() || target.contains(&aside) {
-                aside.insert_str(0, "exported_");
-            }
-            labels.put(&aside, &scraped);
-            labels.put(name, value);
-        }
-    }
-    let labels = labels.build();
-    let pairs: Vec<(&str, &str)> = labels.iter().collect();
+fn intern_series(labels: &Labels, intern: &dyn Intern) -> Option<SeriesRef> {
+    let pairs: Vec<(&str, &str)> = labels.iter().filter(|(name, _)| *name != METRIC_NAME).collect();
     let family = Family::default();
-    Ok(intern.intern(SeriesKey { family: &family, name: &parsed.name, labels: &pairs, origin: Origin::Foreign }))
+    let name = labels.metric_name();
+    intern.intern(SeriesKey { family: &family, name, labels: &pairs, origin: Origin::Foreign })
 }

@@ -19,4 +19,14 @@ pub struct ScrapeCounters {
     pub duplicates: AtomicU64,
     /// Samples that have no place in the series table.
     pub refused: AtomicU64,
+    /// Samples with a timestamp of the page before one that their series had.
+    pub out_of_order: AtomicU64,
+    /// Samples with a timestamp of the page that is too far ahead of the clock.
+    pub out_of_bounds: AtomicU64,
+    /// Scrapes that failed because of a limit of their job.
+    pub limited: AtomicU64,
+    /// Files and answers with targets that could not be read, or were bad.
+    pub discovery_failures: AtomicU64,
+    /// Targets that could not be made of what was discovered, or that are too many in all.
+    pub targets_refused: AtomicU64,
 }

@@ -1,34 +1,25 @@
 //! The handle of all scrapes: reload, views, shutdown.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::config::ScrapeConfig;
 use super::counters::ScrapeCounters;
 use super::metadata::TargetMetadata;
-use super::run::{Scrape, Shared, Status};
-use super::target::Target;
-use super::view::TargetView;
+use super::pool::{Ground, Pool};
+use super::run::Shared;
+use super::view::{PoolView, TargetView};
 use crate::clock::Clock;
 use crate::model::{Intern, Output};
 use crate::net::HttpClient;
 
-struct Running {
-    target: Target,
-    status: Arc<Status>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
 /// Runs a task a target on the given runtime.
 pub struct Scraper {
-    shared: Shared,
-    runtime: Handle,
-    running: Mutex<Vec<Running>>,
+    ground: Ground,
+    pools: Mutex<Vec<Arc<Pool>>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -42,28 +33,44 @@ impl Scraper {
         output: Arc<dyn Output>,
         runtime: Handle,
     ) -> Self {
-        let shared = Shared { client, clock, intern, output, counters: Arc::default() };
-        Self { shared, runtime, running: Mutex::default(), reloading: tokio::sync::Mutex::new(()) }
+        let shared = Shared { forbidden: Arc::default(), client, clock, intern, output, counters: Arc::default() };
+        let ground = Ground { shared, runtime, targets: Arc::default() };
+        Self { ground, pools: Mutex::default(), reloading: tokio::sync::Mutex::new(()) }
     }
 
-    /// Runs the targets of these jobs (which [`ScrapeConfig::validate`] has found good). Targets that stay the same keep running; those that go or change
-    /// are ended with stale markers first.
+    /// Runs these jobs (which [`ScrapeConfig::validate`] has found good). Targets that stay keep running, with other settings if
+    /// need be; those that go are ended with stale markers first.
     pub async fn reload(&self, jobs: Vec<ScrapeConfig>) {
         let _one = self.reloading.lock().await;
-        let mut wanted = Target::all(&jobs);
-        let ending: Vec<Running> = {
-            let mut running = self.running.lock();
-            let (keep, end) = std::mem::take(&mut *running)
-                .into_iter()
-                .partition(|known| wanted.contains(&known.target) && !known.task.is_finished());
-            *running = keep;
-            wanted.retain(|target| !running.iter().any(|known| known.target == *target));
-            end
-        };
-        // The old task gives its series back; only then may a new one ask for the same series.
-        stop(ending).await;
-        let started = wanted.into_iter().map(|target| self.start(target));
-        self.running.lock().extend(started);
+        let known = self.pools.lock().clone();
+        let name = |pool: &Arc<Pool>| pool.config().job_name.clone();
+        // The tasks of what goes give their series back before new ones ask for them.
+        for pool in known.iter().filter(|pool| !jobs.iter().any(|job| job.job_name == name(pool))) {
+            pool.end().await;
+        }
+        let mut pools = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let job = Arc::new(job);
+            let same = known.iter().find(|pool| name(pool) == job.job_name);
+            let pool = match same {
+                Some(pool) if *pool.config() == *job => Arc::clone(pool),
+                // Another client needs other connections: its targets start anew.
+                Some(pool) if pool.config().client != job.client => {
+                    pool.end().await;
+                    Pool::new(&self.ground, Arc::clone(&job))
+                }
+                Some(pool) => Arc::clone(pool),
+                None => Pool::new(&self.ground, Arc::clone(&job)),
+            };
+            pools.push((pool, job));
+        }
+        *self.pools.lock() = pools.iter().map(|(pool, _)| Arc::clone(pool)).collect();
+        for (pool, job) in pools {
+            let unchanged = known.iter().any(|known| Arc::ptr_eq(known, &pool)) && *pool.config() == *job;
+            if !unchanged {
+                pool.configure(job).await;
+            }
+        }
     }
 
     /// Ends all targets.
@@ -73,42 +80,39 @@ impl Scraper {
 
     /// All targets as they stand, sorted by job and instance.
     pub fn views(&self) -> Vec<TargetView> {
-        let mut views: Vec<TargetView> = self.running.lock().iter().map(|one| one.status.view.lock().clone()).collect();
-        views.sort_by(|a, b| (&a.job, &a.instance).cmp(&(&b.job, &b.instance)));
+        let mut views: Vec<TargetView> = Vec::new();
+        for pool in self.pools.lock().iter() {
+            pool.for_each(|one| views.push(one.status.view.lock().clone()));
+        }
+        views.sort_by(|a, b| (&a.job, &a.instance, &a.url).cmp(&(&b.job, &b.instance, &b.url)));
         views
+    }
+
+    /// All jobs with what their discovery dropped, in the order of the configuration.
+    pub fn pools(&self) -> Vec<PoolView> {
+        self.pools.lock().iter().map(|pool| pool.view()).collect()
+    }
+
+    /// How many targets are scraped, and how many relabeling dropped.
+    pub fn counts(&self) -> (usize, usize) {
+        let dropped = self.pools.lock().iter().map(|pool| pool.dropped_count()).sum();
+        (self.ground.targets.load(Ordering::Relaxed), dropped)
     }
 
     /// What the targets say about their families.
     pub fn metadata(&self) -> Vec<TargetMetadata> {
-        let running = self.running.lock();
-        let one = |one: &Running| TargetMetadata {
-            labels: one.target.labels.clone(),
-            metrics: one.status.metadata.lock().list(),
-        };
-        running.iter().map(one).collect()
+        let mut all = Vec::new();
+        for pool in self.pools.lock().iter() {
+            pool.for_each(|one| {
+                let metrics = one.status.metadata.lock().list();
+                all.push(TargetMetadata { labels: one.target.labels.clone(), metrics });
+            });
+        }
+        all
     }
 
     /// What the scrapes counted.
     pub fn counters(&self) -> Arc<ScrapeCounters> {
-        Arc::clone(&self.shared.counters)
-    }
-
-    fn start(&self, target: Target) -> Running {
-        let (stop, stopped) = watch::channel(false);
-        let scrape = Scrape::new(self.shared.clone(), target.clone());
-        let status = scrape.status();
-        Running { target, status, stop, task: self.runtime.spawn(scrape.run(stopped)) }
-    }
-}
-
-async fn stop(ending: Vec<Running>) {
-    for one in &ending {
-        // A task that has ended already hears nothing.
-        let _ = one.stop.send(true);
-    }
-    for one in ending {
-        if let Err(error) = one.task.await {
-            tracing::error!(%error, url = one.target.url, "the scrape of a target ended badly");
-        }
+        Arc::clone(&self.ground.shared.counters)
     }
 }

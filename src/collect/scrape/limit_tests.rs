@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fake::{Pages, Recorder, serve, set};
 use super::run::{Scrape, Shared};
 use super::target::Target;
-use super::{ScrapeConfig, ScrapeCounters, StaticTarget};
+use super::{ScrapeConfig, ScrapeCounters, TargetGroup};
 use crate::clock::{Clock, ManualClock};
 use crate::model::Intern;
 use crate::net::HttpClient;
@@ -35,16 +35,17 @@ impl Bench {
     }
 
     fn target(&self, interval: Duration, change: impl FnOnce(&mut ScrapeConfig)) -> Scrape {
-        let target = StaticTarget { address: self.address.clone(), labels: Vec::new() };
+        let target = TargetGroup { addresses: vec![self.address.clone()], ..TargetGroup::default() };
         let mut job = ScrapeConfig {
             job_name: "app".to_owned(),
-            targets: vec![target],
+            static_configs: vec![target],
             interval,
             honor_labels: true,
             ..ScrapeConfig::default()
         };
         change(&mut job);
         let shared = Shared {
+            forbidden: Arc::default(),
             client: HttpClient::default(),
             clock: Clock::Manual(self.clock.clone()),
             intern: Arc::clone(&self.table) as _,

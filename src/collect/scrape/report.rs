@@ -3,13 +3,18 @@
 use crate::model::{Batch, Family, Intern, Labels, Origin, SeriesKey, SeriesRef};
 
 /// The names, in the order of the numbers below.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 8] = [
     "up",
     "scrape_duration_seconds",
     "scrape_samples_scraped",
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
 ];
+/// How many of them every target has; the rest is for those who ask.
+const USUAL: usize = 5;
 
 /// What one scrape reports about itself.
 pub(super) struct Outcome {
@@ -18,14 +23,18 @@ pub(super) struct Outcome {
     pub(super) scraped: usize,
     pub(super) kept: usize,
     pub(super) added: usize,
+    pub(super) timeout_seconds: f64,
+    pub(super) sample_limit: usize,
+    /// Bytes of the page; -1 when it was too large, 0 when there was none.
+    pub(super) body_bytes: f64,
 }
 
 /// The references of a target's report series.
-pub(super) struct Report([Option<SeriesRef>; NAMES.len()]);
+pub(super) struct Report(Vec<Option<SeriesRef>>);
 
 impl Report {
-    pub(super) fn new(target: &Labels, intern: &dyn Intern) -> Self {
-        let mut report = Self([None; NAMES.len()]);
+    pub(super) fn new(target: &Labels, extra: bool, intern: &dyn Intern) -> Self {
+        let mut report = Self(vec![None; if extra { NAMES.len() } else { USUAL }]);
         report.complete(target, intern);
         report
     }
@@ -46,6 +55,9 @@ impl Report {
             outcome.scraped as f64,
             outcome.kept as f64,
             outcome.added as f64,
+            outcome.timeout_seconds,
+            outcome.sample_limit as f64,
+            outcome.body_bytes,
         ];
         batch
             .floats

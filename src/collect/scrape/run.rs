@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::cache::SeriesCache;
 use super::counters::ScrapeCounters;
 use super::metadata::MetadataStore;
+use super::protocol::{ScrapeProtocol, accept};
 use super::report::{Outcome, Report};
 use super::sink::PageSink;
 use super::slots::Slots;
@@ -19,15 +20,17 @@ use super::target::Target;
 use super::view::{Health, TargetView};
 use crate::clock::{Clock, Stopwatch};
 use crate::exposition::{Format, parse};
-use crate::model::{Batch, GroupId, Intern, Irregular, Output, Timestamp};
-use crate::net::{HttpClient, HttpRequest, HttpResponse, Redirects};
+use crate::model::{Batch, GroupId, Intern, Irregular, IrregularSample, Output, SeriesRef, Timestamp, stale_marker};
+use crate::net::{HttpClient, HttpError, HttpRequest, HttpResponse, Redirects};
 
-/// Both formats, OpenMetrics first, as Prometheus asks.
-const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+/// How far ahead of the clock a page's timestamps may be, as in Prometheus.
+const MAX_AHEAD_MS: i64 = 10 * 60 * 1_000;
 
-/// What all targets share.
+/// What the targets of a job share.
 #[derive(Clone)]
 pub(super) struct Shared {
+    /// Why the job's targets are not scraped at all: a job over its target limit.
+    pub(super) forbidden: Arc<Mutex<Option<String>>>,
     pub(super) client: HttpClient,
     pub(super) clock: Clock,
     pub(super) intern: Arc<dyn Intern>,
@@ -47,12 +50,19 @@ struct Taken {
     samples: usize,
     kept: usize,
     added: usize,
+    body_bytes: f64,
+    limited: bool,
     problem: Option<String>,
 }
 
 impl Taken {
     fn nothing(problem: String) -> Self {
         Self { problem: Some(problem), ..Self::default() }
+    }
+
+    fn failed(error: &HttpError) -> Self {
+        let limited = matches!(error, HttpError::BodyTooLarge { .. });
+        Self { limited, body_bytes: if limited { -1.0 } else { 0.0 }, ..Self::nothing(error.to_string()) }
     }
 }
 
@@ -66,6 +76,8 @@ pub(super) struct Scrape {
     cache: SeriesCache,
     batch: Batch,
     irregular: Vec<Irregular>,
+    /// Series of pages that were read with other settings.
+    retired: Vec<SeriesCache>,
 }
 
 impl Scrape {
@@ -75,56 +87,117 @@ impl Scrape {
             instance: target.labels.get("instance").to_owned(),
             labels: target.labels.clone(),
             discovered: target.discovered.clone(),
-            url: target.url.clone(),
+            url: target.key.url.clone(),
             health: Health::Unknown,
             last_error: String::new(),
             last_scrape: 0,
             last_duration: Duration::ZERO,
             last_samples: 0,
-            interval: target.job.interval,
-            timeout: target.job.timeout,
+            interval: target.interval,
+            timeout: target.timeout,
+            written: target.written(),
         };
         let group = shared.output.register_group(&format!("{} {}", view.job, view.instance));
-        let report = Report::new(&target.labels, &*shared.intern);
+        let report = Report::new(&target.labels, target.job.extra_metrics, &*shared.intern);
         let status = Arc::new(Status { view: Mutex::new(view), metadata: Mutex::default() });
-        let (batch, cache) = (Batch::new(group, 0), SeriesCache::new(target.job.interval));
-        Self { shared, target, status, group, report, cache, batch, irregular: Vec::new() }
+        let (batch, cache) = (Batch::new(group, 0), SeriesCache::new(target.interval));
+        Self { shared, target, status, group, report, cache, batch, irregular: Vec::new(), retired: Vec::new() }
     }
 
     pub(super) fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status)
     }
 
-    /// Scrapes at every slot until told to stop, then ends the target's series.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let offset = self.target.offset();
-        let source = self.shared.output.register_source(self.target.job.interval, offset);
-        let mut slots = Slots::new(self.shared.clock.clone(), self.target.job.interval, offset);
-        while let Some(slot) = slots.wait(&mut stop).await {
+    /// Scrapes at every slot until told to stop, then ends the target's series. `changes` brings the same target with other
+    /// settings: its series go on.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>, mut changes: watch::Receiver<Target>) {
+        loop {
+            if !self.run_unchanged(&mut stop, &mut changes).await {
+                break;
+            }
+            let target = changes.borrow_and_update().clone();
+            self.change(target);
+        }
+        self.end();
+    }
+
+    /// `false` when told to stop, `true` when there are other settings.
+    async fn run_unchanged(&mut self, stop: &mut watch::Receiver<bool>, changes: &mut watch::Receiver<Target>) -> bool {
+        let (interval, offset) = (self.target.interval, self.target.offset());
+        let source = self.shared.output.register_source(interval, offset);
+        let mut slots = Slots::new(self.shared.clock.clone(), interval, offset);
+        let changed = loop {
+            let slot = tokio::select! {
+                slot = slots.wait(stop) => slot,
+                Ok(()) = changes.changed() => break true,
+            };
+            let Some(slot) = slot else { break false };
             tokio::select! {
                 () = self.scrape(slot) => {}
-                _ = stop.wait_for(|stop| *stop) => break,
+                _ = stop.wait_for(|stop| *stop) => break false,
             }
             self.shared.output.done(source, slot);
             self.shared.counters.missed.fetch_add(slots.advance(), Ordering::Relaxed);
-        }
+        };
         self.shared.output.unregister_source(source);
-        self.end();
+        changed
+    }
+
+    /// Goes on with other settings. Lines may mean other series then; those that do not come again end at the next scrape.
+    fn change(&mut self, target: Target) {
+        {
+            let mut view = self.status.view.lock();
+            (view.interval, view.timeout) = (target.interval, target.timeout);
+            view.written = target.written();
+            view.discovered = target.discovered.clone();
+        }
+        let intern = &*self.shared.intern;
+        let before = std::mem::replace(&mut self.cache, SeriesCache::new(target.interval));
+        self.retired.push(before);
+        if self.target.job.extra_metrics != target.job.extra_metrics {
+            let report = Report::new(&target.labels, target.job.extra_metrics, intern);
+            std::mem::replace(&mut self.report, report).release(intern);
+        }
+        self.target = target;
     }
 
     /// Ends the target's series and gives them back.
     pub(super) fn end(mut self) {
-        self.shared.output.end_group(self.group, self.shared.clock.now());
+        let now = self.shared.clock.now();
+        self.shared.output.end_group(self.group, now);
+        if self.target.job.track_timestamps_staleness {
+            let gone = self.cache.gone_timed(true);
+            self.push_stale(gone, now);
+        }
+        self.release_retired();
         self.cache.release_all(&*self.shared.intern);
         self.report.release(&*self.shared.intern);
+    }
+
+    /// Series that the target had under other settings are given back once the next page holds those that it still has.
+    fn release_retired(&mut self) {
+        for mut cache in self.retired.drain(..) {
+            cache.release_all(&*self.shared.intern);
+        }
+    }
+
+    fn push_stale(&self, series: Vec<SeriesRef>, ts: Timestamp) {
+        for series in series {
+            let samples = vec![IrregularSample { ts, start_ts: 0, value: stale_marker().into() }];
+            self.shared.output.push_irregular(Irregular { series, samples });
+        }
     }
 
     /// Scrapes once, as of `slot`. A failure ends the series of the page (they are missing from the batch) and says `up` 0.
     pub(super) async fn scrape(&mut self, slot: Timestamp) {
         let timer = Stopwatch::start();
-        let taken = match self.shared.client.send(self.request()).await {
-            Ok(response) => self.take(&response, slot),
-            Err(error) => Taken::nothing(error.to_string()),
+        let forbidden = self.shared.forbidden.lock().clone();
+        let taken = match forbidden {
+            Some(problem) => Taken { limited: true, ..Taken::nothing(problem) },
+            None => match self.shared.client.send(self.request()).await {
+                Ok(response) => self.take(&response, slot),
+                Err(error) => Taken::failed(&error),
+            },
         };
         let duration = timer.elapsed();
         let counters = &self.shared.counters;
@@ -134,6 +207,7 @@ impl Scrape {
             counters.samples.fetch_add(taken.kept as u64, Ordering::Relaxed);
         } else {
             counters.failures.fetch_add(1, Ordering::Relaxed);
+            counters.limited.fetch_add(u64::from(taken.limited), Ordering::Relaxed);
             self.cache.fail(&*self.shared.intern);
             self.batch = Batch::new(self.group, slot);
             if !self.irregular.is_empty() {
@@ -141,12 +215,19 @@ impl Scrape {
                 self.cache.forget_times();
             }
         }
+        if self.target.job.track_timestamps_staleness {
+            let gone = self.cache.gone_timed(!up);
+            self.push_stale(gone, slot);
+        }
         let outcome = Outcome {
             up,
             seconds: duration.as_secs_f64(),
             scraped: taken.samples,
             kept: taken.kept,
             added: taken.added,
+            timeout_seconds: self.target.timeout.as_secs_f64(),
+            sample_limit: self.target.job.sample_limit,
+            body_bytes: taken.body_bytes,
         };
         {
             let mut view = self.status.view.lock();
@@ -157,7 +238,7 @@ impl Scrape {
             view.last_samples = taken.samples;
         }
         let mut next = Batch::new(self.group, slot);
-        next.floats.reserve(self.batch.floats.len() + 5);
+        next.floats.reserve(self.batch.floats.len() + 8);
         let mut batch = std::mem::replace(&mut self.batch, next);
         self.report.complete(&self.target.labels, &*self.shared.intern);
         self.report.append(&outcome, &mut batch);
@@ -165,22 +246,23 @@ impl Scrape {
         for item in self.irregular.drain(..) {
             self.shared.output.push_irregular(item);
         }
+        self.release_retired();
     }
 
     fn request(&self) -> HttpRequest {
         let job = &self.target.job;
-        let timeout = HeaderValue::from_str(&job.timeout.as_secs_f64().to_string());
-        let mut request = HttpRequest::get(self.target.url.as_str())
-            .timeout(job.timeout)
-            .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        let timeout = HeaderValue::from_str(&self.target.timeout.as_secs_f64().to_string());
+        let accepted = HeaderValue::from_str(&accept(&job.protocols, job.escaping));
+        let mut request = HttpRequest::get(self.target.key.url.as_str())
+            .timeout(self.target.timeout)
+            .header(ACCEPT, accepted.unwrap_or(HeaderValue::from_static("*/*")));
+        if !job.enable_compression {
+            request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         request.max_body = job.body_size_limit;
         request.redirects = if job.follow_redirects { Redirects::Anywhere } else { Redirects::Never };
         if let Ok(timeout) = timeout {
             request = request.header(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), timeout);
-        }
-        if let Some(Ok(mut token)) = job.bearer_token.as_ref().map(|t| HeaderValue::from_str(&format!("Bearer {t}"))) {
-            token.set_sensitive(true);
-            request = request.header(AUTHORIZATION, token);
         }
         request
     }
@@ -197,7 +279,7 @@ impl Scrape {
         self.batch.ts = slot;
         self.batch.floats.clear();
         self.cache.begin();
-        let format = Format::of_content_type(response.content_type());
+        let format = format_of(response.content_type(), self.target.job.fallback_protocol);
         let mut metadata = self.status.metadata.lock();
         metadata.begin(format);
         let mut sink = PageSink {
@@ -211,23 +293,50 @@ impl Scrape {
             kept: 0,
             duplicates: 0,
             refused: 0,
+            out_of_order: 0,
+            out_of_bounds: 0,
+            latest: slot + MAX_AHEAD_MS,
         };
         let result = parse(text, format, &mut sink);
+        let over_limit = sink.over_limit();
         let problem = match result {
             Err(error) => Some(error.to_string()),
-            Ok(_) if sink.over_limit() => {
-                let (samples, limit) = (sink.samples, sink.target.job.sample_limit);
-                Some(format!("sample limit exceeded: expected at most {limit} samples (sample_limit), found {samples}"))
+            Ok(_) if over_limit => {
+                let (kept, limit) = (sink.kept, sink.target.job.sample_limit);
+                Some(format!("sample limit exceeded: expected at most {limit} samples (sample_limit), found {kept}"))
             }
             Ok(_) => None,
         };
-        let (samples, kept, duplicates, refused) = (sink.samples, sink.kept, sink.duplicates, sink.refused);
-        drop(metadata);
-        if problem.is_none() {
-            self.cache.finish(&*self.shared.intern);
-            self.shared.counters.duplicates.fetch_add(duplicates, Ordering::Relaxed);
-            self.shared.counters.refused.fetch_add(refused, Ordering::Relaxed);
+        // Labels over a limit are found while the page is read.
+        let limited = over_limit || problem.as_ref().is_some_and(|problem| problem.contains("limit exceeded (metric:"));
+        let counters = &self.shared.counters;
+        let mut taken = Taken { samples: sink.samples, kept: sink.kept, added: 0, limited, problem, body_bytes: 0.0 };
+        if taken.problem.is_none() {
+            for (counter, count) in [
+                (&counters.duplicates, sink.duplicates),
+                (&counters.refused, sink.refused),
+                (&counters.out_of_order, sink.out_of_order),
+                (&counters.out_of_bounds, sink.out_of_bounds),
+            ] {
+                counter.fetch_add(count, Ordering::Relaxed);
+            }
         }
-        Taken { samples, kept, added: self.cache.added(), problem }
+        drop(metadata);
+        if taken.problem.is_none() {
+            self.cache.finish(&*self.shared.intern);
+        }
+        taken.added = self.cache.added();
+        taken.body_bytes = text.len() as f64;
+        taken
+    }
+}
+
+/// The text format of a page. One that does not say its own is of the fallback, or text.
+fn format_of(content_type: &str, fallback: Option<ScrapeProtocol>) -> Format {
+    let media = content_type.split(';').next().unwrap_or("").trim();
+    let says_it = ["text/plain", "application/openmetrics-text"].iter().any(|known| media.eq_ignore_ascii_case(known));
+    match fallback {
+        Some(fallback) if !says_it => fallback.text_format(),
+        _ => Format::of_content_type(content_type),
     }
 }

@@ -4,9 +4,10 @@ use std::hash::{Hash, Hasher};
 
 use super::cache::{Entry, Found, SeriesCache};
 use super::metadata::MetadataStore;
+use super::series::SeriesRules;
 use super::target::Target;
 use crate::exposition::{ExemplarText, Meta, SampleLine, Sink, parse_series};
-use crate::model::{Batch, Exemplar, Intern, Irregular, IrregularSample, Labels, SeriesRef};
+use crate::model::{Batch, Exemplar, Intern, Irregular, IrregularSample, Labels, SeriesRef, Timestamp};
 
 /// Takes one page over.
 pub(super) struct PageSink<'s> {
@@ -21,20 +22,28 @@ pub(super) struct PageSink<'s> {
     pub(super) kept: usize,
     pub(super) duplicates: u64,
     pub(super) refused: u64,
+    /// Timestamps before one that the series had, and those too far ahead.
+    pub(super) out_of_order: u64,
+    pub(super) out_of_bounds: u64,
+    /// The last timestamp that a page may state.
+    pub(super) latest: Timestamp,
 }
 
 impl<'a> Sink<'a> for PageSink<'_> {
     fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
         let job = &self.target.job;
+        let rules = SeriesRules { target: &self.target.labels, job };
         self.samples += 1;
-        if self.over_limit() {
+        if job.sample_limit > 0 && self.kept >= job.sample_limit {
             // The page is refused; it is read on only to say how many samples it has.
-            self.kept += 1;
+            self.kept += usize::from(!self.cache.would_drop(sample.series, rules)?);
             return Ok(());
         }
         let ts = sample.ts.filter(|_| job.honor_timestamps);
-        let timed = ts.is_some();
-        let found = self.cache.find(sample.series, timed, &self.target.labels, job.honor_labels, self.intern)?;
+        let found = self.cache.find(sample.series, ts.is_some(), rules, self.intern)?;
+        if matches!(found, Found::Dropped) {
+            return Ok(());
+        }
         self.kept += 1;
         let entry = match found {
             Found::Series(entry) => entry,
@@ -42,6 +51,7 @@ impl<'a> Sink<'a> for PageSink<'_> {
                 self.duplicates += 1;
                 return Ok(());
             }
+            Found::Dropped => return Ok(()),
         };
         let Some(series) = entry.series else {
             self.refused += 1;
@@ -53,7 +63,10 @@ impl<'a> Sink<'a> for PageSink<'_> {
                 self.batch.floats.push((series, sample.value));
             }
             // A page repeats its own timestamps until there is something new; what is older is out of order.
-            Some(ts) if entry.stated.is_some_and(|stated| ts <= stated) => {}
+            Some(ts) if entry.stated.is_some_and(|stated| ts <= stated) => {
+                self.out_of_order += u64::from(entry.stated != Some(ts));
+            }
+            Some(ts) if ts > self.latest => self.out_of_bounds += 1,
             Some(ts) => {
                 entry.stated = Some(ts);
                 let sample = IrregularSample { ts, start_ts: 0, value: sample.value.into() };
@@ -83,7 +96,7 @@ impl PageSink<'_> {
     /// Whether the page has more samples than its job allows.
     pub(super) fn over_limit(&self) -> bool {
         let limit = self.target.job.sample_limit;
-        limit > 0 && self.samples > limit
+        limit > 0 && self.kept > limit
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fake::{Recorder, serve, set};
 use super::run::{Scrape, Shared};
 use super::target::Target;
-use super::{Health, ScrapeConfig, Scraper, StaticTarget};
+use super::{Health, ScrapeConfig, Scraper, TargetGroup};
 use crate::clock::Clock;
 use crate::model::MetricKind;
 use crate::net::HttpClient;
@@ -19,12 +19,17 @@ const REPORT: [&str; 5] = [
 ];
 
 fn job(address: &str) -> ScrapeConfig {
-    let target = StaticTarget { address: address.to_owned(), labels: vec![("zone".to_owned(), "a".to_owned())] };
-    ScrapeConfig { job_name: "app".to_owned(), targets: vec![target], ..ScrapeConfig::default() }
+    let target = TargetGroup {
+        addresses: vec![address.to_owned()],
+        labels: vec![("zone".to_owned(), "a".to_owned())],
+        ..TargetGroup::default()
+    };
+    ScrapeConfig { job_name: "app".to_owned(), static_configs: vec![target], ..ScrapeConfig::default() }
 }
 
 fn scrape(recorder: &Arc<Recorder>, job: &ScrapeConfig) -> Scrape {
     let shared = Shared {
+        forbidden: Arc::default(),
         client: HttpClient::default(),
         clock: Clock::System,
         intern: Arc::clone(recorder) as _,
@@ -285,15 +290,17 @@ fn configurations_are_checked_all_at_once() {
         job_name: "a".to_owned(),
         interval: Duration::from_millis(10),
         timeout: Duration::from_secs(2),
-        scheme: "https".to_owned(),
+        scheme: "ftp".to_owned(),
         metrics_path: "metrics".to_owned(),
-        targets: vec![StaticTarget {
-            address: "http://x/".to_owned(),
+        static_configs: vec![TargetGroup {
+            addresses: vec!["http://x/".to_owned()],
             labels: vec![("a-b".to_owned(), String::new())],
+            ..TargetGroup::default()
         }],
+        legacy_names: true,
         ..ScrapeConfig::default()
     };
     assert_eq!(ScrapeConfig::validate(std::slice::from_ref(&good)), []);
     let problems = ScrapeConfig::validate(&[good, bad]);
-    assert_eq!(problems.len(), 7, "{problems:#?}");
+    assert_eq!(problems.len(), 6, "{problems:#?}");
 }

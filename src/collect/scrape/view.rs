@@ -54,4 +54,19 @@ pub struct TargetView {
     pub interval: Duration,
     /// Timeout of a scrape.
     pub timeout: Duration,
+    /// Both as they were written: `90s` stays `90s`.
+    pub written: (String, String),
+}
+
+/// What the API shows of a job beside its targets.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PoolView {
+    /// The job.
+    pub job: String,
+    /// Labels of dropped targets before relabeling; at most as many as the job keeps.
+    pub dropped: Vec<Labels>,
+    /// How many were dropped in all.
+    pub dropped_count: usize,
+    /// What is wrong with the discovery of its targets now: files and servers that cannot be read.
+    pub problems: Vec<String>,
 }

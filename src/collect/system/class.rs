@@ -23,7 +23,7 @@ const MAX_SERIES: usize = 8192;
 const MAX_ENTRIES: usize = 4096;
 /// Files of one class that stay open.
 const MAX_OPEN: usize = 64;
-/// Labels of one series.
+/// Labels of one series, as many as a family can have.
 const MAX_LABELS: usize = 24;
 
 /// Finds the number in a file's bytes.

@@ -9,8 +9,8 @@ use super::{CpuInfo, Filter, Roots, ipvs};
 use crate::collect::{Collector, Job};
 
 /// Collectors whose facts change rarely or cost many files: they run every [`SLOW`] unless told otherwise. Reading the
-/// frequency of a core takes an interrupt of that core.
-const SLOW_COLLECTORS: [&str; 24] = [
+/// frequency of a core takes an interrupt of that core, listing UDP sockets a walk over a table of up to 65,536 places.
+pub(super) const SLOW_COLLECTORS: [&str; 25] = [
     "bcache",
     "bonding",
     "btrfs",
@@ -31,6 +31,7 @@ const SLOW_COLLECTORS: [&str; 24] = [
     "rapl",
     "selinux",
     "tapestats",
+    "udp_queues",
     "uname",
     "watchdog",
     "xfs",

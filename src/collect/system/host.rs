@@ -152,11 +152,12 @@ fn value(text: &str, name: &str) -> String {
 
 fn major_minor(version: &str) -> Option<f64> {
     let mut parts = version.splitn(3, '.');
-    match (parts.next(), parts.next()) {
-        (Some(major), Some(minor)) => format!("{major}.{minor}").parse().ok(),
-        (Some(major), None) => major.parse().ok(),
-        _ => None,
-    }
+    let text = match (parts.next(), parts.next()) {
+        (Some(major), Some(minor)) => format!("{major}.{minor}"),
+        (Some(major), None) => major.to_owned(),
+        _ => return None,
+    };
+    text.parse().ok().filter(|version: &f64| version.is_finite())
 }
 
 #[cfg(test)]

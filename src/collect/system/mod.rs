@@ -59,6 +59,8 @@ mod xfs;
 mod zfs;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod parity;
 
 use std::sync::Arc;

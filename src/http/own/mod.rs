@@ -8,9 +8,15 @@ mod perf;
 mod snapshot;
 mod socket;
 mod views;
+mod workers;
 
 pub(super) use events::events;
 pub(super) use frames::frames;
 pub(super) use live::live;
+#[cfg(test)]
+pub(super) use perf::PerfMessages;
+#[cfg(test)]
+pub(super) use snapshot::Snapshot;
 pub(super) use socket::project_socket;
-pub(super) use views::{collectors, doctor, models, processes, series, workers};
+pub(super) use views::{collectors, doctor, models, processes, series};
+pub(super) use workers::{end_worker, heartbeat, runs, workers};

@@ -1,9 +1,12 @@
 //! The `perf_metrics` message: a project's run and the machine under it. What is not known is null.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::snapshot::Snapshot;
 use crate::http::times::rfc3339;
+use crate::ingest::{AgentView, Status, Tokens};
 use crate::model::Timestamp;
 
 /// Bytes of a gigabyte, as the message's `_gb` fields count.
@@ -11,7 +14,7 @@ const GB: f64 = 1e9;
 
 /// Makes messages for one socket; CPU is derived from what the counters gained since the message before.
 #[derive(Debug, Default)]
-pub(super) struct PerfMessages {
+pub(in crate::http) struct PerfMessages {
     cpu_before: Option<CpuTime>,
 }
 
@@ -24,15 +27,30 @@ struct CpuTime {
 
 impl PerfMessages {
     /// The message at `now`, and whether a run is under way (then it comes every second).
-    pub(super) fn next(&mut self, project: &str, snapshot: &Snapshot, now: Timestamp) -> (Value, bool) {
-        let run = Run::of(project, snapshot);
-        let active = run.status == Some("running");
+    pub(in crate::http) fn next(
+        &mut self,
+        project: &str,
+        snapshot: &Snapshot,
+        agents: &[Arc<AgentView>],
+        now: Timestamp,
+    ) -> (Value, bool) {
+        let run = Run::of_agents(project, agents, now).unwrap_or_else(|| Run::of_group(project, snapshot));
+        let active = run.status.is_some_and(|status| status != Status::Idle);
         let message = json!({
             "type": "perf_metrics",
             "timestamp": rfc3339(now),
             "project": project,
-            "run": {"status": run.status, "pid": null, "started_at": run.started_at.map(rfc3339), "run_id": null},
-            "tokens": {"current_run": null, "total_session": null, "available": null},
+            "run": {
+                "status": run.status.map(Status::as_str),
+                "pid": run.pid,
+                "started_at": run.started_at.map(rfc3339),
+                "run_id": run.run_id,
+            },
+            "tokens": {
+                "current_run": run.tokens.current_run,
+                "total_session": run.tokens.total_session,
+                "available": run.tokens.available(),
+            },
             "cpu": {"percent": self.cpu_percent(snapshot)},
             "memory": memory(snapshot),
             "gpu": gpu(snapshot),
@@ -63,20 +81,47 @@ impl CpuTime {
     }
 }
 
-/// A project's run: the worker group of that name.
+/// A project's run.
+#[derive(Default)]
 struct Run {
-    status: Option<&'static str>,
+    status: Option<Status>,
+    pid: Option<i32>,
     started_at: Option<Timestamp>,
+    run_id: Option<String>,
+    tokens: Tokens,
 }
 
 impl Run {
-    fn of(project: &str, snapshot: &Snapshot) -> Self {
+    /// What the project's workers say of themselves. Of several the busiest speaks, of equals the one that was heard of last;
+    /// `None` when none of them has been heard of lately.
+    fn of_agents(project: &str, agents: &[Arc<AgentView>], now: Timestamp) -> Option<Self> {
+        let rank = |status: Status| match status {
+            Status::Running => 2,
+            Status::Paused => 1,
+            Status::Idle => 0,
+        };
+        let mine = agents.iter().filter(|view| view.beat.project.as_deref() == Some(project));
+        let fresh = mine.filter_map(|view| Some((view.status(now)?, view)));
+        let (status, view) = fresh.max_by_key(|(status, view)| (rank(*status), view.last_heartbeat))?;
+        Some(Self {
+            status: Some(status),
+            pid: view.beat.pid,
+            started_at: view.run_started_at,
+            run_id: view.beat.run_id.clone(),
+            tokens: view.tokens(now),
+        })
+    }
+
+    /// The worker group of that name: it runs while it has processes.
+    fn of_group(project: &str, snapshot: &Snapshot) -> Self {
         let reading =
             |name| snapshot.named(name).find(|(labels, _)| labels.get("group") == project).map(|(_, value)| value);
-        let status = reading("worker_group_procs").map(|procs| if procs > 0.0 { "running" } else { "idle" });
+        let status =
+            reading("worker_group_procs").map(|procs| if procs > 0.0 { Status::Running } else { Status::Idle });
         let started_at =
             reading("worker_group_oldest_start_timestamp_seconds").map(|seconds| (seconds * 1000.0) as i64);
-        Self { status, started_at: started_at.filter(|_| status == Some("running")) }
+        let started_at = started_at.filter(|_| status == Some(Status::Running));
+        Self { status, started_at, ..Self::default() }
     }
 }
 

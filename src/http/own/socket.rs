@@ -59,7 +59,7 @@ async fn send_messages(edge: &Edge, project: &str, socket: &mut WebSocket) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                let (message, active) = messages.next(project, &Snapshot::read(&edge.latest), edge.clock.now());
+                let (message, active) = messages.next(project, &Snapshot::read(&edge.latest), &edge.agents.views(), edge.clock.now());
                 waited += 1;
                 if active || waited >= IDLE_PERIODS {
                     waited = 0;

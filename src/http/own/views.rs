@@ -1,4 +1,4 @@
-//! The newest readings by worker group and by model, and what the daemon says about itself.
+//! The newest readings by model, and what the daemon says about itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,17 +21,12 @@ type Things<'a> = BTreeMap<Vec<&'a str>, Vec<(&'a str, &'a Labels, f64)>>;
 /// Full families that an answer names; the largest come first.
 const MAX_FULL: usize = 100;
 
-/// The newest readings of each worker group.
-pub(in crate::http) async fn workers(State(edge): State<Arc<Edge>>) -> Response {
-    grouped(&edge, "workers", "worker_", &["group"])
-}
-
 /// The newest readings of each model.
 pub(in crate::http) async fn models(State(edge): State<Arc<Edge>>) -> Response {
     grouped(&edge, "models", "llm_", &["target", "runtime", "model"])
 }
 
-/// `{"workers":[{"group":"x","metrics":[{"name":…,"labels":{…},"value":…}]}]}`: readings by the labels that name a thing.
+/// `{"models":[{"model":"x","metrics":[{"name":…,"labels":{…},"value":…}]}]}`: readings by the labels that name a thing.
 fn grouped(edge: &Edge, list: &str, prefix: &str, keys: &[&str]) -> Response {
     let snapshot = Snapshot::read(&edge.latest);
     let mut things: Things<'_> = BTreeMap::new();

@@ -9,12 +9,13 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, ManualClock};
-use crate::collect::scrape::{Health, MetricMetadata, TargetMetadata, TargetView};
+use crate::collect::scrape::{Health, MetricMetadata, PoolView, TargetMetadata, TargetView};
 use crate::collect::windows::Windows;
 use crate::http::{
     Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
     Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
 };
+use crate::ingest::{AgentRoom, Agents, AgentsConfig, NoProcesses, NoRunStore};
 use crate::live::Hub;
 use crate::model::{
     Alert, AlertState, Batch, Family, GroupId, Intern, Labels, Matcher, MetricKind, Origin, SeriesKey, SeriesRef,
@@ -248,7 +249,13 @@ impl Targets for Watched {
             last_samples: 0,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
+            written: ("1s".to_owned(), "1s".to_owned()),
         }]
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        let dropped = vec![Labels::from_pairs(&[("__address__", "127.0.0.1:8001")])];
+        vec![PoolView { job: "app".to_owned(), dropped, dropped_count: 3, problems: Vec::new() }]
     }
 
     fn metadata(&self) -> Vec<TargetMetadata> {
@@ -292,6 +299,9 @@ impl World {
         let counters = Arc::new(HttpCounters::default());
         own.register(Arc::clone(&counters) as _);
         let profiler = Profiler::default();
+        let room =
+            AgentRoom { intern: Arc::clone(&table) as _, processes: Arc::new(NoProcesses), runs: Arc::new(NoRunStore) };
+        let agents = Arc::new(Agents::new(AgentsConfig::default(), room));
         let parts = Parts {
             clock: Clock::Manual(ManualClock::new(NOW)),
             engine: Arc::new(Engine::default()),
@@ -303,6 +313,7 @@ impl World {
             rules: Arc::clone(&daemon) as _,
             targets: Arc::clone(&daemon) as _,
             events: Arc::clone(&daemon) as _,
+            agents: Arc::clone(&agents),
             windows: Arc::new(Windows::new(Arc::clone(&table) as Arc<dyn Intern>)),
             daemon: Arc::clone(&daemon) as _,
             profiler: profiler.clone(),

@@ -18,7 +18,13 @@ fn guarded() -> (tempfile::NamedTempFile, World) {
 
 /// A path of that route; parameters filled in.
 fn path_of(route: &RouteFact) -> String {
-    route.path.replace("{*path}", "x.js").replace("{file}", "x.svg").replace("{name}", "job").replace("{project}", "p")
+    route
+        .path
+        .replace("{*path}", "x.js")
+        .replace("{file}", "x.svg")
+        .replace("{name}", "job")
+        .replace("{project}", "p")
+        .replace("{id}", "w")
 }
 
 /// Routes whose answer takes long (profiles are symbolised) or never ends: they are asked only where they are refused.

@@ -1,5 +1,6 @@
 //! The server in process on port 0, asked through real sockets.
 
+mod agents;
 mod api;
 mod client;
 mod fixture;

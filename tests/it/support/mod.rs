@@ -1,10 +1,13 @@
 //! What the tests share: the real binary on a free port, real peers, an HTTP client, waiting with a limit.
 
 mod http;
+mod json_schema;
 mod peer;
 mod process;
+pub(crate) mod tree;
 
 pub(crate) use http::{get, post, request};
+pub(crate) use json_schema::Schema;
 pub(crate) use peer::{find_program, free_port, python_with, shared, skip};
 pub(crate) use process::{Daemon, Spawned, encode, temp_dir, write};
 

@@ -1,7 +1,7 @@
 /** What the page shows, as data: the files of `dashboards/panels/`. */
 
 export type Unit =
-  | 'age' | 'ratio' | 'bytes' | 'bytes/s' | 'seconds' | 'tokens/s' | 'celsius' | 'watts' | 'count' | 'cores' | 'load' | 'requests/s' | 'yes' | 'named';
+  | 'age' | 'ratio' | 'bytes' | 'bytes/s' | 'seconds' | 'tokens/s' | 'celsius' | 'watts' | 'count' | 'cores' | 'load' | 'requests/s' | 'yes' | 'status' | 'named';
 
 export interface QueryDef {
   query: string;
@@ -40,6 +40,8 @@ export interface TableDef {
   /** The label that names a row. */
   rows: string;
   columns: ColumnDef[];
+  /** Shown only while it has rows. */
+  optional?: boolean;
 }
 
 export interface SectionDef {

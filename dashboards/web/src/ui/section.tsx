@@ -12,7 +12,7 @@ import { LiveTable } from './table';
 export function Section({ def }: { def: SectionDef }) {
   const title = `section-${def.id}`;
   if (def.collapsed) return <Folded def={def} />;
-  const states = def.panels.map((p) => freshness(engine.watch(p.id)).state);
+  const states = [...def.panels, ...(def.tables ?? [])].map((p) => freshness(engine.watch(p.id)).state);
   // The host's charts keep their places from the start; other hardware may never come.
   const empty = def.size === 'small' && states.every((s) => s === 'absent' || s === 'waiting');
   return (

@@ -16,6 +16,7 @@ export function LiveTable({ def }: { def: TableDef }) {
   // A column without any value is of hardware or a server that has no such reading.
   const shown = def.columns.map((column, i) => ({ column, i })).filter(({ i }) => columns[i]?.size);
   const top = def.columns.map(({ max }, i) => max ?? Math.max(0, ...(columns[i]?.values() ?? [])));
+  if (def.optional && !names.length) return null;
   return (
     <div class={`card table-card ${fresh.state}`} id={`panel-${def.id}`}>
       <div class="card-head">
@@ -43,7 +44,9 @@ export function LiveTable({ def }: { def: TableDef }) {
                     return (
                       <td key={c.title}>
                         {c.bar && value !== undefined && <Meter share={value / (top[i] || 1)} />}
-                        <span class={c.bar ? 'beside-meter' : undefined}>{format(value, c.unit === 'named' ? unitOf(name) : c.unit)}</span>
+                        <span class={c.bar ? 'beside-meter' : c.unit === 'status' ? `status status-${format(value, c.unit)}` : undefined}>
+                          {format(value, c.unit === 'named' ? unitOf(name) : c.unit)}
+                        </span>
                       </td>
                     );
                   })}

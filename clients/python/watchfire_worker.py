@@ -1,0 +1,253 @@
+"""Tells a watchfire what this program does, without ever slowing or stopping it.
+
+One file, no dependencies, Python 3.8 or newer: copy it beside your agent.
+
+    from watchfire_worker import Worker
+
+    with Worker("http://127.0.0.1:9480", "coder-1", project="alpha") as worker:
+        with worker.run("r17"):
+            worker.add_tokens(1200)
+
+Calls only change a small state in memory. A thread of its own sends the newest state as a heartbeat: at once when the status or the
+run changed, else once an interval. What happens between two heartbeats is told by the later one; a watchfire that does not
+answer is asked again ever more rarely, and nothing queues up meanwhile. No call raises because of the watchfire.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import re
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from typing import Any, Dict, Iterator, Optional
+
+__all__ = ["Worker"]
+
+_GATHER = 0.02  # seconds: changes that come this close together are one heartbeat
+_LONGEST_WAIT = 30.0  # seconds between two attempts when nobody answers
+_LAST_WORDS = 1.0  # seconds that the last heartbeat may take when the worker is closed
+_MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like others: the token stays here."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+class Worker:
+    """A worker that tells about itself.
+
+    Raises ValueError for a URL or an id that can never work; whether anybody listens does not matter.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        worker_id: str,
+        *,
+        project: Optional[str] = None,
+        token: Optional[str] = None,
+        labels: Optional[Dict[str, str]] = None,
+        token_limit: Optional[int] = None,
+        ttl_seconds: Optional[float] = None,
+        interval: float = 1.0,
+        timeout: float = 2.0,
+        pid: Optional[int] = None,
+    ) -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("expected a URL such as http://127.0.0.1:9480, found %r" % (url,))
+        if not _ID.fullmatch(worker_id):
+            raise ValueError("expected an id of 1 to 128 letters, digits and . _ : @ -, found %r" % (worker_id,))
+        self._url = "%s/api/watchfire/v1/workers/%s" % (url.rstrip("/"), worker_id)
+        self._headers = {"Content-Type": "application/json", "User-Agent": "watchfire-worker-python"}
+        if token is not None:
+            if not token.isprintable():
+                raise ValueError("the token has characters that no header may have")
+            self._headers["Authorization"] = "Bearer " + token
+        # Loopback is asked directly, whatever proxy the environment names.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
+        self._interval, self._timeout = max(0.1, interval), max(0.05, timeout)
+        self._own_pid = pid is None
+        self._state: Dict[str, Any] = {
+            "status": "idle",
+            "pid": pid if pid is not None else os.getpid(),
+            "project": project,
+            "run_id": None,
+            "queue": None,
+            "in_flight": None,
+            "labels": dict(labels) if labels else None,
+            "ttl_seconds": ttl_seconds,
+        }
+        self._tokens: Dict[str, Optional[int]] = {"current_run": None, "total_session": None, "limit": token_limit}
+        self._stats: Dict[str, Any] = {"sent": 0, "failed": 0, "refused": 0, "superseded": 0, "last_error": None}
+        self._changes = 0
+        self._reset()
+        atexit.register(self.close)
+
+    def _reset(self) -> None:
+        """The part of the state that a forked child must have anew."""
+        self._process = os.getpid()
+        self._changed = threading.Condition()
+        self._news = self._closing = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchfire-worker", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no more threads: the agent goes on in silence
+            self._stats["last_error"] = str(error)
+            self._ended.set()
+
+    # What the agent says.
+
+    def start_run(self, run_id: Optional[str] = None) -> str:
+        """Begins a run: its tokens begin anew, and it is running. Answers its id."""
+        run_id = run_id if run_id is not None else uuid.uuid4().hex
+
+        def change() -> None:
+            self._state.update(run_id=run_id, status="running")
+            self._tokens["current_run"] = None
+
+        self._change(change, True)
+        return run_id
+
+    @contextlib.contextmanager
+    def run(self, run_id: Optional[str] = None) -> Iterator[str]:
+        """A run for as long as the block lasts; idle afterwards, also when the block raises."""
+        run_id = self.start_run(run_id)
+        try:
+            yield run_id
+        finally:
+            self.idle()
+
+    def running(self) -> None:
+        """It works."""
+        self._change(lambda: self._state.update(status="running"), True)
+
+    def paused(self) -> None:
+        """It holds its run and waits."""
+        self._change(lambda: self._state.update(status="paused"), True)
+
+    def idle(self) -> None:
+        """It has nothing to do; its run has ended."""
+        self._change(lambda: self._state.update(status="idle"), True)
+
+    def add_tokens(self, tokens: int) -> None:
+        """It used so many tokens more."""
+
+        def change() -> None:
+            for name in ("current_run", "total_session"):
+                self._tokens[name] = (self._tokens[name] or 0) + max(0, int(tokens))
+
+        self._change(change, False)
+
+    def set_queue(self, tasks: Optional[int]) -> None:
+        """So many tasks wait for it; None when that is not known."""
+        self._change(lambda: self._state.update(queue=tasks), False)
+
+    def set_in_flight(self, requests: Optional[int]) -> None:
+        """It waits for so many requests; None when that is not known."""
+        self._change(lambda: self._state.update(in_flight=requests), False)
+
+    def stats(self) -> Dict[str, Any]:
+        """Heartbeats that were sent, failed or refused, changes that were superseded, and the last error."""
+        with self._changed:
+            return dict(self._stats)
+
+    def close(self) -> None:
+        """Says that it is idle, waiting for that at most a second, and ends the thread. Closing twice is no mistake."""
+        if os.getpid() != self._process:
+            return
+        with self._changed:
+            if self._closing:
+                return
+            self._state["status"] = "idle"
+            self._closing = self._news = True
+            self._changed.notify_all()
+        self._ended.wait(_LAST_WORDS)
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    # The thread.
+
+    def _change(self, change: Any, at_once: bool) -> None:
+        if os.getpid() != self._process:
+            # A forked child has no thread; it is a process of its own.
+            if self._own_pid:
+                self._state["pid"] = os.getpid()
+            self._reset()
+        with self._changed:
+            change()
+            self._changes += 1
+            if at_once:
+                self._news = True
+                self._changed.notify_all()
+
+    def _run(self) -> None:
+        failures = 0
+        try:
+            while True:
+                with self._changed:
+                    body = dict(self._state, tokens=dict(self._tokens))
+                    self._stats["superseded"] += max(0, self._changes - 1)
+                    self._changes, self._news, last = 0, False, self._closing
+                failures = 0 if self._send(body) else failures + 1
+                if last:
+                    return
+                self._wait(failures)
+        finally:
+            self._ended.set()
+
+    def _wait(self, failures: int) -> None:
+        """Until the next heartbeat is due: an interval, or sooner when there is news; after failures ever longer."""
+        wait = self._interval
+        if failures:
+            wait = min(self._interval * 2 ** min(failures, 16), max(_LONGEST_WAIT, self._interval))
+        due = time.monotonic() + wait
+        with self._changed:
+            while not self._closing and not (self._news and not failures):
+                rest = due - time.monotonic()
+                if rest <= 0:
+                    return
+                self._changed.wait(rest)
+            closing = self._closing
+        if not closing:
+            time.sleep(_GATHER)
+
+    def _send(self, body: Dict[str, Any]) -> bool:
+        outcome, error = "sent", None  # type: str, Optional[str]
+        try:
+            data = json.dumps(body).encode()
+            request = urllib.request.Request(self._url, data=data, headers=self._headers, method="POST")
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                answer.read(_MAX_ANSWER)
+        except urllib.error.HTTPError as refusal:
+            outcome, error = "refused", "%d: %s" % (refusal.code, _reason(refusal))
+        except Exception as failure:  # whatever it is, it is not the agent's trouble
+            outcome, error = "failed", "%s: %s" % (type(failure).__name__, failure)
+        with self._changed:
+            self._stats[outcome] += 1
+            self._stats["last_error"] = error
+        return outcome == "sent"
+
+
+def _reason(refusal: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.loads(refusal.read(_MAX_ANSWER))["error"])
+    except Exception:
+        return str(refusal.reason)
+    finally:
+        refusal.close()
