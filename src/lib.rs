@@ -25,6 +25,7 @@ pub mod rules;
 pub mod storage;
 pub mod telemetry;
 pub mod template;
+pub mod wire;
 pub mod yaml;
 
 pub mod worker;

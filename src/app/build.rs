@@ -14,6 +14,7 @@ use crate::collect::gpu::{GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
+use crate::collect::textfile::Textfile;
 use crate::collect::windows::{Tap, Windows, WindowsCollector};
 use crate::collect::worker::{Workers, WorkersHandle};
 use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle, fast_gpu_job};
@@ -393,6 +394,10 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
         system.disabled = crate::collect::collector_names().into_iter().map(str::to_owned).collect();
     }
     let mut jobs = collectors(&system, &usage);
+    if !system.disabled.iter().any(|name| name == "textfile") {
+        let textfiles = Textfile::new(section.textfile.clone());
+        jobs.push(Job { group: "node", interval: own_interval("textfile"), collector: Box::new(textfiles) });
+    }
     let mut fast = live::machine_jobs(&system);
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {

@@ -61,6 +61,10 @@ fn check_metrics(file: Option<&Path>) -> Outcome {
         let name = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
         return failed(format!("cannot read {name}: {error}"));
     }
+    if text.trim().is_empty() {
+        let name = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+        return failed(format!("{name} is empty: expected a page of metrics"));
+    }
     let is_openmetrics = text.trim_end().ends_with("# EOF");
     let problems = if is_openmetrics { check_openmetrics(&text) } else { lint_text(&text) };
     for problem in &problems {

@@ -5,7 +5,7 @@
 
 use crate::model::{FamilyDesc, MetricKind};
 
-use super::{gpu, llm, scheduler, system, windows, worker};
+use super::{gpu, llm, scheduler, system, textfile, windows, worker};
 
 /// All declared families, in the order of their collectors.
 pub fn all() -> impl Iterator<Item = &'static FamilyDesc> {
@@ -19,7 +19,7 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
 
 static GROUPS: &[&[&[FamilyDesc]]] = &[
     system::FAMILIES,
-    &[&scheduler::FAMILIES, &worker::FAMILIES],
+    &[&textfile::FAMILIES, &scheduler::FAMILIES, &worker::FAMILIES],
     gpu::FAMILIES,
     &[llm::FAMILIES, &windows::FAMILIES],
 ];

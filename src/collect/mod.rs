@@ -15,6 +15,7 @@ pub mod scrape;
 pub mod system;
 #[cfg(test)]
 mod testing;
+pub mod textfile;
 pub mod windows;
 pub mod worker;
 
@@ -24,13 +25,13 @@ pub use scheduler::{
     Scheduler, SchedulerHandle, fast_gpu_job,
 };
 
-/// The names that configuration may use: every collector of this machine, `worker` and `gpu`.
+/// The names that configuration may use: every collector of this machine, `worker`, `gpu` and `textfile`.
 pub fn collector_names() -> Vec<&'static str> {
     let usage = std::sync::Arc::default();
     let mut names: Vec<&'static str> = system::collectors(&system::SystemConfig::default(), &usage)
         .iter()
         .map(|job| job.collector.name())
-        .chain(["worker", "gpu"])
+        .chain(["worker", "gpu", "textfile"])
         .collect();
     names.sort_unstable();
     names

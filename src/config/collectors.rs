@@ -1,11 +1,15 @@
 //! The `collectors` section: which ones run, and how often.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::collect::gpu::{Aliases, GpuConfig};
 use crate::collect::system::SystemOptions;
+use crate::collect::textfile::TextfileConfig;
 use crate::yaml::{Node, YamlErrors, nearest};
+
+use super::relative_to;
 
 /// The families of collectors that can be chosen.
 const FAMILIES: [(&str, CollectorFamily); 4] = [
@@ -39,6 +43,8 @@ pub struct CollectorsSection {
     pub interval: Duration,
     /// Intervals of single collectors.
     pub intervals: BTreeMap<String, Duration>,
+    /// Where textfiles are.
+    pub textfile: TextfileConfig,
     /// What is shown of each source of the machine.
     pub options: SystemOptions,
     /// The GPUs.
@@ -52,6 +58,7 @@ impl Default for CollectorsSection {
             disabled: Vec::new(),
             interval: Duration::from_secs(1),
             intervals: BTreeMap::new(),
+            textfile: TextfileConfig::default(),
             options: SystemOptions::default(),
             gpu: GpuConfig::default(),
         }
@@ -65,8 +72,13 @@ impl CollectorsSection {
     }
 }
 
-/// Reads the section; `names` are the collectors that exist.
-pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<CollectorsSection> {
+/// Reads the section; `names` are the collectors that exist, relative paths are in `folder`.
+pub(super) fn collectors(
+    node: &Node<'_>,
+    errors: &mut YamlErrors,
+    names: &[&str],
+    folder: Option<&Path>,
+) -> Option<CollectorsSection> {
     let mut map = node.mapping(errors);
     let mut section = CollectorsSection::default();
     if let Some(enabled) = map.optional("enabled", errors, |node, errors| {
@@ -91,6 +103,9 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
         }
         Some(())
     });
+    if let Some(textfile) = map.optional("textfile", errors, |node, errors| textfile(node, errors, folder)) {
+        section.textfile = textfile;
+    }
     if let Some(options) = map.optional("options", errors, super::options::options) {
         section.options = options;
     }
@@ -99,6 +114,17 @@ pub(super) fn collectors(node: &Node<'_>, errors: &mut YamlErrors, names: &[&str
     }
     map.finish(errors);
     Some(section)
+}
+
+/// `directory` is one path or pattern, or a list of them.
+fn textfile(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&Path>) -> Option<TextfileConfig> {
+    let mut map = node.mapping(errors);
+    let directories = map.optional("directory", errors, |node, errors| {
+        if node.is_list() { node.strings(errors) } else { node.nonempty_string(errors).map(|one| vec![one]) }
+    });
+    map.finish(errors);
+    let path = |directory: &String| relative_to(folder, directory).to_string_lossy().into_owned();
+    Some(TextfileConfig { directories: directories.unwrap_or_default().iter().map(path).collect() })
 }
 
 fn gpu(node: &Node<'_>, errors: &mut YamlErrors) -> Option<GpuConfig> {

@@ -99,7 +99,7 @@ impl Config {
         let names = crate::collect::collector_names();
         let global = map.optional("global", &mut errors, global::global).unwrap_or_default();
         let collectors = map
-            .optional("collectors", &mut errors, |node, errors| collectors::collectors(node, errors, &names))
+            .optional("collectors", &mut errors, |node, errors| collectors::collectors(node, errors, &names, folder))
             .unwrap_or_default();
         let mut warnings: Vec<String> = doc.warnings().iter().map(ToString::to_string).collect();
         for (key, why) in NOT_YET {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::model::{Labels, is_classic_label_name, is_classic_metric_name};
 
 /// Appends `text` with `\`, newline and, when `quotes`, `"` escaped.
-pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
+pub fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
     for byte in text.bytes() {
         match byte {
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -27,36 +27,61 @@ pub fn push_name(out: &mut Vec<u8>, name: &str) {
 
 /// Appends `name{labels} `, everything of a sample line that stands before the value.
 pub fn push_series(out: &mut Vec<u8>, name: &str, labels: &Labels) {
+    push_series_of(out, name, labels.iter());
+    out.push(b' ');
+}
+
+/// Appends `name{labels}`, the labels in their order.
+pub fn push_series_of<'l>(out: &mut Vec<u8>, name: &str, labels: impl Iterator<Item = (&'l str, &'l str)>) {
     let classic = is_classic_metric_name(name);
+    let mut open = false;
     if classic {
         out.extend_from_slice(name.as_bytes());
-    }
-    if !classic || !labels.is_empty() {
+    } else {
         out.push(b'{');
-        if !classic {
-            push_quoted(out, name);
+        push_quoted(out, name);
+        open = true;
+    }
+    for (label, value) in labels {
+        out.push(if open { b',' } else { b'{' });
+        open = true;
+        if is_classic_label_name(label) {
+            out.extend_from_slice(label.as_bytes());
+        } else {
+            push_quoted(out, label);
         }
-        for (at, (label, value)) in labels.iter().enumerate() {
-            if at > 0 || !classic {
-                out.push(b',');
-            }
-            if is_classic_label_name(label) {
-                out.extend_from_slice(label.as_bytes());
-            } else {
-                push_quoted(out, label);
-            }
-            out.push(b'=');
-            push_quoted(out, value);
-        }
+        out.push(b'=');
+        push_quoted(out, value);
+    }
+    if open {
         out.push(b'}');
     }
-    out.push(b' ');
 }
 
 fn push_quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     push_escaped(out, text, true);
     out.push(b'"');
+}
+
+/// A help text of text 0.0.4 as it is meant: `\\` and `\n` undone.
+pub fn unescape_help(help: &str) -> String {
+    let mut out = String::with_capacity(help.len());
+    let mut chars = help.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\\', Some('\\')) => {
+                chars.next();
+                out.push('\\');
+            }
+            ('\\', Some('n')) => {
+                chars.next();
+                out.push('\n');
+            }
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 /// Undoes `\\`, `\n` and `\"`; any other backslash stands for itself, as Prometheus reads it.

@@ -69,7 +69,12 @@ fn has_unit(name: &str, unit: &str) -> bool {
 
 fn by_name<'a>(format: Format, family: &'a Family, series: Vec<&'a PageSeries<'a>>, out: &mut Vec<Block<'a>>) {
     let first = out.len();
-    let word = if format == Format::OpenMetrics { "unknown" } else { "untyped" };
+    let word = match (format, family.kind) {
+        // Text takes a counter by any name.
+        (Format::Text, MetricKind::Counter) => "counter",
+        (Format::Text, _) => "untyped",
+        (Format::OpenMetrics, _) => "unknown",
+    };
     for one in series {
         match out[first..].iter_mut().find(|block| block.name == one.name) {
             Some(block) => block.series.push(one),

@@ -31,10 +31,10 @@ mod parse;
 
 pub use body::{BodyCache, gzip};
 pub use check::{Problem, check_openmetrics, lint_text};
-pub use escape::{push_name, push_series};
+pub use escape::{push_escaped, push_name, push_series, push_series_of, unescape_help};
 pub use foreign::openmetrics_to_text;
 pub use negotiate::{Format, accepts_gzip, negotiate};
-pub use number::push_value;
+pub use number::{push_bound, push_value};
 pub use page::{Page, PageFamily, PageSeries};
 pub use parse::{
     ExemplarText, Meta, ParseError, SampleLine, SeriesText, Sink, TextLine, parse, parse_line, parse_series,

@@ -1,53 +1,67 @@
 //! Numbers of the text formats, to bytes and back.
 
-use crate::model::push_plain;
+use crate::model::{format_float, push_plain};
 
-/// Appends a sample value: whole numbers below 1e15 without point, others with the shortest digits that read back, `NaN`,
-/// `+Inf`, `-Inf`.
+/// Below, Go writes an exponent.
+const SMALLEST_PLAIN: f64 = 1e-4;
+
+/// Appends a sample value with the shortest digits that read back, as Go's `strconv` writes it (`1.5e-07`, `NaN`, `+Inf`, `-Inf`), except that numbers from
+/// 1e6 to 1e15 have no exponent: they are shorter so, and cheaper to write and to read.
 pub fn push_value(out: &mut Vec<u8>, value: f64) {
-    if push_plain(out, value) {
+    if (value == 0.0 || value.abs() >= SMALLEST_PLAIN) && push_plain(out, value) {
         return;
     }
-    if value.is_finite() {
-        let mut buffer = zmij::Buffer::new();
-        let text = buffer.format_finite(value);
-        out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
-    } else if value.is_nan() {
-        out.extend_from_slice(b"NaN");
-    } else {
-        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+    out.extend_from_slice(format_float(value).as_bytes());
+}
+
+/// Appends a number as OpenMetrics' canonical form has it: as Go writes it, with a point (`1.0`, `0.5`, `1e+06`, `+Inf`). Bounds of
+/// buckets and quantiles are labels, so their spelling matters.
+pub fn push_bound(out: &mut Vec<u8>, bound: f64) {
+    let text = format_float(bound);
+    out.extend_from_slice(text.as_bytes());
+    if bound.is_finite() && !text.contains(['.', 'e']) {
+        out.extend_from_slice(b".0");
     }
 }
 
 const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Reads a sample value. Up to 15 digits with an optional point take a short way that is exact: both the digits and the power
-/// of ten are whole floats, so one division rounds once.
+/// Characters of the numbers that [`parse_plain`] takes: a sign, a point and 15 digits.
+pub(super) const PLAIN: usize = 17;
+
+/// Reads a sample value.
 pub(super) fn parse_value(text: &str) -> Option<f64> {
-    let bytes = text.as_bytes();
+    parse_plain(text.as_bytes()).or_else(|| slow(text))
+}
+
+/// Reads up to 15 digits with an optional sign and point, which is exact in a short way: both the digits and the power of ten are whole floats, so
+/// one division rounds once. `None` says nothing about other texts.
+#[inline]
+pub(super) fn parse_plain(bytes: &[u8]) -> Option<f64> {
     let (negative, digits) = match bytes.split_first() {
         Some((b'-', rest)) => (true, rest),
         _ => (false, bytes),
     };
-    if digits.is_empty() || digits.len() > 16 {
-        return slow(text);
+    if digits.len() >= PLAIN {
+        return None;
     }
-    let (mut mantissa, mut point, mut count) = (0u64, None, 0usize);
-    for (at, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                mantissa = mantissa * 10 + u64::from(byte - b'0');
-                count += 1;
-            }
-            b'.' if point.is_none() => point = Some(at),
-            _ => return slow(text),
+    let (mut mantissa, mut scale, mut count, mut past_point) = (0u64, 0usize, 0usize, false);
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            mantissa = mantissa * 10 + u64::from(digit);
+            count += 1;
+            scale += usize::from(past_point);
+        } else if *byte == b'.' && !past_point {
+            past_point = true;
+        } else {
+            return None;
         }
     }
     if count == 0 || count > 15 {
-        return slow(text);
+        return None;
     }
-    let scale = point.map_or(0, |at| digits.len() - 1 - at);
-    let value = mantissa as f64 / POWERS[scale];
+    let value = if scale == 0 { mantissa as f64 } else { mantissa as f64 / POWERS.get(scale)? };
     Some(if negative { -value } else { value })
 }
 
@@ -58,7 +72,7 @@ fn slow(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_value, push_value};
+    use super::{parse_value, push_bound, push_value};
 
     fn print(value: f64) -> String {
         let mut out = Vec::new();
@@ -75,8 +89,11 @@ mod tests {
             (-17.0, "-17"),
             (1_234_567.0, "1234567"),
             (0.1, "0.1"),
-            (1.5e-7, "1.5e-7"),
-            (1e15, "1000000000000000"),
+            (1.5e-7, "1.5e-07"),
+            (0.000_012, "1.2e-05"),
+            (0.0001, "0.0001"),
+            (1_234_567.5, "1234567.5"),
+            (1e15, "1e+15"),
             (1e16, "1e+16"),
             (1e300, "1e+300"),
             (f64::INFINITY, "+Inf"),
@@ -85,6 +102,23 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(print(value), expected);
+        }
+    }
+
+    #[test]
+    fn bounds() {
+        for (bound, expected) in [
+            (1.0, "1.0"),
+            (0.005, "0.005"),
+            (1e6, "1e+06"),
+            (1e-5, "1e-05"),
+            (100_000.0, "100000.0"),
+            (f64::INFINITY, "+Inf"),
+            (-2.5, "-2.5"),
+        ] {
+            let mut out = Vec::new();
+            push_bound(&mut out, bound);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
         }
     }
 

@@ -36,6 +36,7 @@ fn exit_codes_tell_errors_from_advice_and_usage() {
         (&["check", "metrics"], "a_total one\n", 1, "stdin:1: "),
         (&["check", "metrics"], "a 1\n", 3, "expected"),
         (&["check", "metrics"], "# TYPE a counter\na 1\n# EOF\n", 1, "stdin:2: "),
+        (&["check", "metrics"], "", 1, "standard input is empty"),
         (&["check", "metrics", "/nowhere"], "", 1, "cannot read /nowhere"),
         (&["check", "config", "examples/watchfire.yml"], "", 0, "examples/watchfire.yml: SUCCESS"),
         (&["check", "config"], "", 2, "required arguments"),

@@ -31,3 +31,4 @@ mod scrape;
 mod scripts;
 mod support;
 mod tsdb;
+mod wire;

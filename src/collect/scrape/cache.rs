@@ -136,6 +136,16 @@ impl SeriesCache {
         Ok(Found::Series(entry))
     }
 
+    /// The lines of this page so far, the newest first: their bytes, and the series of those without a timestamp.
+    pub(super) fn latest(&self) -> impl Iterator<Item = (&str, Option<SeriesRef>)> {
+        let entry = |index: &u32| self.entries.get(*index as usize).and_then(Option::as_ref);
+        self.order
+            .iter()
+            .rev()
+            .filter_map(entry)
+            .map(|entry| (&*entry.raw, entry.series.filter(|_| entry.stated.is_none())))
+    }
+
     /// Whether relabeling drops the line's series, without making room for it.
     pub(super) fn would_drop(&self, raw: &str, rules: SeriesRules<'_>) -> Result<bool, String> {
         if rules.job.metric_relabel.is_empty() {
@@ -155,6 +165,12 @@ impl SeriesCache {
             is_gone.then(|| entry.stated = None).and(entry.series)
         };
         self.entries.iter_mut().flatten().filter_map(gone).collect()
+    }
+
+    /// The line that stood at this place of the last page.
+    pub(super) fn expected(&self) -> Option<&str> {
+        let index = self.last.get(self.order.len())?;
+        self.entries.get(*index as usize)?.as_ref().map(|entry| &*entry.raw)
     }
 
     fn known(&self, raw: &str) -> Option<u32> {

@@ -13,13 +13,16 @@ mod counters;
 mod discovery;
 mod handle;
 mod metadata;
+mod page;
 mod pool;
+mod protobuf;
 mod protocol;
 mod report;
 mod run;
 mod series;
 mod sink;
 pub(crate) mod slots;
+mod started;
 mod target;
 mod view;
 
@@ -35,5 +38,7 @@ pub use view::{Health, PoolView, TargetView};
 
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod protobuf_tests;
 #[cfg(test)]
 mod tests;

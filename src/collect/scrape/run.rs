@@ -12,14 +12,14 @@ use tokio::sync::watch;
 use super::cache::SeriesCache;
 use super::counters::ScrapeCounters;
 use super::metadata::MetadataStore;
-use super::protocol::{ScrapeProtocol, accept};
+use super::page::ScrapedPage;
+use super::protocol::accept;
 use super::report::{Outcome, Report};
 use super::sink::PageSink;
 use super::slots::Slots;
 use super::target::Target;
 use super::view::{Health, TargetView};
 use crate::clock::{Clock, Stopwatch};
-use crate::exposition::{Format, parse};
 use crate::model::{Batch, GroupId, Intern, Irregular, IrregularSample, Output, SeriesRef, Timestamp, stale_marker};
 use crate::net::{HttpClient, HttpError, HttpRequest, HttpResponse, Redirects};
 
@@ -46,13 +46,13 @@ pub(super) struct Status {
 
 /// How a page was taken. A page that fails counts what was read of it, as Prometheus does.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     samples: usize,
     kept: usize,
     added: usize,
     body_bytes: f64,
     limited: bool,
-    problem: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
 impl Taken {
@@ -102,6 +102,11 @@ impl Scrape {
         let status = Arc::new(Status { view: Mutex::new(view), metadata: Mutex::default() });
         let (batch, cache) = (Batch::new(group, 0), SeriesCache::new(target.interval));
         Self { shared, target, status, group, report, cache, batch, irregular: Vec::new(), retired: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn batch(&self) -> &Batch {
+        &self.batch
     }
 
     pub(super) fn status(&self) -> Arc<Status> {
@@ -267,21 +272,23 @@ impl Scrape {
         request
     }
 
-    fn take(&mut self, response: &HttpResponse, slot: Timestamp) -> Taken {
+    pub(super) fn take(&mut self, response: &HttpResponse, slot: Timestamp) -> Taken {
         if response.status != StatusCode::OK {
             return Taken::nothing(format!("server returned HTTP status {}", response.status));
         }
-        let text = match std::str::from_utf8(&response.body) {
-            Ok(text) => text,
-            Err(error) => return Taken::nothing(format!("the page is not UTF-8: {error}")),
+        let page = match ScrapedPage::of(response, self.target.job.fallback_protocol) {
+            Ok(page) => page,
+            Err(problem) => return Taken::nothing(problem),
         };
-        self.shared.counters.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+        self.shared.counters.bytes.fetch_add(response.body.len() as u64, Ordering::Relaxed);
         self.batch.ts = slot;
         self.batch.floats.clear();
+        self.batch.histograms.clear();
+        self.batch.start_ts.clear();
+        self.batch.exemplars.clear();
         self.cache.begin();
-        let format = format_of(response.content_type(), self.target.job.fallback_protocol);
         let mut metadata = self.status.metadata.lock();
-        metadata.begin(format);
+        metadata.begin(page.format());
         let mut sink = PageSink {
             target: &self.target,
             cache: &mut self.cache,
@@ -297,10 +304,10 @@ impl Scrape {
             out_of_bounds: 0,
             latest: slot + MAX_AHEAD_MS,
         };
-        let result = parse(text, format, &mut sink);
+        let result = page.read(&mut sink);
         let over_limit = sink.over_limit();
         let problem = match result {
-            Err(error) => Some(error.to_string()),
+            Err(problem) => Some(problem),
             Ok(_) if over_limit => {
                 let (kept, limit) = (sink.kept, sink.target.job.sample_limit);
                 Some(format!("sample limit exceeded: expected at most {limit} samples (sample_limit), found {kept}"))
@@ -326,17 +333,7 @@ impl Scrape {
             self.cache.finish(&*self.shared.intern);
         }
         taken.added = self.cache.added();
-        taken.body_bytes = text.len() as f64;
+        taken.body_bytes = response.body.len() as f64;
         taken
-    }
-}
-
-/// The text format of a page. One that does not say its own is of the fallback, or text.
-fn format_of(content_type: &str, fallback: Option<ScrapeProtocol>) -> Format {
-    let media = content_type.split(';').next().unwrap_or("").trim();
-    let says_it = ["text/plain", "application/openmetrics-text"].iter().any(|known| media.eq_ignore_ascii_case(known));
-    match fallback {
-        Some(fallback) if !says_it => fallback.text_format(),
-        _ => Format::of_content_type(content_type),
     }
 }

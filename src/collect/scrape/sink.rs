@@ -5,9 +5,10 @@ use std::hash::{Hash, Hasher};
 use super::cache::{Entry, Found, SeriesCache};
 use super::metadata::MetadataStore;
 use super::series::SeriesRules;
+use super::started;
 use super::target::Target;
 use crate::exposition::{ExemplarText, Meta, SampleLine, Sink, parse_series};
-use crate::model::{Batch, Exemplar, Intern, Irregular, IrregularSample, Labels, SeriesRef, Timestamp};
+use crate::model::{Batch, Exemplar, Intern, Irregular, IrregularSample, Labels, SeriesRef, Timestamp, Value};
 
 /// Takes one page over.
 pub(super) struct PageSink<'s> {
@@ -29,8 +30,50 @@ pub(super) struct PageSink<'s> {
     pub(super) latest: Timestamp,
 }
 
+/// A sample of any format.
+pub(super) struct PageSample<'p> {
+    pub(super) series: &'p str,
+    pub(super) value: Value,
+    pub(super) ts: Option<Timestamp>,
+    pub(super) start_ts: Option<Timestamp>,
+    pub(super) exemplars: &'p [ExemplarText<'p>],
+}
+
 impl<'a> Sink<'a> for PageSink<'_> {
     fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        let SampleLine { series, value, ts, exemplar } = sample;
+        self.take(PageSample { series, value: value.into(), ts, start_ts: None, exemplars: exemplar.as_slice() })
+    }
+
+    fn expected(&self) -> Option<&str> {
+        self.cache.expected()
+    }
+
+    /// When the lines before, of the same metric, began to count; and a series like any other, as in Prometheus.
+    fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        if let Some((name, labels)) = started::split(sample.series)
+            && let Some(start) = started::milliseconds(sample.value)
+        {
+            let lines = self.cache.latest().take_while(|(line, _)| started::is_part(line, name, labels));
+            self.batch.start_ts.extend(lines.filter_map(|(_, series)| series).map(|series| (series, start)));
+        }
+        self.sample(sample)
+    }
+
+    fn meta(&mut self, name: &'a str, meta: Meta<'a>) {
+        self.metadata.note(name, meta);
+    }
+}
+
+impl PageSink<'_> {
+    /// Whether the page has more samples than its job allows.
+    pub(super) fn over_limit(&self) -> bool {
+        let limit = self.target.job.sample_limit;
+        limit > 0 && self.kept > limit
+    }
+
+    /// Takes one sample over.
+    pub(super) fn take(&mut self, sample: PageSample<'_>) -> Result<(), String> {
         let job = &self.target.job;
         let rules = SeriesRules { target: &self.target.labels, job };
         self.samples += 1;
@@ -60,7 +103,11 @@ impl<'a> Sink<'a> for PageSink<'_> {
         match ts {
             None => {
                 entry.stated = None;
-                self.batch.floats.push((series, sample.value));
+                match sample.value {
+                    Value::Float(value) => self.batch.floats.push((series, value)),
+                    Value::Histogram(value) => self.batch.histograms.push((series, value)),
+                }
+                self.batch.start_ts.extend(sample.start_ts.map(|start| (series, start)));
             }
             // A page repeats its own timestamps until there is something new; what is older is out of order.
             Some(ts) if entry.stated.is_some_and(|stated| ts <= stated) => {
@@ -69,50 +116,40 @@ impl<'a> Sink<'a> for PageSink<'_> {
             Some(ts) if ts > self.latest => self.out_of_bounds += 1,
             Some(ts) => {
                 entry.stated = Some(ts);
-                let sample = IrregularSample { ts, start_ts: 0, value: sample.value.into() };
+                let sample = IrregularSample { ts, start_ts: sample.start_ts.unwrap_or(0), value: sample.value };
                 match self.irregular.last_mut().filter(|last| last.series == series) {
                     Some(last) => last.samples.push(sample),
                     None => self.irregular.push(Irregular { series, samples: vec![sample] }),
                 }
             }
         }
-        if let Some(text) = sample.exemplar {
-            self.batch.exemplars.extend(new_exemplar(entry, series, text)?);
+        // A sample has one exemplar as a rule; of several only the newest set is told from the one before.
+        if !sample.exemplars.is_empty() {
+            self.batch.exemplars.extend(new_exemplars(entry, series, sample.exemplars)?);
         }
         Ok(())
     }
-
-    /// A series like any other, as in Prometheus without its experiment with created timestamps.
-    fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
-        self.sample(sample)
-    }
-
-    fn meta(&mut self, name: &'a str, meta: Meta<'a>) {
-        self.metadata.note(name, meta);
-    }
 }
 
-impl PageSink<'_> {
-    /// Whether the page has more samples than its job allows.
-    pub(super) fn over_limit(&self) -> bool {
-        let limit = self.target.job.sample_limit;
-        limit > 0 && self.kept > limit
-    }
-}
-
-/// The exemplar, unless the page has shown it before.
-fn new_exemplar(
+/// The exemplars, unless the page has shown the same ones before.
+fn new_exemplars(
     entry: &mut Entry,
     series: SeriesRef,
-    text: ExemplarText<'_>,
-) -> Result<Option<(SeriesRef, Exemplar)>, String> {
+    texts: &[ExemplarText<'_>],
+) -> Result<Vec<(SeriesRef, Exemplar)>, String> {
     let mut hasher = rustc_hash::FxHasher::default();
-    (text.labels, text.value.to_bits(), text.ts).hash(&mut hasher);
-    if std::mem::replace(&mut entry.exemplar, hasher.finish()) == hasher.finish() {
-        return Ok(None);
+    for text in texts {
+        (text.labels, text.value.to_bits(), text.ts).hash(&mut hasher);
     }
-    let named = format!("exemplar{}", text.labels);
-    let parsed = parse_series(&named)?;
-    let pairs: Vec<(&str, &str)> = parsed.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
-    Ok(Some((series, Exemplar { labels: Labels::from_pairs(&pairs), value: text.value, ts: text.ts })))
+    if std::mem::replace(&mut entry.exemplar, hasher.finish()) == hasher.finish() {
+        return Ok(Vec::new());
+    }
+    let read = |text: &ExemplarText<'_>| {
+        let named = format!("exemplar{}", text.labels);
+        let parsed = parse_series(&named)?;
+        let pairs: Vec<(&str, &str)> =
+            parsed.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+        Ok((series, Exemplar { labels: Labels::from_pairs(&pairs), value: text.value, ts: text.ts }))
+    };
+    texts.iter().map(read).collect()
 }

@@ -16,7 +16,8 @@ pub enum Meta<'a> {
 /// Reads a line that starts with `#`; `None` for any other comment.
 pub(super) fn read(line: &str) -> Result<Option<(&str, Meta<'_>)>, String> {
     let rest = line[1..].trim_start_matches([' ', '\t']);
-    let (word, rest) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
+    let end = rest.bytes().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(rest.len());
+    let (word, rest) = (&rest[..end], rest.get(end + 1..).unwrap_or(""));
     if !matches!(word, "HELP" | "TYPE" | "UNIT") {
         return Ok(None);
     }
@@ -39,6 +40,6 @@ fn name(text: &str) -> Option<(&str, &str)> {
         let end = super::series::string_end(quoted.as_bytes(), 0)?;
         return Some((&quoted[..end], &quoted[end + 1..]));
     }
-    let end = text.find([' ', '\t']).unwrap_or(text.len());
+    let end = text.bytes().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
 }

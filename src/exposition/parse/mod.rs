@@ -4,7 +4,7 @@
 //! that knows them needs no label at all; [`parse_series`] reads the labels of one it does not know.
 //!
 //! A bad line fails the page, as in Prometheus. More is accepted than by Prometheus: `\r\n`, blanks where OpenMetrics allows none,
-//! unknown comments in OpenMetrics, `gaugehistogram` and the other OpenMetrics types in text 0.0.4. `_created` lines of OpenMetrics go to
+//! unknown comments in OpenMetrics and a page without `# EOF`, `gaugehistogram` and the other OpenMetrics types in text 0.0.4. `_created` lines of OpenMetrics go to
 //! [`Sink::created`].
 
 mod comment;
@@ -40,6 +40,11 @@ pub trait Sink<'a> {
     /// When the sample cannot be taken: bad labels, a limit. The text says what was expected.
     fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String>;
 
+    /// The series that the next line will probably have, byte for byte: it is compared instead of searched for its end. Only for speed.
+    fn expected(&self) -> Option<&str> {
+        None
+    }
+
     /// A HELP, TYPE or UNIT line of the family `name`.
     fn meta(&mut self, name: &'a str, meta: Meta<'a>);
 
@@ -71,7 +76,7 @@ const QUOTED: usize = 120;
 /// Reads a page and returns how many samples it had.
 ///
 /// # Errors
-/// At the first line that is not of the format, or that the sink refuses; in OpenMetrics also without `# EOF` at the end.
+/// At the first line that is not of the format, or that the sink refuses; in OpenMetrics also when the page ends within a line other than `# EOF`.
 pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Result<usize, ParseError> {
     let bytes = text.as_bytes();
     let (mut at, mut line, mut samples) = (0, 0, 0);
@@ -105,7 +110,9 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
                 }
             }
             Some(_) => {
-                let (sample, next) = sample::read(text, at, format).map_err(fail)?;
+                let known = sink.expected().and_then(|series| sample::known(bytes, at, series));
+                let end = known.map_or_else(|| series::end(bytes, at), Ok).map_err(fail)?;
+                let (sample, next) = sample::read(text, at, end, format).map_err(fail)?;
                 at = next;
                 if format == Format::OpenMetrics && is_created(sample.series, family) {
                     sink.created(sample).map_err(fail)?;
@@ -116,7 +123,8 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
             }
         }
     }
-    if format == Format::OpenMetrics && !ended {
+    // Some servers forget it. What it is there to show, a page that was cut off, a last line without its end shows too.
+    if format == Format::OpenMetrics && !ended && !text.ends_with('\n') {
         return Err(error(text, text.len(), line + 1, "expected # EOF as the last line of OpenMetrics".to_owned()));
     }
     Ok(samples)
@@ -150,11 +158,12 @@ pub fn parse_line(line: &str, format: Format) -> Result<TextLine<'_>, String> {
         }
         return Ok(comment::read(line)?.map_or(TextLine::Other, |(name, meta)| TextLine::Meta(name, meta)));
     }
-    sample::read(line, 0, format).map(|(sample, _)| TextLine::Sample(sample))
+    let end = series::end(line.as_bytes(), 0)?;
+    sample::read(line, 0, end, format).map(|(sample, _)| TextLine::Sample(sample))
 }
 
 fn line_end(bytes: &[u8], from: usize) -> usize {
-    bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| from + at)
+    memchr::memchr(b'\n', bytes.get(from..).unwrap_or_default()).map_or(bytes.len(), |at| from + at)
 }
 
 fn is_created(series: &str, (family, kind): (&str, MetricKind)) -> bool {

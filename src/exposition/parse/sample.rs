@@ -3,7 +3,7 @@
 use super::SampleLine;
 use super::series;
 use crate::exposition::negotiate::Format;
-use crate::exposition::number::parse_value;
+use crate::exposition::number::{PLAIN, parse_plain, parse_value};
 use crate::model::Timestamp;
 
 /// An exemplar as it stands on its line.
@@ -17,11 +17,25 @@ pub struct ExemplarText<'a> {
     pub ts: Option<Timestamp>,
 }
 
-/// Reads the line that starts at `at`; returns the sample and the start of the next line.
-pub(super) fn read(text: &str, at: usize, format: Format) -> Result<(SampleLine<'_>, usize), String> {
+/// The end of the line's series, if it is the expected one.
+#[inline]
+pub(super) fn known(bytes: &[u8], at: usize, series: &str) -> Option<usize> {
+    let end = at + series.len();
+    // Labels may stand apart from the name: then this is only the beginning of another series.
+    let apart = matches!(bytes.get(end + 1), Some(b'{' | b' ' | b'\t'));
+    (!apart && bytes.get(end) == Some(&b' ') && bytes.get(at..end)? == series.as_bytes()).then_some(end)
+}
+
+/// Reads the line that starts at `at` and whose series ends at `end`; returns the sample and the start of the next line.
+#[inline]
+pub(super) fn read(text: &str, at: usize, end: usize, format: Format) -> Result<(SampleLine<'_>, usize), String> {
     let bytes = text.as_bytes();
-    let end = series::end(bytes, at)?;
     let series = &text[at..end];
+    if bytes.get(end) == Some(&b' ')
+        && let Some((value, next)) = plain_rest(bytes, end + 1)
+    {
+        return Ok((SampleLine { series, value, ts: None, exemplar: None }, next));
+    }
     let (value, at) = word(text, end);
     let value = number(value, "a value after the series")?;
     let mut sample = SampleLine { series, value, ts: None, exemplar: None };
@@ -68,6 +82,14 @@ fn exemplar(text: &str, mut at: usize) -> Result<(ExemplarText<'_>, usize), Stri
     let (stamp, at) = word(text, at);
     let ts = if stamp.is_empty() { None } else { Some(timestamp(stamp, Format::OpenMetrics)?) };
     Ok((ExemplarText { labels, value, ts }, at))
+}
+
+/// The rest of most lines: a value of few digits that ends the line. Anything else takes the long way.
+fn plain_rest(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    let rest = bytes.get(at..)?;
+    let rest = rest.get(..rest.len().min(PLAIN + 1))?;
+    let length = rest.iter().position(|byte| *byte == b'\n')?;
+    Some((parse_plain(rest.get(..length)?)?, at + length + 1))
 }
 
 /// The next word of the line and where it ends; empty at the end of the line.

@@ -20,38 +20,57 @@ pub struct SeriesText<'a> {
 /// The index of the quote that ends a string whose content starts at `at`.
 pub(super) fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => at += 2,
-            b'\n' => return None,
-            _ => at += 1,
+        at += bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n'))?;
+        match bytes.get(at) {
+            Some(b'"') => return Some(at),
+            Some(b'\\') => at += 2,
+            _ => return None,
         }
     }
 }
 
-/// One past the last byte of the series that starts at `at`: the end of its name, or its closing brace.
-pub(super) fn end(bytes: &[u8], mut at: usize) -> Result<usize, String> {
-    while !matches!(bytes.get(at), None | Some(b'{' | b' ' | b'\t' | b'\n' | b'\r')) {
-        at += 1;
-    }
-    let name_end = at;
+/// Past the blanks that start at `at`.
+#[inline]
+pub(super) fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\t')) {
         at += 1;
     }
-    if bytes.get(at) != Some(&b'{') {
+    at
+}
+
+fn trim_end(text: &str) -> &str {
+    match text.as_bytes().last() {
+        Some(b' ' | b'\t') => text.trim_end_matches([' ', '\t']),
+        _ => text,
+    }
+}
+
+fn trim_start(text: &str) -> &str {
+    text.get(skip_blanks(text.as_bytes(), 0)..).unwrap_or("")
+}
+
+/// One past the last byte of the series that starts at `at`: the end of its name, or its closing brace.
+#[inline]
+pub(super) fn end(bytes: &[u8], at: usize) -> Result<usize, String> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let ends = |byte: &u8| matches!(byte, b'{' | b' ' | b'\t' | b'\n' | b'\r');
+    let name_end = at + rest.iter().position(ends).unwrap_or(rest.len());
+    let open = skip_blanks(bytes, name_end);
+    if bytes.get(open) != Some(&b'{') {
         return Ok(name_end);
     }
-    at += 1;
+    let mut at = open + 1;
     loop {
-        match bytes.get(at) {
-            Some(b'}') => return Ok(at + 1),
-            Some(b'"') => {
-                at = string_end(bytes, at + 1).ok_or("expected a closing quote before the end of the line")? + 1;
-            }
-            None | Some(b'\n') => return Err("expected } before the end of the line".to_owned()),
-            Some(_) => at += 1,
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(found) = rest.iter().position(|byte| matches!(byte, b'"' | b'}' | b'\n')) else { break };
+        at += found + 1;
+        match rest.get(found) {
+            Some(b'}') => return Ok(at),
+            Some(b'"') => at = string_end(bytes, at).ok_or("expected a closing quote before the end of the line")? + 1,
+            _ => break,
         }
     }
+    Err("expected } before the end of the line".to_owned())
 }
 
 /// Takes a series apart and checks its names.
@@ -60,16 +79,17 @@ pub(super) fn end(bytes: &[u8], mut at: usize) -> Result<usize, String> {
 /// Says what was expected: a name, `=`, a quoted value, a comma, a label name that is not there yet.
 pub fn parse_series(raw: &str) -> Result<SeriesText<'_>, String> {
     let (name, body) = match raw.find('{') {
-        Some(open) => (raw[..open].trim_end_matches([' ', '\t']), raw[open + 1..].strip_suffix('}')),
+        Some(open) => (trim_end(&raw[..open]), raw[open + 1..].strip_suffix('}')),
         None => (raw, Some("")),
     };
     let mut rest = body.ok_or("expected } at the end of the labels")?;
-    let mut series = SeriesText { name: Cow::Borrowed(name), labels: Vec::new() };
+    let mut series =
+        SeriesText { name: Cow::Borrowed(name), labels: Vec::with_capacity(if rest.is_empty() { 0 } else { 4 }) };
     if !name.is_empty() && !is_classic_metric_name(name) {
         return Err(format!("expected a metric name of letters, digits, _ and : (others in quotes), found {name:?}"));
     }
     loop {
-        rest = rest.trim_start_matches([' ', '\t']);
+        rest = trim_start(rest);
         if rest.is_empty() {
             break;
         }
@@ -87,7 +107,7 @@ pub fn parse_series(raw: &str) -> Result<SeriesText<'_>, String> {
             (name, None) if series.name.is_empty() && series.labels.is_empty() => series.name = name,
             (name, None) => return Err(format!("expected = after the label name {name:?}")),
         }
-        rest = after.trim_start_matches([' ', '\t']);
+        rest = trim_start(after);
         match rest.strip_prefix(',') {
             Some(more) => rest = more,
             None if rest.is_empty() => {}
@@ -111,14 +131,15 @@ fn label(text: &str) -> Result<(Item<'_>, &str), String> {
         }
         (name, rest)
     } else {
-        let end = text.find(['=', ' ', '\t', ',', '"']).unwrap_or(text.len());
+        let ends = |byte: u8| matches!(byte, b'=' | b' ' | b'\t' | b',' | b'"');
+        let end = text.bytes().position(ends).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         if !is_classic_label_name(name) {
             return Err(format!("expected a label name of letters, digits and _, found {:?}", head(text)));
         }
         (Cow::Borrowed(name), rest)
     };
-    let rest = rest.trim_start_matches([' ', '\t']);
+    let rest = trim_start(rest);
     let Some(rest) = rest.strip_prefix('=') else {
         return if text.starts_with('"') {
             Ok(((name, None), rest))
@@ -126,7 +147,7 @@ fn label(text: &str) -> Result<(Item<'_>, &str), String> {
             Err(format!("expected = after the label name {name:?}"))
         };
     };
-    let value = rest.trim_start_matches([' ', '\t']).strip_prefix('"');
+    let value = trim_start(rest).strip_prefix('"');
     let (value, rest) = string(value.ok_or_else(|| format!("expected a quoted value of the label {name:?}"))?)?;
     Ok(((name, Some(value)), rest))
 }

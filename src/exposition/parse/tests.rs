@@ -69,6 +69,15 @@ fn open_metrics_is_read() {
     let cases = [
         ("# EOF\n", ""),
         ("a 1 1.5\n# EOF", "a[] 1 @1500"),
+        ("a 1\r\nb 2\nc 3\r\n", "a[] 1\nb[] 2\nc[] 3"),
+        ("# TYPE a gauge\n# TYPE a gauge\na 1\n# EOF", "a: Kind(Gauge)\na: Kind(Gauge)\na[] 1"),
+        (
+            "# TYPE a_total histogram\na_total_bucket{le=\"+Inf\"} 1\n# EOF",
+            "a_total: Kind(Histogram)\na_total_bucket[le=+Inf] 1",
+        ),
+        ("# TYPE a:b gaugehistogram\na:b_gcount 1\n# EOF", "a:b: Kind(GaugeHistogram)\na:b_gcount[] 1"),
+        ("# TYPE a counter\na 1\n# EOF", "a: Kind(Counter)\na[] 1"),
+        ("# TYPE \"a.é\" counter\n{\"a.é_total\",\"b c\"=\"d\"} 1\n# EOF", "a.é: Kind(Counter)\na.é_total[b c=d] 1"),
         ("a 1 # {t=\"x # y\"} 0.5\n# EOF", "a[] 1 # {t=\"x # y\"} 0.5 None"),
         ("a{b=\"c\"} 1 2 # {} 0.5 3\n# EOF", "a[b=c] 1 @2000 # {} 0.5 Some(3000)"),
         (
@@ -101,7 +110,9 @@ fn bad_lines_name_the_line_and_what_was_expected() {
         (Format::Text, "a 1 # {} 1", "line 1: expected no exemplar in text 0.0.4"),
         (Format::Text, "# TYPE a meh", "line 1: expected counter, gauge"),
         (Format::Text, "# TYPE ", "line 1: expected a metric name after # TYPE"),
-        (Format::OpenMetrics, "a 1\n", "line 2: expected # EOF"),
+        (Format::OpenMetrics, "a 1", "line 2: expected # EOF"),
+        (Format::OpenMetrics, "a 1\n# EO", "line 3: expected # EOF"),
+        (Format::OpenMetrics, "", "line 1: expected # EOF"),
         (Format::OpenMetrics, "# EOF\na 1\n", "line 2: expected nothing after # EOF"),
         (Format::OpenMetrics, "a 1 # x\n# EOF", "line 1: expected {labels} of an exemplar after #"),
         (Format::OpenMetrics, "a 1 NaN\n# EOF", "line 1: expected a timestamp in seconds"),
@@ -132,6 +143,199 @@ fn no_prefix_of_a_page_and_no_flipped_byte_panics() {
             for other in ['"', '\\', '{', '}', '\n', '#', ' ', 'é'] {
                 check(format, &format!("{}{other}{}", &page[..cut], &page[cut..]));
             }
+        }
+    }
+}
+
+/// What real servers sent, and what the Go client wrote.
+fn real_pages() -> Vec<(Format, String)> {
+    let mut pages = vec![
+        (Format::OpenMetrics, include_str!("../../../tests/fixtures/client_golang.om").to_owned()),
+        (Format::Text, include_str!("../../../tests/fixtures/client_golang.txt").to_owned()),
+    ];
+    let shared = std::env::var_os("WATCHFIRE_SHARED").map_or_else(|| "../shared".into(), std::path::PathBuf::from);
+    for name in ["llama-server-busy.prom", "llama-server-idle.prom"] {
+        match std::fs::read_to_string(shared.join("captures").join(name)) {
+            Ok(text) => pages.push((Format::Text, text)),
+            Err(_) => println!("SKIPPED: {name} is not in {}", shared.display()),
+        }
+    }
+    pages
+}
+
+#[test]
+fn real_pages_are_read() {
+    for (format, page) in real_pages() {
+        let found = check(format, &page);
+        assert!(!found.starts_with("ERROR") && found.lines().count() > 10, "{found}");
+    }
+}
+
+/// Cuts, changed bytes, doubled and swapped pieces of real pages: every reader ends with a result.
+#[test]
+fn mutations_of_real_pages_do_no_harm() {
+    const SPECIAL: &[u8] = b"\"\\{}=,# \n\r\t\0e.-+_:\xc3";
+    let mut state = 11u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) as usize) % below.max(1)
+    };
+    let pages = real_pages();
+    let (mut good, mut bad) = (0, 0);
+    for round in 0..4_000 {
+        let (format, page) = &pages[round % pages.len()];
+        let mut bytes = page.clone().into_bytes();
+        for _ in 0..=random(3) {
+            let (a, b) = (random(bytes.len()), random(bytes.len()));
+            let (a, b) = (a.min(b), a.max(b));
+            match random(6) {
+                0 => bytes.truncate(b),
+                1 => drop(bytes.drain(a..b.min(a + 20))),
+                2 => bytes.insert(a, SPECIAL[random(SPECIAL.len())]),
+                3 => bytes[a] = random(256) as u8,
+                4 => {
+                    let piece = bytes[a..b.min(a + 50)].to_vec();
+                    bytes.splice(b..b, piece);
+                }
+                _ => bytes.swap(a, b),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        for format in [*format, Format::Text, Format::OpenMetrics] {
+            match check(format, &text).starts_with("ERROR") {
+                true => bad += 1,
+                false => good += 1,
+            }
+        }
+        for line in text.lines() {
+            let _ = super::parse_line(line, *format);
+        }
+        if round % 8 == 0 {
+            let _ = crate::exposition::check_openmetrics(&text);
+            let _ = crate::exposition::lint_text(&text);
+            let _ = crate::exposition::openmetrics_to_text(&text);
+        }
+    }
+    assert!(good > 500 && bad > 500, "{good} good, {bad} bad");
+}
+
+/// Pages that would be slow if anything took the square of their size.
+#[test]
+fn hostile_pages_take_no_longer_than_their_size() {
+    const SIZE: usize = 1 << 20;
+    let pieces = [
+        "{",
+        "\"",
+        "\\",
+        "a{",
+        "a{b=\"",
+        "#",
+        "# HELP ",
+        "# TYPE a gauge\n",
+        "a{b=\"c\",",
+        ",",
+        "a 1 # {",
+        " ",
+        "\n",
+        "a\n",
+        "1e",
+    ];
+    let timer = crate::clock::Stopwatch::start();
+    for piece in pieces {
+        let page = piece.repeat(SIZE / piece.len());
+        for format in [Format::Text, Format::OpenMetrics] {
+            check(format, &page);
+        }
+    }
+    // 30 MiB in the dev profile on a busy machine; the square of one page would take an hour.
+    assert!(timer.elapsed().as_secs() < 120, "{:?}", timer.elapsed());
+}
+
+/// Expects one text at every line.
+struct Expecting<'h>(Lines, &'h str);
+
+impl<'a> Sink<'a> for Expecting<'_> {
+    fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        self.0.sample(sample)
+    }
+
+    fn expected(&self) -> Option<&str> {
+        Some(self.1)
+    }
+
+    fn meta(&mut self, name: &'a str, meta: Meta<'a>) {
+        self.0.meta(name, meta);
+    }
+
+    fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        self.0.created(sample)
+    }
+}
+
+/// Whatever series was expected, the line says what it is. A sink expects only what it has read before.
+#[test]
+fn expectations_change_nothing() {
+    let lines = [
+        "a 1",
+        "a  1",
+        "a\t1",
+        "a {b=\"c\"} 1",
+        "a  {b=\"c\"} 1",
+        "a{b=\"c d\"} 1.5 1600",
+        "a{b=\"\\\" 1\"} -0.25",
+        "ab 1",
+        "a 12345678901234567890",
+        "a 1e5",
+        "a NaN\r",
+        "a",
+        "a x",
+        "{\"a b\"} 2",
+    ];
+    let known = ["a", "a{b=\"c d\"}", "a{b=\"\\\" 1\"}", "ab", "{\"a b\"}", "a{b=\"c\"}", "a {b=\"c\"}"];
+    for format in [Format::Text, Format::OpenMetrics] {
+        for line in lines {
+            for ending in ["", "\n", "\n# EOF\n", " # {t=\"x\"} 1\n# EOF"] {
+                let page = format!("{line}{ending}");
+                for expected in known {
+                    let mut sink = Expecting(Lines::default(), expected);
+                    let found = match parse(&page, format, &mut sink) {
+                        Ok(_) => sink.0.0.join("\n"),
+                        Err(error) => format!("ERROR {error}"),
+                    };
+                    assert_eq!(found, check(format, &page), "{page:?} expecting {expected:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_take_the_short_way_and_the_long_one() {
+    for text in [
+        "0",
+        "-0",
+        "1",
+        "1.5",
+        "-12.25",
+        "123456789012345",
+        "1234567890123456",
+        "0.000000000000001",
+        ".5",
+        "5.",
+        "1e-7",
+    ] {
+        let expected: f64 = text.parse().expect("a float");
+        for (format, page) in [
+            (Format::Text, format!("a {text}\n")),
+            (Format::Text, format!("a {text} 7\n")),
+            (Format::OpenMetrics, format!("a {text}\n# EOF")),
+        ] {
+            let found = check(format, &page);
+            let value: f64 = found.split(' ').nth(1).expect("a value").parse().expect("a float");
+            assert_eq!(value.to_bits(), expected.to_bits(), "{page:?}");
         }
     }
 }
