@@ -10,14 +10,14 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::collect::demo::demo;
-use crate::collect::gpu::{GpuConfig, Gpus};
+use crate::collect::gpu::{FastGpus, GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
 use crate::collect::textfile::Textfile;
 use crate::collect::windows::{Tap, Windows, WindowsCollector};
 use crate::collect::worker::{Workers, WorkersHandle};
-use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle, fast_gpu_job};
+use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle};
 use crate::config::CollectorFamily;
 use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
 use crate::ingest::{Agents, Events, EventsConfig};
@@ -388,6 +388,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
         interval,
         intervals: BTreeMap::clone(&section.intervals),
         disabled: section.disabled.clone(),
+        cgroups: section.cgroups.clone(),
         options: section.options.clone(),
     };
     if !section.has(CollectorFamily::System) {
@@ -408,7 +409,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
     if section.has(CollectorFamily::Gpu) {
         let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
         let gpus = Gpus::new(processes.clone(), &config);
-        fast.push(fast_gpu_job(gpus.handle(), own_interval("gpu")));
+        fast.push(FastJob { every: own_interval("gpu"), collector: Box::new(FastGpus::new(gpus.handle())) });
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
     (jobs, fast, processes)

@@ -22,7 +22,7 @@ pub mod worker;
 pub use collector::{CollectError, Collector, Reading};
 pub use scheduler::{
     CollectorView, Demand, FastHandle, FastJob, FastSampler, FastSink, Job, Outcome, RateCount, SamplingCounters,
-    Scheduler, SchedulerHandle, fast_gpu_job,
+    Scheduler, SchedulerHandle,
 };
 
 /// The names that configuration may use: every collector of this machine, `worker`, `gpu` and `textfile`.

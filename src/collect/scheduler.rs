@@ -18,11 +18,9 @@ use crate::clock::{Clock, Stopwatch};
 use crate::model::{Batch, FamilyDesc, GroupId, Intern, Output, SourceId, Timestamp, format_duration};
 
 mod fast;
-mod fast_gpu;
 mod slots;
 
 pub use fast::{Demand, FastHandle, FastJob, FastSampler, FastSink};
-pub use fast_gpu::fast_gpu_job;
 pub use slots::{RateCount, SamplingCounters};
 
 use slots::Slots;

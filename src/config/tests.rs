@@ -33,6 +33,13 @@ const CASES: &[(&str, &[&str])] = &[
     ("collectors: {enabled: [system, gpuu]}", &["gpu"]),
     ("collectors: {intervals: {cpuu: 1s}}", &["did you mean \"cpu\""]),
     ("collectors: {enabled: []}", &[]),
+    ("collectors: {gpu: {aliases: [dcgm, nvidia_smi]}}", &[]),
+    ("collectors: {gpu: {aliases: [dcgn]}}", &["dcgm"]),
+    ("collectors: {cgroups: {include: '^/system', exclude: x, limit: 9, depth: 3, walk_interval: 5s}}", &[]),
+    (
+        "collectors: {cgroups: {include: '(', limit: 5000, depth: 33, walk_interval: 0s, deep: 1}}",
+        &["f.yml:1:33", "at most 4096", "at most 32", "longer than 0s", "deep: unknown key"],
+    ),
     ("collectors: {options: {netdev: {device_exclude: '^veth'}, cpu: {info: true, flags_include: '^avx'}}}", &[]),
     ("collectors: {options: {filesystem: {mount_points_exclude: '^/mnt($|/)', fs_types_exclude: '^tmpfs$'}}}", &[]),
     ("collectors: {options: {hwmon: {chip_exclude: ''}, netclass: {ignored_devices: '^$'}}}", &[]),

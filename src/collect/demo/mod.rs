@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
-use super::gpu::{GpuHandle, Gpus};
+use super::gpu::{FastGpus, GpuHandle, Gpus};
 use super::system::{Usage, own_process};
 use super::worker::WorkersHandle;
-use super::{Collector, FastJob, Job, fast_gpu_job};
+use super::{Collector, FastJob, Job};
 
 use sheet::Sheet;
 use story::Story;
@@ -63,6 +63,6 @@ pub fn demo(seed: u64, start: Timestamp, interval: Duration) -> Demo {
     let node = node::DemoNode { story, usage: Arc::default(), sheet: Sheet::default() };
     let models = models::DemoModels { story, sheet: Sheet::default() };
     let fast = |collector: Box<dyn Collector>| FastJob { every: interval, collector };
-    let fast = vec![fast(Box::new(node)), fast(Box::new(models)), fast_gpu_job(gpu_handle.clone(), interval)];
+    let fast = vec![fast(Box::new(node)), fast(Box::new(models)), fast(Box::new(FastGpus::new(gpu_handle.clone())))];
     Demo { jobs, fast, usage, workers, gpus: gpu_handle }
 }
