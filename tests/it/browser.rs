@@ -39,6 +39,12 @@ fn the_page_outlives_its_daemon() {
     run("daemon", "test/daemon.mjs", None);
 }
 
+/// Ten samples a second while the last minute is looked at; a hidden or closed tab asks for none.
+#[test]
+fn the_live_view_is_fast_and_says_so() {
+    run("live", "test/live.mjs", Some(&[]));
+}
+
 #[test]
 fn the_page_lives_from_metrics_alone() {
     run("metrics-only", "test/metrics-only.mjs", Some(&["--demo"]));

@@ -14,6 +14,19 @@ export function expose(engine: Engine, source: SourceControl): void {
     get live() {
       return source.live.value;
     },
+    /** Samples a second of what comes fastest. */
+    get hertz() {
+      return source.hertz.value;
+    },
+    get fastTicks() {
+      return engine.fastTicks;
+    },
+    /** Times and first values of the rows that the live view has of a panel. */
+    fine(id: string): { times: number[]; values: number[] } {
+      const { fine } = engine.watch(id);
+      const first = fine.columns[0];
+      return { times: [...fine.times()], values: first ? [...fine.values(first)] : [] };
+    },
     get ticks() {
       return engine.ticks;
     },

@@ -72,6 +72,7 @@ export function format(value: number | undefined, unit: Unit): string {
     case 'cores':
       return `${digits(value)} cores`;
     case 'load':
+    case 'named':
     case 'count':
       return large(value);
   }
@@ -103,7 +104,19 @@ export const UNIT_WORD: Record<Unit, string> = {
   yes: '',
   status: '',
   age: '',
+  named: '',
 };
+
+/** Names that end in their unit, the longer endings first. */
+const ENDINGS: [string, Unit][] = [
+  ['_bytes_per_second', 'bytes/s'], ['_tokens_per_second', 'tokens/s'], ['_ratio', 'ratio'], ['_bytes', 'bytes'], ['_watts', 'watts'],
+  ['_celsius', 'celsius'], ['_seconds', 'seconds'],
+];
+
+/** The unit that a name ends in. */
+export function unitOf(name: string): Unit {
+  return ENDINGS.find(([ending]) => name.endsWith(ending))?.[1] ?? 'count';
+}
 
 /** A length of time in its two largest parts: `3 d 4 h`, `5 min`, `12 s`. */
 export function duration(total: number): string {

@@ -7,7 +7,7 @@ import { expose } from './debug';
 import { App } from './ui/app';
 import { engine, source } from './ui/state';
 
-engine.onChange(() => loop.touchAll());
+engine.onChange((between) => loop.touchAll(between));
 source.begin();
 watchAlerts(() => !source.forced);
 render(<App />, document.getElementById('app') as HTMLElement);

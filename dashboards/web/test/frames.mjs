@@ -1,8 +1,8 @@
 // How evenly the page draws: frames on time with a dozen charts on screen, script time of a frame that draws, and the time from
 // navigation to the first chart.
-//   node test/frames.mjs URL [SECONDS]      prints one line of numbers; judges nothing
+//   node test/frames.mjs URL [SECONDS]      prints one line of numbers; judges nothing; VIEW='1 m' looks at the live view
 import { availableParallelism, loadavg } from 'node:os';
-import { launch, waitForPoints } from './browser.mjs';
+import { launch, state, until, waitForPoints } from './browser.mjs';
 
 const [url, seconds = '15'] = process.argv.slice(2);
 if (!url) {
@@ -25,6 +25,10 @@ for (let i = 0; i < RUNS; i += 1) {
 const page = await browser.newPage({ viewport: { width: 1440, height: 1500 } });
 await page.goto(url, { waitUntil: 'domcontentloaded' });
 await waitForPoints(page, ['cpu'], 8);
+if (process.env.VIEW) {
+  await page.getByRole('button', { name: process.env.VIEW, exact: true }).click();
+  await until(() => state(page), (s) => s.hertz > 1 && s.fastTicks > 100, 30_000);
+}
 const got = await page.evaluate(
   (ms) =>
     new Promise((done) => {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
-use super::gpu::{GpuHandle, Gpus};
+use super::gpu::{FastGpus, GpuHandle, Gpus};
 use super::system::{Usage, own_process};
 use super::worker::WorkersHandle;
 use super::{Collector, FastJob, Job};
@@ -61,9 +61,8 @@ pub fn demo(seed: u64, start: Timestamp, interval: Duration) -> Demo {
         job("watchfire", own_process()),
     ];
     let node = node::DemoNode { story, usage: Arc::default(), sheet: Sheet::default() };
-    let gpus = Gpus::with_source(None, move || Box::new(gpus::DemoGpus(story)));
     let models = models::DemoModels { story, sheet: Sheet::default() };
     let fast = |collector: Box<dyn Collector>| FastJob { every: interval, collector };
-    let fast = vec![fast(Box::new(node)), fast(Box::new(gpus)), fast(Box::new(models))];
+    let fast = vec![fast(Box::new(node)), fast(Box::new(models)), fast(Box::new(FastGpus::new(gpu_handle.clone())))];
     Demo { jobs, fast, usage, workers, gpus: gpu_handle }
 }

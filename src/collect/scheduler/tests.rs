@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{Job, Outcome, Scheduler};
+use super::{FastJob, FastSampler, FastSink, Job, Outcome, Scheduler};
 use crate::clock::Clock;
 use crate::collect::testing::{Interner, Kept, page};
 use crate::collect::{CollectError, Collector, Reading};
-use crate::model::{Batch, Intern, SeriesRef, Timestamp};
+use crate::model::{Batch, GroupId, Intern, SeriesRef, Timestamp};
 
 /// A collector that does as it is told.
 struct Told(&'static str, fn() -> Result<Reading, CollectError>);
@@ -81,6 +81,35 @@ fn one_collector_cannot_stop_another() {
     let success = |name: &str| page[&format!(r#"node_scrape_collector_success{{collector="{name}"}}"#)];
     assert_eq!(["a", "b", "c", "d"].map(success), [0.0, 0.0, 1.0, 0.0]);
     assert_eq!(scheduler.views()[1].failures, 1);
+}
+
+/// Fast batches.
+impl FastSink for Kept {
+    fn push(&self, batch: Batch) {
+        self.batches.lock().push(batch);
+    }
+}
+
+#[test]
+fn a_fast_collector_that_fails_costs_itself_only() {
+    let fail = || Err(CollectError { collector: "b", reason: "broken".into() });
+    let fast = |name: &'static str, every: u64, result: fn() -> Result<Reading, CollectError>| FastJob {
+        every: Duration::from_millis(every),
+        collector: Box::new(Told(name, result)),
+    };
+    let jobs =
+        vec![fast("a", 1000, || panic!("on purpose")), fast("b", 1000, fail), fast("c", 200, || Ok(Reading::Complete))];
+    let (sink, counters) = (Arc::new(Kept::default()), Arc::default());
+    let mut sampler = FastSampler::new(jobs, Arc::new(Interner::default()), sink.clone(), GroupId(7), counters);
+    for now in (900..1600).step_by(100) {
+        sampler.tick(now, 10);
+    }
+    // Each writes a sample first: at 900 all three, at 1000 nobody, then b always and c at every second slot.
+    let found: Vec<(i64, usize)> = sink.batches.lock().iter().map(|batch| (batch.ts, batch.len())).collect();
+    assert_eq!(found, [(900, 3), (1100, 2), (1200, 1), (1300, 2), (1400, 1), (1500, 2)]);
+    // Another pace begins its slots anew; no pace at all ends them.
+    assert!(sampler.tick(1_700, 2) && !sampler.tick(1_900, 2) && !sampler.tick(2_000, 1) && !sampler.tick(2_100, 0));
+    assert!(sampler.tick(2_300, 5));
 }
 
 #[test]

@@ -152,6 +152,7 @@ impl Windows {
         let mut state = self.state.lock();
         let signal = &mut state.signals[FRAMES];
         signal.settle_clock(now);
+        signal.sampled_at = Some(now);
         for same in steps.chunk_by(|a, b| a == b) {
             let value = f64::from(same.first().copied().unwrap_or(0)) * FRAME_STEP;
             signal.rolling.push(now, value, u32::try_from(same.len()).unwrap_or(u32::MAX));

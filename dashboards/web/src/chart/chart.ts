@@ -52,13 +52,14 @@ export class Chart {
   private plot: uPlot | undefined;
   private lines: readonly Line[] = [];
   private drawn = '';
+  private drawnTo = NaN;
   private axis: Axis = { top: 1, steps: 4 };
   private readonly resizer: ResizeObserver;
 
   constructor(
     private readonly host: HTMLElement,
     private readonly def: PanelDef,
-    private readonly data: Columns,
+    private readonly view: () => Columns,
     private readonly span: Span,
     private readonly onCursor: (row: number | null) => void,
   ) {
@@ -66,10 +67,18 @@ export class Chart {
     this.resizer.observe(host);
   }
 
+  private get data(): Columns {
+    return this.view();
+  }
+
   destroy(): void {
     this.resizer.disconnect();
     this.plot?.destroy();
     this.plot = undefined;
+  }
+
+  news(): boolean {
+    return this.data.last !== this.drawnTo;
   }
 
   /** Forgets the drawn instance, after a change of colours. */
@@ -82,6 +91,7 @@ export class Chart {
       firstDrawn = true;
       performance.mark(FIRST_CHART);
     }
+    this.drawnTo = this.data.last;
     this.lines = shown(this.data);
     const shape = this.lines.map((line) => line.column.id).join('\u0004');
     if (!this.plot || shape !== this.drawn) {

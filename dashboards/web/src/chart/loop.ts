@@ -1,6 +1,8 @@
 /** Whoever draws: asked once a frame while it is on screen and something changed. */
 export interface Drawable {
   draw(): void;
+  /** Whether there is a row that was not drawn yet. */
+  news(): boolean;
 }
 
 /** With reduced motion nothing moves more than once a second. */
@@ -74,9 +76,9 @@ export const loop = {
     dirty.add(drawable);
     schedule();
   },
-  /** Everything on screen has something new to show. */
-  touchAll(): void {
-    for (const drawable of visible.values()) dirty.add(drawable);
+  /** Everything on screen is to be drawn, because time went on; between two ticks only what has a new row. */
+  touchAll(between: boolean): void {
+    for (const drawable of visible.values()) if (!between || drawable.news()) dirty.add(drawable);
     schedule();
   },
 };

@@ -5,6 +5,7 @@ import type { Span } from './chart';
 /** The small line of a tile: no axes, the first column alone, its own canvas. */
 export class Spark {
   private readonly resizer: ResizeObserver;
+  private drawnTo = NaN;
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -20,7 +21,12 @@ export class Spark {
     this.resizer.disconnect();
   }
 
+  news(): boolean {
+    return this.data.last !== this.drawnTo;
+  }
+
   draw(): void {
+    this.drawnTo = this.data.last;
     const { canvas, data } = this;
     const width = Math.round(canvas.clientWidth * devicePixelRatio);
     const height = Math.round(canvas.clientHeight * devicePixelRatio);

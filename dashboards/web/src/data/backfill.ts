@@ -121,6 +121,8 @@ function fill(watch: Watch, answers: Points[], { start, end }: Window): void {
   }
   if (!rows.length) return;
   watch.data.backfill(rows);
+  const older = rows.filter((row) => !(row.seconds >= watch.fine.first));
+  if (watch.view === watch.fine && older.length) watch.fine.backfill(older);
   watch.lastSeen = performance.now();
   watch.version.value += 1;
 }

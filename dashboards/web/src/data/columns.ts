@@ -53,6 +53,9 @@ export interface Cell {
 export class Columns {
   columns: Column[] = [];
   rows = 0;
+  /** @param stepMs rows within one such step replace each other */
+  constructor(private readonly stepMs = 1_000) {}
+
   /** Changes when a column comes or goes. */
   generation = 0;
   private time = new Ring();
@@ -81,11 +84,15 @@ export class Columns {
     return this.rows ? column.ring.get(this.at) : NaN;
   }
 
-  /** Writes the row at `seconds`; a second tick within one second replaces the row. */
+  private step(seconds: number): number {
+    return Math.floor(Math.round(seconds * 1_000) / this.stepMs);
+  }
+
+  /** Writes the row at `seconds`; a second tick within one step replaces the row. */
   push(seconds: number, cells: Cell[]): void {
     const last = this.last;
     if (seconds < last) return;
-    if (Math.floor(seconds) !== Math.floor(last)) {
+    if (Number.isNaN(last) || this.step(seconds) !== this.step(last)) {
       if (seconds - last > GAP_S) this.advance(last + 1);
       this.advance(seconds);
     } else {
@@ -116,20 +123,34 @@ export class Columns {
     return times.some((t, i) => t - (times[i - 1] ?? from) > limit);
   }
 
+  /** Begins anew with the rows of another from `seconds` on; lines keep their colours. */
+  seed(other: Columns, seconds: number): void {
+    this.drain();
+    this.byId.clear();
+    this.columns = other.columns.map((column) => ({ ...column, ring: new Ring() }));
+    for (const column of this.columns) this.byId.set(column.id, column);
+    this.generation += 1;
+    for (const row of other.list()) if (row.seconds >= seconds) this.push(row.seconds, row.cells);
+  }
+
   private drain(): { seconds: number; cells: Cell[] }[] {
-    const times = this.times().slice();
-    const views = this.columns.map((column) => ({ ...column, view: this.values(column).slice() }));
-    const rows = [...times].map((seconds, i) => ({
-      seconds,
-      cells: views
-        .map(({ id, query, labels, label, view }) => ({ id, query, labels, label, value: view[i] as number }))
-        .filter((cell) => !Number.isNaN(cell.value)),
-    }));
+    const rows = this.list();
     this.rows = 0;
     this.at = CAPACITY - 1;
     for (const column of this.columns) column.ring = new Ring();
     this.time = new Ring();
     return rows;
+  }
+
+  private list(): { seconds: number; cells: Cell[] }[] {
+    const times = this.times().slice();
+    const views = this.columns.map((column) => ({ ...column, view: this.values(column).slice() }));
+    return [...times].map((seconds, i) => ({
+      seconds,
+      cells: views
+        .map(({ id, query, labels, label, view }) => ({ id, query, labels, label, value: view[i] as number }))
+        .filter((cell) => !Number.isNaN(cell.value)),
+    }));
   }
 
   private advance(seconds: number): void {

@@ -14,12 +14,22 @@ export interface Question {
   legend: string;
 }
 
+/** What the live view shows: the last minute, at up to ten rows a second. */
+export const CLOSE_S = 60;
+const CLOSE_STEP_MS = 100;
+/** Rates of the live view are over this much. */
+const CLOSE_RANGE_MS = 1_000;
+
 /** A longer range than this is left to the ring until the live samples cover it. */
 const LONG_MS = 15_000;
 
 /** Something that is asked again whenever a metric that it reads has moved. */
 export class Watch {
   readonly data = new Columns();
+  /** The rows of the live view, finer than those of `data`; filled while somebody looks at it. */
+  readonly fine = new Columns(CLOSE_STEP_MS);
+  /** What charts draw: the one or the other. */
+  view = this.data;
   /** Counts the live rows; the reactive part of the page looks at this alone. */
   readonly version: Signal<number> = signal(0);
   /** When a value last came in, by the browser's monotonic clock; 0 before the first. */
@@ -92,6 +102,10 @@ export class Engine {
   /** The newest timestamp of any tick, in milliseconds: the right edge of all charts. */
   now = 0;
   ticks = 0;
+  /** Ticks that came between those of the ring. */
+  fastTicks = 0;
+  /** Whether the live view is looked at. */
+  close = false;
   /** Whether the ring answers. */
   hasHistory = false;
   /** Since when the store has been collecting samples without a break, by the browser's monotonic clock. */
@@ -104,7 +118,7 @@ export class Engine {
   skew = 0;
   private readonly byId = new Map(this.watches.map((w) => [w.id, w]));
   private readonly byMetric = new Map<string, Watch[]>();
-  private readonly listeners: (() => void)[] = [];
+  private readonly listeners: ((between: boolean) => void)[] = [];
 
   constructor() {
     for (const watch of this.watches) {
@@ -120,15 +134,16 @@ export class Engine {
     return found;
   }
 
-  onChange(listener: () => void): void {
+  /** The listener learns whether the change came between two ticks of the ring. */
+  onChange(listener: (between: boolean) => void): void {
     this.listeners.push(listener);
   }
 
   /** Tells everybody who draws that something changed. */
-  changed(): void {
+  changed(between = false): void {
     this.oldest = Infinity;
     for (const { data } of this.watches) if (data.first < this.oldest) this.oldest = data.first;
-    for (const listener of this.listeners) listener();
+    for (const listener of this.listeners) listener(between);
   }
 
   /** What the daemon should stream: one selector for each metric, narrow where all uses agree. */
@@ -157,22 +172,50 @@ export class Engine {
     return this.hasHistory && watch.history > 0 && !short;
   }
 
-  /** Samples at `now` (ms) have been pushed into the store for these metrics. */
-  tick(now: number, touched: Set<string>): void {
-    this.now = Math.max(this.now, now);
-    this.skew = now - Date.now();
-    this.ticks += 1;
-    const due = new Set([...touched].flatMap((metric) => this.byMetric.get(metric) ?? []));
-    for (const watch of due) if (!this.leftToRing(watch)) this.refresh(watch, now);
+  /** Goes to the live view, or back; it begins with what is known of its minute. */
+  look(close: boolean): void {
+    if (close === this.close) return;
+    this.close = close;
+    for (const watch of this.watches) {
+      if (close) watch.fine.seed(watch.data, this.now / 1000 - CLOSE_S);
+      watch.view = close ? watch.fine : watch.data;
+      watch.version.value += 1;
+    }
     this.changed();
   }
 
-  private refresh(watch: Watch, now: number): void {
-    const cells = watch.questions.flatMap((question, i) =>
+  /** Samples at `now` (ms) have been pushed into the store for these metrics; `fast` ones lie between two ticks of the ring. */
+  tick(now: number, touched: Set<string>, fast = false): void {
+    this.now = Math.max(this.now, now);
+    this.skew = now - Date.now();
+    this.ticks += 1;
+    if (fast) this.fastTicks += 1;
+    const due = new Set([...touched].flatMap((metric) => this.byMetric.get(metric) ?? []));
+    for (const watch of due) {
+      if (!fast && !this.leftToRing(watch)) this.refresh(watch, now);
+      // Only charts are looked at so closely.
+      if (this.close && watch.history > 0) this.refine(watch, now);
+    }
+    this.changed(fast);
+  }
+
+  private ask(watch: Watch, now: number): Cell[] {
+    return watch.questions.flatMap((question, i) =>
       evaluate(question.expr, this.store, now)
         .filter((sample) => Number.isFinite(sample.value))
         .map((sample) => cellOf(question, i, sample)),
     );
+  }
+
+  private refine(watch: Watch, now: number): void {
+    this.store.longestMs = CLOSE_RANGE_MS;
+    const cells = this.ask(watch, now);
+    this.store.longestMs = Infinity;
+    if (cells.length) watch.fine.push(now / 1000, cells);
+  }
+
+  private refresh(watch: Watch, now: number): void {
+    const cells = this.ask(watch, now);
     if (!cells.length) return;
     watch.data.push(now / 1000, cells);
     watch.lastSeen = performance.now();

@@ -1,7 +1,7 @@
 /** What the page shows, as data: the files of `dashboards/panels/`. */
 
 export type Unit =
-  | 'age' | 'ratio' | 'bytes' | 'bytes/s' | 'seconds' | 'tokens/s' | 'celsius' | 'watts' | 'count' | 'cores' | 'load' | 'requests/s' | 'yes' | 'status';
+  | 'age' | 'ratio' | 'bytes' | 'bytes/s' | 'seconds' | 'tokens/s' | 'celsius' | 'watts' | 'count' | 'cores' | 'load' | 'requests/s' | 'yes' | 'status' | 'named';
 
 export interface QueryDef {
   query: string;
@@ -50,6 +50,8 @@ export interface SectionDef {
   order: number;
   size: 'large' | 'small';
   collapsed?: boolean;
+  /** A collapsed one that opens with the live view. */
+  live?: boolean;
   absent: string;
   panels: PanelDef[];
   tables?: TableDef[];

@@ -68,6 +68,8 @@ class Series {
 export class SeriesStore implements Source {
   private readonly byMetric = new Map<string, Set<Series>>();
   private readonly selected = new Map<Selector, Series[]>();
+  /** Ranges are cut to this: the live view wants rates of the newest moment. */
+  longestMs = Infinity;
 
   get size(): number {
     let sum = 0;
@@ -109,7 +111,7 @@ export class SeriesStore implements Source {
   rate(selector: Selector, now: number): Sample[] {
     const samples: Sample[] = [];
     for (const series of this.select(selector)) {
-      const value = series.fresh(now) ? series.rate(selector.rangeMs, now) : undefined;
+      const value = series.fresh(now) ? series.rate(Math.min(selector.rangeMs, this.longestMs), now) : undefined;
       if (value !== undefined) samples.push({ labels: series.labels, value });
     }
     return samples;

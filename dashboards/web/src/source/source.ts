@@ -2,6 +2,7 @@ import { signal } from '@preact/signals';
 import { backfill, follow, mend } from '../data/backfill';
 import type { Engine } from '../data/engine';
 import { access } from './access';
+import { FrameReport } from './frames';
 import type { Feed } from './feed';
 import { ownSeries } from './own';
 import { MetricsPoll } from './poll';
@@ -19,6 +20,10 @@ const RETRY_STREAM_MS = 30_000;
 const RETRY_STREAM_MAX_MS = 600_000;
 /** When the live samples have come far enough to show what lies between them and the past. */
 const MEND_AFTER_MS = 3_000;
+/** What the live view asks for. */
+const CLOSE_HZ = 10;
+/** Without a sample between two ticks for this long, the pace is the ring's. */
+const FAST_WITHIN_MS = 2_500;
 const OTHER_TABS = 'other tabs stream';
 
 /** Where samples come from, and whether they come. */
@@ -27,6 +32,12 @@ export class SourceControl {
   readonly reason = signal('');
   readonly live = signal(false);
   readonly paused = signal(false);
+  /** Samples a second that come of what can be sampled so fast. */
+  readonly hertz = signal(1);
+  private hz = 1;
+  private fastTicks = 0;
+  private fastAt = -Infinity;
+  private readonly frames = new FrameReport();
   /** Whether `?source=metrics` forbids everything but the assets and `/metrics`. */
   readonly forced = new URLSearchParams(location.search).get('source') === 'metrics';
   /** When a sample last came, by the browser's monotonic clock. */
@@ -57,6 +68,24 @@ export class SourceControl {
       else this.stop();
     });
     window.setInterval(() => this.check(), 1_000);
+  }
+
+  /** Whether the live view is looked at: samples come faster then. */
+  look(close: boolean): void {
+    this.hz = close ? CLOSE_HZ : 1;
+    this.engine.look(close);
+    if (this.feed instanceof LiveStream) this.feed.wish(this.hz);
+    this.pace();
+  }
+
+  /** Says how fast samples come, and measures frames while they come fast. */
+  private pace(): void {
+    if (this.engine.fastTicks !== this.fastTicks) this.fastAt = performance.now();
+    this.fastTicks = this.engine.fastTicks;
+    const fast = this.hz > 1 && this.feed instanceof LiveStream && performance.now() - this.fastAt < FAST_WITHIN_MS;
+    this.hertz.value = fast ? this.hz : 1;
+    if (fast) this.frames.start();
+    else this.frames.stop();
   }
 
   togglePause(): void {
@@ -91,6 +120,7 @@ export class SourceControl {
     this.turn.release();
     this.retryAt = Infinity;
     this.live.value = false;
+    this.pace();
   }
 
   private use(name: SourceName, reason: string): void {
@@ -101,7 +131,7 @@ export class SourceControl {
     this.reason.value = reason;
     this.feed =
       name === 'stream'
-        ? new LiveStream(this.engine, this.events)
+        ? new LiveStream(this.engine, this.events, this.hz)
         : new MetricsPoll(this.engine, this.events);
     this.feed.start();
   }
@@ -127,6 +157,7 @@ export class SourceControl {
   }
 
   private check(): void {
+    this.pace();
     if (performance.now() - this.lastAlive > IDLE_AFTER_MS) this.live.value = false;
     if (performance.now() < this.retryAt || !this.work) return;
     // A tab that nobody looks at does not take its turn back from the others.

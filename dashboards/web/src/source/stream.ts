@@ -30,7 +30,17 @@ export class LiveStream implements Feed {
   constructor(
     private readonly engine: Engine,
     private readonly events: FeedEvents,
+    private hz: number,
   ) {}
+
+  /** Wishes so many samples a second from now on. */
+  wish(hz: number): void {
+    if (hz === this.hz) return;
+    this.hz = hz;
+    // It is another stream, not this one broken: nothing was lost that history would have to fill.
+    this.lastId = '';
+    if (this.abort) this.start();
+  }
 
   start(): void {
     this.stop();
@@ -61,6 +71,7 @@ export class LiveStream implements Feed {
 
   private async follow(stopped: AbortSignal): Promise<void> {
     const parameters = new URLSearchParams(this.engine.matches().map((m) => ['match[]', m]));
+    if (this.hz > 1) parameters.set('hz', String(this.hz));
     const slow = new AbortController();
     const timer = window.setTimeout(() => slow.abort(), OPEN_TIMEOUT_MS);
     const headers: Record<string, string> = { accept: 'text/event-stream' };
@@ -77,7 +88,7 @@ export class LiveStream implements Feed {
   private take({ event, data, id }: Message): void {
     if (id) this.lastId = id;
     if (event === 'series') this.membership(JSON.parse(data) as Membership);
-    else if (event === 'tick') this.tick(JSON.parse(data) as Tick);
+    else if (event === 'tick' || event === 'fast') this.tick(JSON.parse(data) as Tick, event === 'fast');
     else if (event === 'resync') this.events.resync();
   }
 
@@ -94,7 +105,7 @@ export class LiveStream implements Feed {
     }
   }
 
-  private tick({ ts, values }: Tick): void {
+  private tick({ ts, values }: Tick, fast: boolean): void {
     this.errors = 0;
     const touched = new Set<string>();
     for (const [id, value] of values) {
@@ -104,6 +115,6 @@ export class LiveStream implements Feed {
       touched.add(series.metric);
     }
     this.events.alive(false);
-    if (touched.size) this.engine.tick(ts, touched);
+    if (touched.size) this.engine.tick(ts, touched, fast);
   }
 }

@@ -93,10 +93,10 @@ function Buttons({ def, asTable, onTable }: { def: PanelDef; asTable: boolean; o
 function Legend({ def, watch, row }: { def: PanelDef; watch: Watch; row: number | null }) {
   void watch.version.value;
   void theme.value;
-  const lines = shown(watch.data);
-  const at = row !== null && row < watch.data.rows ? watch.data.times()[row] : undefined;
+  const lines = shown(watch.view);
+  const at = row !== null && row < watch.view.rows ? watch.view.times()[row] : undefined;
   const value = (column: Column): number =>
-    (row !== null && at !== undefined ? watch.data.values(column)[row] : watch.data.latest(column)) as number;
+    (row !== null && at !== undefined ? watch.view.values(column)[row] : watch.view.latest(column)) as number;
   return (
     <ul class="legend" aria-hidden="true">
       {lines.map(({ column, ink: slot }) => (
@@ -125,7 +125,7 @@ function Plot({ def, watch, onCursor }: { def: PanelDef; watch: Watch; onCursor:
   const chart = useRef<Chart | undefined>(undefined);
   useEffect(() => {
     const element = host.current as HTMLDivElement;
-    const made = new Chart(element, def, watch.data, span, onCursor);
+    const made = new Chart(element, def, () => watch.view, span, onCursor);
     chart.current = made;
     loop.add(element, made);
     const unTheme = theme.subscribe(() => {
@@ -159,7 +159,7 @@ function keyboard(def: PanelDef, watch: Watch, chart: { current: Chart | undefin
   let timer = 0;
   let row: number | undefined;
   return (event: KeyboardEvent): void => {
-    const rows = watch.data.rows;
+    const rows = watch.view.rows;
     const steps: Record<string, number | null> = {
       ArrowLeft: event.shiftKey ? -10 : -1,
       ArrowRight: event.shiftKey ? 10 : 1,
@@ -175,9 +175,9 @@ function keyboard(def: PanelDef, watch: Watch, chart: { current: Chart | undefin
     window.clearTimeout(timer);
     timer = window.setTimeout(() => {
       if (row === undefined) return;
-      const at = watch.data.times()[row];
-      const words = shown(watch.data).map(
-        ({ column }) => `${column.label} ${format(watch.data.values(column)[row as number], def.unit)}`,
+      const at = watch.view.times()[row];
+      const words = shown(watch.view).map(
+        ({ column }) => `${column.label} ${format(watch.view.values(column)[row as number], def.unit)}`,
       );
       if (at !== undefined) spoken.value = `${clockTime(at)}: ${words.join(', ')}`;
     }, 250);

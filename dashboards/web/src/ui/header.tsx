@@ -31,6 +31,7 @@ export function Header() {
         <Demo />
         <LiveBadge />
         <SourceChip />
+        <PaceChip />
         <FiringChip />
       </div>
       <div class="tools">
@@ -95,6 +96,19 @@ function SourceChip() {
     <span class="chip" title={why ? `The page reads /metrics once a second: ${why}.` : 'Samples come over the live stream.'} data-source={source.name.value}>
       source: {source.name.value}
       {why && <em>{why}</em>}
+    </span>
+  );
+}
+
+function PaceChip() {
+  const hertz = source.hertz.value;
+  const [words, why] =
+    hertz > 1
+      ? [`${hertz} Hz live / 1 Hz history`, `CPU, memory and GPU come ${hertz} times a second, tokens as they come, for this minute alone; everything else, and all history, once a second.`]
+      : ['1 Hz', width.value <= 60 ? 'Everything comes once a second.' : 'Everything comes once a second. Choose 1 m for ten samples a second.'];
+  return (
+    <span class="chip pace" title={why}>
+      {words}
     </span>
   );
 }

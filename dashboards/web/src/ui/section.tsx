@@ -1,9 +1,11 @@
 import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { CLOSE_S } from '../data/engine';
 import type { SectionDef } from '../data/panels';
 import { ChartCard } from './card';
 import { freshness } from './freshness';
 import { Icon } from './icons';
-import { engine } from './state';
+import { engine, width } from './state';
 import { LiveTable } from './table';
 
 /** A row of charts that belong together; one line while none of them has anything to show. */
@@ -38,8 +40,13 @@ function Grid({ def }: { def: SectionDef }) {
 
 function Folded({ def }: { def: SectionDef }) {
   const open = useSignal(false);
+  const close = def.live === true && width.value <= CLOSE_S;
+  const element = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    if (close && element.current) element.current.open = true;
+  }, [close]);
   return (
-    <details class="section folded" onToggle={(e) => (open.value = e.currentTarget.open)}>
+    <details class="section folded" ref={element} onToggle={(e) => (open.value = e.currentTarget.open)}>
       <summary>
         <h2>
           <Icon name="chevron" />

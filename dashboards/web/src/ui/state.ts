@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import type { Span } from '../chart/chart';
-import { Engine } from '../data/engine';
+import { CLOSE_S, Engine } from '../data/engine';
 import { SourceControl } from '../source/source';
 
 export const engine = new Engine();
@@ -8,6 +8,8 @@ export const source = new SourceControl(engine);
 
 /** Seconds that the charts show, as the person chose. */
 export const width = signal(600);
+/** The shortest choice is the live view: it shows ten samples a second where there are any. */
+width.subscribe((seconds) => source.look(seconds <= CLOSE_S));
 /** What a chart shows while there is less history than that: the lines should be seen to move. */
 const YOUNG_WIDTHS_S = [60, 120, 300];
 

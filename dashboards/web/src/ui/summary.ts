@@ -19,10 +19,10 @@ export function summary(def: PanelDef, watch: Watch): string {
 }
 
 function describe(def: PanelDef, watch: Watch): string {
-  const times = watch.data.times();
+  const times = watch.view.times();
   const from = span.now() - span.width();
-  const lines = shown(watch.data).map(({ column: line }) => {
-    const values = [...watch.data.values(line)].filter((v, i) => !Number.isNaN(v) && (times[i] as number) >= from);
+  const lines = shown(watch.view).map(({ column: line }) => {
+    const values = [...watch.view.values(line)].filter((v, i) => !Number.isNaN(v) && (times[i] as number) >= from);
     if (!values.length) return `${line.label}: no value`;
     const say = (v: number): string => format(v, def.unit);
     return `${line.label}: now ${say(values.at(-1) as number)}, least ${say(Math.min(...values))}, most ${say(Math.max(...values))}, ${trend(values)}`;

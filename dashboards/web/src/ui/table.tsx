@@ -1,5 +1,5 @@
 import type { TableDef } from '../data/panels';
-import { format } from '../format';
+import { format, unitOf } from '../format';
 import { Absent } from './card';
 import { freshness } from './freshness';
 import { engine } from './state';
@@ -45,7 +45,7 @@ export function LiveTable({ def }: { def: TableDef }) {
                       <td key={c.title}>
                         {c.bar && value !== undefined && <Meter share={value / (top[i] || 1)} />}
                         <span class={c.bar ? 'beside-meter' : c.unit === 'status' ? `status status-${format(value, c.unit)}` : undefined}>
-                          {format(value, c.unit)}
+                          {format(value, c.unit === 'named' ? unitOf(name) : c.unit)}
                         </span>
                       </td>
                     );

@@ -26,6 +26,20 @@ test('rows replace each other within a second, holes stay holes', () => {
   });
 });
 
+test('fine rows are a tenth of a second apart and begin with what is known', () => {
+  const data = new Columns();
+  for (let t = 1; t <= 100; t += 1) data.push(t, [cell('b', t, 1), cell('a', 2 * t)]);
+  const fine = new Columns(100);
+  fine.push(5, [cell('gone', 1)]);
+  fine.seed(data, 98);
+  for (const t of [100.1, 100.2, 100.25, 100.3, 101]) fine.push(t, [cell('a', t), cell('b', 1, 1)]);
+  assert.deepEqual([...fine.times()], [98, 99, 100, 100.1, 100.25, 100.3, 101]);
+  assert.deepEqual([...fine.values(fine.columns[0])], [196, 198, 200, 100.1, 100.25, 100.3, 101]);
+  const slots = (columns) => columns.columns.map((c) => [c.label, c.slot]);
+  assert.deepEqual(slots(fine), slots(data), 'lines keep their colours');
+  assert.equal(data.rows, 100, 'the other is as it was');
+});
+
 test('the ring keeps the newest rows as one view', () => {
   const data = new Columns();
   for (let t = 1; t <= 3000; t += 1) data.push(t, [cell('a', t)]);
