@@ -16,6 +16,8 @@ const GB: f64 = 1e9;
 #[derive(Debug, Default)]
 pub(in crate::http) struct PerfMessages {
     cpu_before: Option<CpuTime>,
+    /// What was said last, for messages that come before the counters are read again.
+    percent: Option<f64>,
 }
 
 /// Seconds of CPU time since boot, over all cores.
@@ -60,10 +62,13 @@ impl PerfMessages {
 
     fn cpu_percent(&mut self, snapshot: &Snapshot) -> Option<f64> {
         let now = CpuTime::read(snapshot)?;
-        let before = self.cpu_before.replace(now)?;
-        let total = now.total - before.total;
-        let busy = now.busy - before.busy;
-        (total > 0.0 && busy >= 0.0).then(|| round(100.0 * busy / total))
+        if self.cpu_before == Some(now) {
+            return self.percent;
+        }
+        let gained = self.cpu_before.replace(now).map(|before| (now.busy - before.busy, now.total - before.total));
+        let possible = gained.filter(|(busy, total)| *total > 0.0 && *busy >= 0.0);
+        self.percent = possible.map(|(busy, total)| round(100.0 * busy / total));
+        self.percent
     }
 }
 

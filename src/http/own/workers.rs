@@ -194,10 +194,10 @@ fn tokens(tokens: Tokens) -> Value {
     })
 }
 
-/// Groups of processes with all their readings; what only heartbeats tell is null.
+/// Groups of processes with all their readings; what only heartbeats tell is null, and no heartbeat makes a group.
 fn groups(snapshot: &Snapshot, now: Timestamp) -> Vec<Value> {
     let mut things: BTreeMap<&str, Vec<(&str, &Labels, f64)>> = BTreeMap::new();
-    for (name, labels, value) in snapshot.starting_with("worker_") {
+    for (name, labels, value) in snapshot.starting_with("worker_group_") {
         let group = labels.get("group");
         if !group.is_empty() {
             things.entry(group).or_default().push((name, labels, value));
