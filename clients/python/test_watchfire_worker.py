@@ -143,7 +143,7 @@ class AgainstTheDaemon(unittest.TestCase):
 
     def test_a_forked_child_speaks_for_itself(self) -> None:
         # The parent says little, so that the child is heard.
-        with Worker(self.daemon.url, "py-3", project="p", interval=60) as worker:
+        with Worker(self.daemon.url, "py-3", project="p", interval=10) as worker:
             worker.running()
             wait_for("the parent", lambda: self.daemon.worker("py-3").get("status") == "running")
             with warnings.catch_warnings():
@@ -201,6 +201,27 @@ class WithoutADaemon(unittest.TestCase):
                 worker.close()
                 worker.close()
                 self.assertLess(time.monotonic() - since, 5, url)
+
+    def test_a_forked_child_reads_its_figures(self) -> None:
+        worker = Worker("http://127.0.0.1:1", "w", interval=10)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            with worker._changed:  # as the sender may hold it at the fork
+                child = os.fork()
+                if child == 0:
+                    # Another thread asks: the forked one holds the lock itself, and would be let in again.
+                    asking = threading.Thread(target=worker.stats, daemon=True)
+                    asking.start()
+                    asking.join(5)
+                    os._exit(1 if asking.is_alive() else 0)
+        _, status = os.waitpid(child, 0)
+        worker.close()
+        self.assertEqual(status, 0, "stats() waits for a lock that nobody gives back")
+
+    def test_nobody_says_too_little(self) -> None:
+        for asked, taken in [(0, 0.1), (1, 1), (10, 10), (60, 10), (float("inf"), 10)]:
+            with Worker("http://127.0.0.1:1", "w", interval=asked) as worker:
+                self.assertEqual(worker._interval, taken)
 
     def test_redirects_are_not_followed(self) -> None:
         paths: List[str] = []

@@ -31,6 +31,7 @@ __all__ = ["Worker"]
 _GATHER = 0.02  # seconds: changes that come this close together are one heartbeat
 _LONGEST_WAIT = 30.0  # seconds between two attempts when nobody answers
 _LAST_WORDS = 1.0  # seconds that the last heartbeat may take when the worker is closed
+_LONGEST_INTERVAL = 10.0  # seconds: a watchfire calls a worker silent after 30
 _MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
@@ -45,7 +46,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 class Worker:
     """A worker that tells about itself.
 
-    Raises ValueError for a URL or an id that can never work; whether anybody listens does not matter.
+    Raises ValueError for a URL or an id that can never work; whether anybody listens does not matter. interval, in seconds, is
+    brought between 0.1 and 10: a watchfire calls a worker silent that it has not heard of for 30 s.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Worker:
             self._headers["Authorization"] = "Bearer " + token
         # Loopback is asked directly, whatever proxy the environment names.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
-        self._interval, self._timeout = max(0.1, interval), max(0.05, timeout)
+        self._interval, self._timeout = min(max(0.1, interval), _LONGEST_INTERVAL), max(0.05, timeout)
         self._own_pid = pid is None
         self._state: Dict[str, Any] = {
             "status": "idle",
@@ -159,6 +161,9 @@ class Worker:
 
     def stats(self) -> Dict[str, Any]:
         """Heartbeats that were sent, failed or refused, changes that were superseded, and the last error."""
+        if os.getpid() != self._process:
+            # A forked child has no thread that changes them, and nobody who would give back the lock.
+            return dict(self._stats)
         with self._changed:
             return dict(self._stats)
 

@@ -188,3 +188,18 @@ fn the_example_is_valid_and_shows_itself_without_secrets() {
     let shown = Config::parse("f.yml", text).expect("valid").to_yaml();
     assert!(!shown.contains("hunter2") && shown.contains("<secret>"), "{shown}");
 }
+
+#[test]
+fn worker_groups_by_every_selector() {
+    let text = "workers: {scan_interval: 5s, process_exporter_names: true, groups: [{name: a, user: bob, cgroup: [/x, /y], \
+                unit: u, pidfile: /run/a.pid, port: [80, 81], expected: 3, children: false}]}";
+    let config = Config::parse("f.yml", text).unwrap_or_else(|errors| panic!("{errors}")).workers;
+    let group = &config.groups[0];
+    assert_eq!((config.scan_interval.as_secs(), config.process_exporter_names), (5, true));
+    assert_eq!((group.user.len(), group.cgroup.len(), group.unit.len(), group.pidfile.len()), (1, 2, 1, 1));
+    assert_eq!((&group.port[..], group.expected, group.children), (&[80, 81][..], Some(3), false));
+    for bad in ["port: 0", "port: 70000", "expected: -1", "expected: 1000000", "user: ''", "pidfile: []"] {
+        let text = format!("workers: {{groups: [{{name: a, {bad}}}]}}");
+        assert_eq!(Config::parse("f.yml", &text).map_or_else(|errors| errors.len(), |_| 0), 1, "{bad}");
+    }
+}

@@ -9,6 +9,9 @@ use super::sender::Sender;
 use super::state::{Shared, State, Worker};
 use crate::net::{UrlError, parse_url};
 
+/// A worker that is heard of less often would be called silent for one lost heartbeat or two.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Why a worker cannot start. Whether anybody listens is no reason: that may change.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -35,7 +38,7 @@ pub struct WorkerBuilder {
     url: String,
     id: String,
     token: Option<String>,
-    interval: Duration,
+    pub(super) interval: Duration,
     timeout: Duration,
     state: State,
 }
@@ -70,9 +73,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// How often a heartbeat is sent when nothing but numbers change; 1 s when nothing is said, at least 100 ms.
+    /// How often a heartbeat is sent when nothing but numbers change; 1 s when nothing is said, at least 100 ms and at
+    /// most 10 s: a watchfire calls a worker silent that it has not heard of for 30 s.
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.max(Duration::from_millis(100));
+        self.interval = interval.clamp(Duration::from_millis(100), LONGEST_INTERVAL);
         self
     }
 

@@ -196,3 +196,11 @@ fn mistakes_are_told_before_anything_starts() {
         assert!(error.to_string().contains(expected), "{url} {id}: {error}");
     }
 }
+
+#[test]
+fn nobody_says_too_little() {
+    for (asked, taken) in [(0, 100), (100, 100), (1000, 1000), (10_000, 10_000), (60_000, 10_000)] {
+        let builder = Worker::builder("http://127.0.0.1:1", "w").interval(Duration::from_millis(asked));
+        assert_eq!(builder.interval, Duration::from_millis(taken), "{asked}");
+    }
+}

@@ -108,6 +108,7 @@ fn the_schema_and_the_daemon_agree() {
         (with("labels", json!({"__a": "x"})), false),
         (with("labels", json!({"_a": "x"})), true),
         (with("labels", json!({"worker": "x"})), false),
+        (with("labels", json!({"group": "x"})), false),
         (with("labels", json!({"workers": "x"})), true),
         (with("labels", json!({"a": ""})), false),
         (with("labels", json!({"a": text(257)})), false),

@@ -16,6 +16,8 @@ const GB: f64 = 1e9;
 #[derive(Debug, Default)]
 pub(in crate::http) struct PerfMessages {
     cpu_before: Option<CpuTime>,
+    /// What was said last, for messages that come before the counters are read again.
+    percent: Option<f64>,
 }
 
 /// Seconds of CPU time since boot, over all cores.
@@ -60,10 +62,13 @@ impl PerfMessages {
 
     fn cpu_percent(&mut self, snapshot: &Snapshot) -> Option<f64> {
         let now = CpuTime::read(snapshot)?;
-        let before = self.cpu_before.replace(now)?;
-        let total = now.total - before.total;
-        let busy = now.busy - before.busy;
-        (total > 0.0 && busy >= 0.0).then(|| round(100.0 * busy / total))
+        if self.cpu_before == Some(now) {
+            return self.percent;
+        }
+        let gained = self.cpu_before.replace(now).map(|before| (now.busy - before.busy, now.total - before.total));
+        let possible = gained.filter(|(busy, total)| *total > 0.0 && *busy >= 0.0);
+        self.percent = possible.map(|(busy, total)| round(100.0 * busy / total));
+        self.percent
     }
 }
 
@@ -112,12 +117,17 @@ impl Run {
         })
     }
 
-    /// The worker group of that name: it runs while it has processes.
+    /// The worker group of that name: it runs while it has processes that have not ended.
     fn of_group(project: &str, snapshot: &Snapshot) -> Self {
         let reading =
             |name| snapshot.named(name).find(|(labels, _)| labels.get("group") == project).map(|(_, value)| value);
+        let states = snapshot.named("worker_group_states");
+        let mut zombies =
+            states.filter(|(labels, _)| labels.get("group") == project && labels.get("state") == "zombie");
+        // They are counted, and do not run.
+        let zombies = zombies.next().map_or(0.0, |(_, value)| value);
         let status =
-            reading("worker_group_procs").map(|procs| if procs > 0.0 { Status::Running } else { Status::Idle });
+            reading("worker_group_procs").map(|procs| if procs > zombies { Status::Running } else { Status::Idle });
         let started_at =
             reading("worker_group_oldest_start_timestamp_seconds").map(|seconds| (seconds * 1000.0) as i64);
         let started_at = started_at.filter(|_| status == Some(Status::Running));

@@ -194,10 +194,10 @@ fn tokens(tokens: Tokens) -> Value {
     })
 }
 
-/// Groups of processes with all their readings; what only heartbeats tell is null.
+/// Groups of processes with all their readings; what only heartbeats tell is null, and no heartbeat makes a group.
 fn groups(snapshot: &Snapshot, now: Timestamp) -> Vec<Value> {
     let mut things: BTreeMap<&str, Vec<(&str, &Labels, f64)>> = BTreeMap::new();
-    for (name, labels, value) in snapshot.starting_with("worker_") {
+    for (name, labels, value) in snapshot.starting_with("worker_group_") {
         let group = labels.get("group");
         if !group.is_empty() {
             things.entry(group).or_default().push((name, labels, value));
@@ -212,6 +212,8 @@ fn group(name: &str, readings: &[(&str, &Labels, f64)], now: Timestamp) -> Value
         found.next().map(|(_, _, value)| *value)
     };
     let one = |wanted: &str| find(wanted, "group", name);
+    // They are counted, and do not run.
+    let zombies = find("worker_group_states", "state", "zombie").unwrap_or(0.0);
     let started_at = one("worker_group_oldest_start_timestamp_seconds").map(|seconds| (seconds * 1000.0) as Timestamp);
     let metrics: Vec<Value> = readings
         .iter()
@@ -230,7 +232,7 @@ fn group(name: &str, readings: &[(&str, &Labels, f64)], now: Timestamp) -> Value
         "kind": "group",
         "group": name,
         "project": null,
-        "status": one("worker_group_procs").map(|procs| if procs > 0.0 { "running" } else { "idle" }),
+        "status": one("worker_group_procs").map(|procs| if procs > zombies { "running" } else { "idle" }),
         "pid": null,
         "run_id": null,
         "run_started_at": null,

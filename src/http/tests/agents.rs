@@ -57,6 +57,20 @@ fn groups_are_what_they_were_and_more() {
 }
 
 #[test]
+fn zombies_do_not_run() {
+    let world = World::new();
+    let status = |procs: f64, zombies: f64| {
+        world.gauge("worker_group_procs", &[("group", "g")], procs);
+        world.gauge("worker_group_states", &[("group", "g"), ("state", "zombie")], zombies);
+        world.gauge("worker_group_states", &[("group", "other"), ("state", "zombie")], 9.0);
+        let data = get(world.addr, "/api/watchfire/v1/workers").json()["data"].clone();
+        (data["workers"][0]["status"].clone(), world.message("g").0["run"]["status"].clone())
+    };
+    assert_eq!(status(2.0, 1.0), (json!("running"), json!("running")));
+    assert_eq!(status(1.0, 1.0), (json!("idle"), json!("idle")));
+}
+
+#[test]
 fn a_message_says_what_heartbeats_say() {
     let world = World::new();
     let run = |project: &str| world.message(project).0["run"].clone();
@@ -109,6 +123,41 @@ fn a_message_says_what_heartbeats_say() {
         (Value::Null, false),
         "nobody knows what a silent one does"
     );
+}
+
+#[test]
+fn only_groups_are_groups() {
+    let world = World::new();
+    world.gauge("worker_group_procs", &[("group", "real")], 1.0);
+    world.gauge("worker_agent_info", &[("group", "fake")], 1.0);
+    let data = get(world.addr, "/api/watchfire/v1/workers").json()["data"].clone();
+    let ids: Vec<_> = data["workers"].as_array().expect("a list").iter().map(|one| one["id"].as_str()).collect();
+    assert_eq!(ids, [Some("real")]);
+}
+
+#[test]
+fn a_message_repeats_the_cpu_until_it_is_read_again() {
+    let world = World::new();
+    let mut messages = PerfMessages::default();
+    // Idle and busy seconds since boot; the message's percent.
+    for (step, (idle, busy, expected)) in [
+        (100.0, 10.0, None),
+        (100.0, 10.0, None),
+        (103.0, 11.0, Some(25.0)),
+        (103.0, 11.0, Some(25.0)),
+        (104.0, 12.0, Some(50.0)),
+        (1.0, 1.0, None),
+        (1.0, 1.0, None),
+        (2.0, 1.0, Some(0.0)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.gauge("node_cpu_seconds_total", &[("mode", "idle")], idle);
+        world.gauge("node_cpu_seconds_total", &[("mode", "user")], busy);
+        let (message, _) = messages.next("p", &Snapshot::read(&world.latest), &[], NOW);
+        assert_eq!(message["cpu"]["percent"].as_f64(), expected, "step {step}");
+    }
 }
 
 #[test]

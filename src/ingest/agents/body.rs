@@ -20,8 +20,8 @@ const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
 const MAX_TTL_SECONDS: f64 = 31_536_000.0;
 /// Mistakes that one answer names.
 const MAX_MISTAKES: usize = 5;
-/// Labels that the series of a worker have already.
-const OWN_LABELS: [&str; 8] = ["project", "worker", "run_id", "pid", "job", "instance", "le", "quantile"];
+/// Labels that the series of a worker, or of a group of processes, have already.
+const OWN_LABELS: [&str; 9] = ["project", "worker", "group", "run_id", "pid", "job", "instance", "le", "quantile"];
 const FIELDS: [&str; 9] =
     ["pid", "project", "run_id", "status", "tokens", "queue", "in_flight", "labels", "ttl_seconds"];
 const TOKEN_FIELDS: [&str; 3] = ["current_run", "total_session", "limit"];

@@ -295,6 +295,10 @@ impl Worker {
         }
         if first || beat.pid != view.beat.pid {
             (self.pid_since, self.identity, self.last, view.process) = (now, None, None, ProcessView::Unstated);
+        } else if matches!(view.process, ProcessView::Failed(_)) {
+            // It speaks, so it lives: begun anew under the same number, as the first process of a container is. The look that
+            // follows decides; until then the failure stands.
+            (self.pid_since, self.identity, self.last) = (now, None, None);
         }
         view.run_started_at = self.run.and_then(|number| runs.get(number)).map(|run| run.started_at);
         view.heartbeats += 1;
@@ -313,7 +317,7 @@ impl Worker {
         now: Timestamp,
         first: bool,
     ) -> bool {
-        let same_run = !first && view.beat.run_id == beat.run_id;
+        let same_run = !first && view.beat.run_id == beat.run_id && !begins_anew(&view.beat, beat);
         let mut before = if same_run { view.beat.tokens.current_run } else { None };
         let mut changed = false;
         if !same_run && let Some(old) = self.run.take() {
@@ -420,4 +424,15 @@ impl Worker {
         let ProcessReading { started_at, state, rss_bytes, .. } = reading;
         ProcessView::Seen { started_at, state, cpu_percent, rss_bytes }
     }
+}
+
+/// Whether a worker that names no runs counts the tokens of another one than before: its process is another one, or it had ended
+/// its work and counts anew. One that goes on counting after a pause says no less than before.
+fn begins_anew(before: &Heartbeat, now: &Heartbeat) -> bool {
+    if before.run_id.is_some() || now.run_id.is_some() {
+        return false;
+    }
+    let other_process = before.pid.zip(now.pid).is_some_and(|(before, now)| before != now);
+    let works_again = before.status == Status::Idle && now.status != Status::Idle;
+    other_process || (works_again && now.tokens.current_run < before.tokens.current_run)
 }

@@ -162,6 +162,10 @@ fn bodies_are_strict_and_say_what_is_wrong() {
         (r#"{"status":"idle","labels":{"a b":"c"}}"#, "labels.a b: expected a name of letters"),
         (r#"{"status":"idle","labels":{"__a":"c"}}"#, "labels.__a: expected a name"),
         (r#"{"status":"idle","labels":{"pid":"c"}}"#, "labels.pid: expected another name, watchfire sets pid itself"),
+        (
+            r#"{"status":"idle","labels":{"group":"c"}}"#,
+            "labels.group: expected another name, watchfire sets group itself",
+        ),
         (r#"{"status":"idle","labels":{"a":1}}"#, "labels.a: expected a text of 1 to 256 bytes"),
         (r#"{"status":"idle","labels":{"a":"b","a":"c"}}"#, "labels.a: stated twice"),
         (
@@ -322,6 +326,37 @@ fn tokens_never_fall_within_a_run_and_each_run_begins_anew() {
 }
 
 #[test]
+fn tokens_without_runs_begin_anew_with_the_process_and_the_work() {
+    let world = World::new(AgentsConfig::default());
+    // Status, pid, stated tokens; tokens as they are shown, the worker's total.
+    for (second, (status, pid, stated, shown, total)) in [
+        ("running", 7, Some(100), Some(100.0), 100.0),
+        ("running", 7, Some(30), Some(100.0), 100.0),
+        ("running", 8, Some(30), Some(30.0), 130.0),
+        ("idle", 8, Some(40), Some(40.0), 140.0),
+        ("idle", 8, Some(5), Some(40.0), 140.0),
+        ("running", 8, Some(6), Some(6.0), 146.0),
+        ("paused", 8, Some(2), Some(6.0), 146.0),
+        ("running", 8, Some(2), Some(6.0), 146.0),
+        ("idle", 8, Some(6), Some(6.0), 146.0),
+        ("running", 8, None, None, 146.0),
+        ("running", 8, Some(3), Some(3.0), 149.0),
+        // One that goes on counting is not counted twice.
+        ("idle", 8, Some(3), Some(3.0), 149.0),
+        ("running", 8, Some(4), Some(4.0), 150.0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let tokens = stated.map(|n| format!(r#","tokens":{{"current_run":{n}}}"#)).unwrap_or_default();
+        let second = second as f64;
+        let view = world.beat("w", &format!(r#"{{"status":"{status}","pid":{pid}{tokens}}}"#), second);
+        let seen = view.beat.tokens.current_run.map(|tokens| tokens as f64);
+        assert_eq!((seen, world.value(second, "tokens_total")), (shown, Some(total)), "{second}");
+    }
+}
+
+#[test]
 fn runs_begin_end_and_come_back() {
     let world = World::new(AgentsConfig::default());
     let state = |second: f64, body: &str| {
@@ -433,11 +468,19 @@ fn a_process_is_known_by_its_start() {
         (view.zombie(), view.cpu_percent(), view.rss_bytes(), view.uptime_seconds(at(3.0))),
         (None, None, None, None)
     );
-    world.machine.set(7, 5000, 'S', 0.0);
+    world.machine.set(7, 13_500, 'S', 0.0);
     let foreign = Some("process 7 has ended; its number belongs to another one".to_owned());
-    assert_eq!(error(4.0), foreign);
-    world.beat("w", body, 5.0);
-    assert_eq!(error(6.0), foreign, "the number alone proves nothing");
+    assert_eq!((error(4.0), error(4.5)), (foreign.clone(), foreign), "the number alone proves nothing");
+    // The worker speaks: it was begun anew under the same number.
+    let view = world.beat("w", body, 5.0);
+    assert_eq!((view.uptime_seconds(at(5.0)), view.cpu_percent()), (Some(1.5), None));
+    world.machine.set(7, 13_500, 'S', 0.5);
+    assert_eq!((error(6.0), world.agents.views()[0].cpu_percent()), (None, Some(50.0)));
+    // Gone and not back: heartbeats alone make no process.
+    world.machine.0.lock().clear();
+    assert_eq!(error(6.2), Some("no process 7".to_owned()));
+    world.beat("w", body, 6.5);
+    assert_eq!(error(6.7), Some("no process 7".to_owned()));
     // Another pid is another process; one that began after it was named is not the one that was meant.
     world.machine.set(8, 900_000, 'S', 0.0);
     world.beat("w", r#"{"status":"running","pid":8}"#, 7.0);
