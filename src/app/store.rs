@@ -69,8 +69,8 @@ impl Store for RingStore {
         self.ring.append(batch)
     }
 
-    fn append_irregular(&mut self, item: &Irregular) -> Result<(), StorageError> {
-        self.ring.append_irregular(std::slice::from_ref(item))
+    fn append_irregular(&mut self, items: &[Irregular]) -> Result<(), StorageError> {
+        self.ring.append_irregular(items)
     }
 
     fn commit(&mut self) -> Result<(), StorageError> {

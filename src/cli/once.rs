@@ -37,7 +37,7 @@ impl Output for IntoLatest {
         self.0.update(&batch);
     }
 
-    fn push_irregular(&self, _: Irregular) {}
+    fn push_irregular(&self, _: Vec<Irregular>) {}
 
     fn end_group(&self, group: GroupId, _: Timestamp) {
         self.0.end_group(group);

@@ -83,7 +83,7 @@ impl Output for Kept {
         self.pushed.notify_all();
     }
 
-    fn push_irregular(&self, _: Irregular) {}
+    fn push_irregular(&self, _: Vec<Irregular>) {}
 
     fn end_group(&self, _: GroupId, _: Timestamp) {}
 

@@ -70,7 +70,7 @@ pub(super) fn file_sd(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&
             Some(files.list_of(errors, |file, errors| {
                 let name = file.nonempty_string(errors)?;
                 if !is_file_pattern(&name) {
-                    let expected = "a path that ends with .json, .yml or .yaml, with * at most once, in its last part";
+                    let expected = "a path that ends with .json, .yml or .yaml, with * only in its last part";
                     errors.push(file.error(format!("{name:?} cannot name files with targets")).expected(expected));
                 }
                 Some(relative_to(folder, &name))
@@ -83,12 +83,12 @@ pub(super) fn file_sd(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&
     }))
 }
 
-/// As Prometheus has it: one `*` in the last part of the path, and a known ending.
+/// As Prometheus has it: `*` in the last part of the path, and a known ending.
 fn is_file_pattern(name: &str) -> bool {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     let known = ["json", "yml", "yaml", "JSON", "YML", "YAML"].contains(&ending);
     let after_star = name.split_once('*').map_or("", |(_, after)| after);
-    known && !after_star.contains(['*', '/'])
+    known && !after_star.contains('/')
 }
 
 pub(super) fn http_sd(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&Path>) -> Option<Vec<HttpSd>> {

@@ -94,6 +94,10 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
         NOT_YET.into_iter().chain(NOT_HERE.map(|key| (key, "static_configs, file_sd_configs or http_sd_configs")))
     {
         if let Some(found) = map.get(key) {
+            // Its default: no limit.
+            if key == "native_histogram_bucket_limit" && found.integer::<u64>(&mut YamlErrors::default()) == Some(0) {
+                continue;
+            }
             errors.push(found.error(format!("{key} is not part of this version")).expected(instead));
         }
     }

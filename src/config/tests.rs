@@ -93,7 +93,12 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     ("scrape_configs: [{job_name: a, scheme: ftp}]", &["http or https"]),
     ("scrape_configs: [{job_name: a, proxy_url: 'http://p:1'}]", &["proxy"]),
-    ("scrape_configs: [{job_name: a, file_sd_configs: [{files: ['t/*.yml', x.json], refresh_interval: 1m}]}]", &[]),
+    (
+        "scrape_configs: [{job_name: a, file_sd_configs: [{files: ['t/*.yml', x.json, 'a*b*.yml', 'x[ab]?.json'], refresh_interval: 1m}]}]",
+        &[],
+    ),
+    ("scrape_configs: [{job_name: a, native_histogram_bucket_limit: 0}]", &[]),
+    ("scrape_configs: [{job_name: a, native_histogram_bucket_limit: 9}]", &["native_histogram_bucket_limit"]),
     ("scrape_configs: [{job_name: a, file_sd_configs: [{files: ['t/*/x.yml', x.txt]}]}]", &["t/*/x.yml", "x.txt"]),
     ("scrape_configs: [{job_name: a, file_sd_configs: [{files: []}, {}]}]", &["no file", "files"]),
     ("scrape_configs: [{job_name: a, http_sd_configs: [{url: 'http://h/sd', authorization: {credentials: x}}]}]", &[]),

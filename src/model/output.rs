@@ -16,8 +16,9 @@ pub trait Output: Send + Sync {
     /// Takes a tick. Series of the group that it no longer has are ended with a stale marker.
     fn push(&self, batch: Batch);
 
-    /// Takes samples with timestamps of their own; they go to storage only.
-    fn push_irregular(&self, item: Irregular);
+    /// Takes samples with timestamps of their own; they go to storage only. All of one page come in one call: the queue before storage counts
+    /// calls.
+    fn push_irregular(&self, items: Vec<Irregular>);
 
     /// Ends a group: its series get a stale marker at `ts`, or just after its last tick if that is later.
     fn end_group(&self, group: GroupId, ts: Timestamp);

@@ -31,8 +31,8 @@ const MAX_REDIRECTS: usize = 10;
 /// How the client connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientConfig {
-    /// The longest wait for a connection.
-    pub connect_timeout: Duration,
+    /// The longest wait for a connection; without it the total timeout of the request is the limit.
+    pub connect_timeout: Option<Duration>,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
     /// Idle connections kept for one host.
@@ -50,7 +50,7 @@ pub struct ClientConfig {
 impl Default for ClientConfig {
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(2),
+            connect_timeout: None,
             idle_timeout: Duration::from_secs(90),
             max_idle_per_host: 2,
             user_agent: concat!("watchfire/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -85,7 +85,7 @@ pub struct HttpRequest {
 pub enum Redirects {
     /// None: the redirect itself is the answer.
     Never,
-    /// Those that stay on the host and port.
+    /// Those that stay on the host and port, or go from `http://` to `https://` there, both with their usual port.
     #[default]
     SameHost,
     /// All; credentials stay behind when the host or port changes.
@@ -288,7 +288,7 @@ impl Default for HttpClient {
 
 fn tcp(config: &ClientConfig) -> HttpConnector {
     let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(config.connect_timeout));
+    connector.set_connect_timeout(config.connect_timeout);
     connector.set_nodelay(true);
     connector
 }
@@ -331,7 +331,7 @@ async fn read(response: Response<Incoming>, request: &HttpRequest) -> Result<Htt
     Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
 }
 
-/// Where a redirect leads, and whether that is the same host and port.
+/// Where a redirect leads, and whether that is the same host and port, or the same host with encryption.
 fn redirect(response: &Response<Incoming>, from: &Uri, request: &HttpRequest) -> Result<(Uri, bool), HttpError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("");
     let refuse = || HttpError::Redirect {
@@ -340,12 +340,17 @@ fn redirect(response: &Response<Incoming>, from: &Uri, request: &HttpRequest) ->
         limit: MAX_REDIRECTS,
     };
     let uri = parse_url(&absolute(location, from)).map_err(|_| refuse())?;
+    let same_host = is_same_host(from, &uri);
+    if same_host || request.redirects == Redirects::Anywhere { Ok((uri, same_host)) } else { Err(refuse()) }
+}
+
+fn is_same_host(from: &Uri, to: &Uri) -> bool {
     let place = |uri: &Uri| {
         let encrypted = uri.scheme_str() == Some("https");
         (encrypted, uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 }))
     };
-    let same_host = uri.host() == from.host() && place(&uri) == place(from);
-    if same_host || request.redirects == Redirects::Anywhere { Ok((uri, same_host)) } else { Err(refuse()) }
+    let upgraded = place(from) == (false, 80) && place(to) == (true, 443);
+    to.host() == from.host() && (upgraded || place(to) == place(from))
 }
 
 /// A location against the address that it came from.
@@ -361,5 +366,28 @@ fn absolute(location: &str, from: &Uri) -> String {
     } else {
         let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{location}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientConfig, Uri, is_same_host};
+
+    #[test]
+    fn only_the_usual_upgrade_keeps_the_host() {
+        let cases = [
+            ("http://a/x", "http://a:80/y", true),
+            ("http://a/x", "https://a/x", true),
+            ("http://a:80/x", "https://a:443/x", true),
+            ("http://a:8080/x", "https://a/x", false),
+            ("http://a/x", "https://a:8443/x", false),
+            ("https://a/x", "http://a/x", false),
+            ("http://a/x", "https://b/x", false),
+        ];
+        for (from, to, expected) in cases {
+            let (one, other) = (Uri::from_static(from), Uri::from_static(to));
+            assert_eq!(is_same_host(&one, &other), expected, "{from} {to}");
+        }
+        assert_eq!(ClientConfig::default().connect_timeout, None, "a scrape may take its whole timeout to connect");
     }
 }

@@ -145,9 +145,13 @@ impl Output for Pipeline {
         self.spread(batch);
     }
 
-    fn push_irregular(&self, item: Irregular) {
-        self.0.counters.samples.fetch_add(item.samples.len() as u64, Ordering::Relaxed);
-        self.0.queue.push(Job::Irregular(item));
+    fn push_irregular(&self, items: Vec<Irregular>) {
+        if items.is_empty() {
+            return;
+        }
+        let job = Job::Irregular(items);
+        self.0.counters.samples.fetch_add(job.samples().unwrap_or(0), Ordering::Relaxed);
+        self.0.queue.push(job);
     }
 
     fn end_group(&self, group: GroupId, ts: Timestamp) {

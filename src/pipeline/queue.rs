@@ -23,7 +23,7 @@ const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// Something for the writer.
 pub(super) enum Job {
     Batch(Arc<Batch>),
-    Irregular(Irregular),
+    Irregular(Vec<Irregular>),
     /// The source's slot is complete once everything before this job is in the head.
     Done(SourceId, Timestamp),
     /// Everything before is in the head.
@@ -33,10 +33,10 @@ pub(super) enum Job {
 }
 
 impl Job {
-    fn samples(&self) -> Option<u64> {
+    pub(super) fn samples(&self) -> Option<u64> {
         match self {
             Self::Batch(batch) => Some(batch.len() as u64),
-            Self::Irregular(item) => Some(item.samples.len() as u64),
+            Self::Irregular(items) => Some(items.iter().map(|item| item.samples.len() as u64).sum()),
             Self::Done(..) | Self::Barrier(_) | Self::Flush(_) => None,
         }
     }
@@ -147,7 +147,7 @@ impl Writer {
         let timer = Stopwatch::start();
         let result = match &job {
             Job::Batch(batch) => self.store.append(batch),
-            Job::Irregular(item) => self.store.append_irregular(item),
+            Job::Irregular(items) => self.store.append_irregular(items),
             Job::Done(..) | Job::Barrier(_) | Job::Flush(_) => Ok(()),
         };
         match job {

@@ -15,7 +15,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// When storage refuses them.
-    fn append_irregular(&mut self, item: &Irregular) -> Result<(), StorageError>;
+    fn append_irregular(&mut self, items: &[Irregular]) -> Result<(), StorageError>;
 
     /// Makes what was appended durable. Called about once a second and at the end.
     ///
@@ -33,7 +33,7 @@ impl Store for NoStore {
         Ok(())
     }
 
-    fn append_irregular(&mut self, _: &Irregular) -> Result<(), StorageError> {
+    fn append_irregular(&mut self, _: &[Irregular]) -> Result<(), StorageError> {
         Ok(())
     }
 

@@ -49,8 +49,10 @@ impl Store for Recorder {
         Ok(())
     }
 
-    fn append_irregular(&mut self, item: &Irregular) -> Result<(), StorageError> {
-        self.record(format!("irregular {} {}", item.series.0, item.samples.len()));
+    fn append_irregular(&mut self, items: &[Irregular]) -> Result<(), StorageError> {
+        let series: Vec<String> = items.iter().take(3).map(|item| item.series.0.to_string()).collect();
+        let samples: usize = items.iter().map(|item| item.samples.len()).sum();
+        self.record(format!("irregular {} {samples}", series.join(" ")));
         Ok(())
     }
 
@@ -72,6 +74,27 @@ fn tick(pipeline: &Pipeline, group: crate::model::GroupId, ts: i64, samples: &[(
     pipeline.push(batch);
 }
 
+fn irregular(series: std::ops::Range<u32>) -> Vec<Irregular> {
+    let samples = || vec![IrregularSample { ts: 1, start_ts: 0, value: 1.0.into() }];
+    series.map(|series| Irregular { series: SeriesRef(series), samples: samples() }).collect()
+}
+
+#[tokio::test]
+async fn a_page_of_timed_samples_takes_one_place_in_the_queue() {
+    let store = Recorder::default();
+    let pipeline = pipeline(&store);
+    let group = pipeline.register_group("a");
+    store.shut(true);
+    tick(&pipeline, group, 1, &[(1, 1.0)]);
+    pipeline.push_irregular(irregular(0..5_000));
+    store.shut(false);
+    pipeline.barrier().await;
+    pipeline.shutdown();
+    assert_eq!(*store.lines.lock(), ["0@1 1:1", "irregular 0 1 2 5000"]);
+    assert_eq!(pipeline.counters().samples.load(Ordering::Relaxed), 5_001);
+    assert_eq!(pipeline.counters().dropped_batches.load(Ordering::Relaxed), 0);
+}
+
 #[test]
 fn vanished_series_are_ended_once() {
     let store = Recorder::default();
@@ -84,10 +107,8 @@ fn vanished_series_are_ended_once() {
     tick(&pipeline, a, 3, &[(2, 2.0), (3, 3.0)]);
     tick(&pipeline, a, 4, &[(2, 2.0), (3, stale_marker())]);
     tick(&pipeline, a, 5, &[(2, 2.0)]);
-    pipeline.push_irregular(Irregular {
-        series: SeriesRef(7),
-        samples: vec![IrregularSample { ts: 1, start_ts: 0, value: 1.0.into() }],
-    });
+    pipeline.push_irregular(irregular(7..8));
+    pipeline.push_irregular(Vec::new());
     pipeline.end_group(a, 5);
     pipeline.end_group(a, 6);
     pipeline.shutdown();

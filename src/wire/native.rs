@@ -58,6 +58,9 @@ impl Native {
                 return Err(format!("expected buckets within {} bounds", self.bounds.len()));
             }
         }
+        if !floats {
+            self.check_total(positive.iter().chain(&negative).sum())?;
+        }
         Ok(Histogram {
             schema: self.schema,
             zero_threshold: self.zero_threshold,
@@ -72,6 +75,15 @@ impl Native {
             custom_values: if custom { self.bounds } else { Vec::new() },
             reset_hint: if self.gauge { ResetHint::Gauge } else { ResetHint::Unknown },
         })
+    }
+
+    /// Observations of NaN make the sum NaN and stand in no bucket. Float counts are rounded, so they may differ.
+    fn check_total(&self, in_buckets: f64) -> Result<(), String> {
+        let (total, count) = (in_buckets + self.zero_count, self.count);
+        if total > count || (total < count && !self.sum.is_nan()) {
+            return Err(format!("expected buckets that add up to the count of {count}, found {total}"));
+        }
+        Ok(())
     }
 
     fn check_bounds(&self) -> Result<(), String> {

@@ -175,8 +175,13 @@ fn histograms() {
         ),
         // Differences, packed.
         (
-            base().sint(5, 0).message(12, span(0, 2)).bytes(13, &[4, 3]),
-            "h[] schema 0 count 6 sum 9.5 zero 0@0 pos 0+2 [2.0, 0.0] neg  []",
+            base().sint(5, 0).message(12, span(0, 2)).bytes(13, &[12, 11]),
+            "h[] schema 0 count 6 sum 9.5 zero 0@0 pos 0+2 [6.0, 0.0] neg  []",
+        ),
+        // Observations of NaN stand in no bucket.
+        (
+            new().uint(1, 6).double(2, f64::NAN).sint(5, 0).message(12, span(0, 1)).bytes(13, &[10]),
+            "h[] schema 0 count 6 sum NaN zero 0@0 pos 0+1 [5.0] neg  []",
         ),
         // A client without observations says with an empty span that it is native.
         (new().uint(1, 0).message(12, span(0, 0)), "h[] schema 0 count 0 sum 0 zero 0@0 pos  [] neg  []"),
@@ -187,8 +192,8 @@ fn histograms() {
                 .message(3, bucket(2, 1.0))
                 .message(3, bucket(3, 2.5))
                 .message(12, span(0, 3))
-                .bytes(13, &[4, 3, 6]),
-            "h[] schema -53 count 6 sum 9.5 zero 0@0 pos 0+3 [2.0, 0.0, 3.0] neg  [] bounds [1.0, 2.5]",
+                .bytes(13, &[4, 3, 8]),
+            "h[] schema -53 count 6 sum 9.5 zero 0@0 pos 0+3 [2.0, 0.0, 4.0] neg  [] bounds [1.0, 2.5]",
         ),
     ];
     for (body, expected) in cases {
@@ -251,6 +256,11 @@ fn damage_is_named_with_its_byte() {
             "byte 6: h: expected positive buckets whose numbers fit 32 bits",
         ),
         (histogram(two().double(8, 1.0).double(14, 1.0).double(14, -1.0)), "byte 6: h: expected positive counts of 0"),
+        (histogram(two().bytes(13, &[2, 2])), "byte 6: h: expected buckets that add up to the count of 0, found 3"),
+        (
+            histogram(two().uint(1, 4).bytes(13, &[2, 2])),
+            "byte 6: h: expected buckets that add up to the count of 4, found 3",
+        ),
         (histogram(two().sint(5, -53).bytes(13, &[2, 2])), "byte 6: h: expected buckets within 0 bounds"),
         (histogram(two().sint(5, i64::from(i32::MAX) + 1)), "expected a number of 32 bits"),
         (

@@ -107,7 +107,7 @@ impl Output for Kept {
         self.ring.lock().expect("no panic while locked").push(batch);
         self.came.notify_all();
     }
-    fn push_irregular(&self, _: Irregular) {}
+    fn push_irregular(&self, _: Vec<Irregular>) {}
     fn end_group(&self, _: GroupId, _: Timestamp) {}
     fn register_source(&self, _: Duration, _: Duration) -> SourceId {
         SourceId(0)

@@ -1,9 +1,10 @@
 //! Which series a target has, by the bytes of its lines.
 
+use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::series::SeriesRules;
 use crate::model::{Family, Intern, Labels, METRIC_NAME, Origin, SeriesKey, SeriesRef, Timestamp};
@@ -21,8 +22,11 @@ const RETRY_SCRAPES: u64 = 64;
 
 pub(super) struct Entry {
     raw: Arc<str>,
-    /// `None` when the table refused it, or another spelling of the same series came first.
+    /// `None` when the table refused it, or another line holds it.
     pub(super) series: Option<SeriesRef>,
+    /// The series that another line holds: both become the same one, by relabeling or since only their spelling differs. Its holder was never seen
+    /// before this line was, so it does not leave earlier.
+    shared: Option<SeriesRef>,
     /// Relabeling drops it: it is kept here only so that rules are asked once.
     dropped: bool,
     seen: u64,
@@ -37,7 +41,8 @@ pub(super) struct SeriesCache {
     by_raw: FxHashMap<Arc<str>, u32>,
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
-    refs: FxHashSet<SeriesRef>,
+    /// The entry that holds each series.
+    refs: FxHashMap<SeriesRef, u32>,
     /// Entries in the order of the last page: a page seldom changes its order.
     last: Vec<u32>,
     order: Vec<u32>,
@@ -78,7 +83,7 @@ impl SeriesCache {
     pub(super) fn finish(&mut self, intern: &dyn Intern) {
         self.failed = 0;
         std::mem::swap(&mut self.last, &mut self.order);
-        let crowded = self.by_raw.len() > 2 * self.last.len() + SLACK;
+        let crowded = self.is_crowded();
         if crowded || self.is_time_to_look() {
             self.release_gone(if crowded { 1 } else { self.keep }, intern);
         }
@@ -89,7 +94,14 @@ impl SeriesCache {
         self.failed += 1;
         if self.failed > self.keep {
             self.release_all(intern);
+        } else if self.is_crowded() {
+            // Pages over a limit bring new labels too.
+            self.release_gone(1, intern);
         }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.by_raw.len() > 2 * self.last.len() + SLACK
     }
 
     fn is_time_to_look(&self) -> bool {
@@ -125,15 +137,50 @@ impl SeriesCache {
             entry.seen = scrape;
             return Ok(Found::Dropped);
         }
-        if entry.seen == scrape && !timed {
+        let before = std::mem::replace(&mut entry.seen, scrape);
+        if entry.series.is_none() && entry.shared.is_none() && look {
+            let labels = rules.labels(raw)?;
+            self.hold(index, labels.and_then(|labels| intern_series(&labels, intern)), intern);
+        }
+        let (index, before) = self.take_over(index).unwrap_or((index, before));
+        let Some(Some(entry)) = self.entries.get_mut(index as usize) else { return Ok(Found::Duplicate) };
+        if before == scrape && !timed {
             return Ok(Found::Duplicate);
         }
-        entry.seen = scrape;
-        if entry.series.is_none() && look {
-            let labels = rules.labels(raw)?;
-            entry.series = hold(labels.and_then(|labels| intern_series(&labels, intern)), &mut self.refs, intern);
-        }
         Ok(Found::Series(entry))
+    }
+
+    /// Where another line holds the series of this one: takes it over when this page does not have that line, at least not so far; or says
+    /// which line that is, and the scrape that saw it.
+    fn take_over(&mut self, index: u32) -> Option<(u32, u64)> {
+        let series = self.entries.get(index as usize)?.as_ref()?.shared?;
+        let holder = *self.refs.get(&series)?;
+        let other = self.entries.get_mut(holder as usize)?.as_mut()?;
+        if other.seen == self.scrape {
+            return Some((holder, other.seen));
+        }
+        (other.series, other.shared) = (None, Some(series));
+        let (stated, exemplar) = (other.stated.take(), other.exemplar);
+        let own = self.entries.get_mut(index as usize)?.as_mut()?;
+        (own.series, own.shared, own.stated, own.exemplar) = (Some(series), None, stated, exemplar);
+        self.refs.insert(series, index);
+        None
+    }
+
+    /// Gives the entry its series, unless another line has it: one line holds it.
+    fn hold(&mut self, index: u32, series: Option<SeriesRef>, intern: &dyn Intern) {
+        let Some(series) = series else { return };
+        let Some(Some(entry)) = self.entries.get_mut(index as usize) else { return };
+        match self.refs.entry(series) {
+            MapEntry::Vacant(place) => {
+                place.insert(index);
+                entry.series = Some(series);
+            }
+            MapEntry::Occupied(_) => {
+                entry.shared = Some(series);
+                intern.release(&[series]);
+            }
+        }
     }
 
     /// The lines of this page so far, the newest first: their bytes, and the series of those without a timestamp.
@@ -182,7 +229,7 @@ impl SeriesCache {
 
     /// Gives all series back; the target has ended.
     pub(super) fn release_all(&mut self, intern: &dyn Intern) {
-        let refs: Vec<SeriesRef> = self.refs.drain().collect();
+        let refs: Vec<SeriesRef> = self.refs.drain().map(|(series, _)| series).collect();
         intern.release(&refs);
         *self = Self { keep: self.keep, scrape: self.scrape, ..Self::default() };
     }
@@ -190,9 +237,10 @@ impl SeriesCache {
     fn add(&mut self, raw: &str, rules: SeriesRules<'_>, intern: &dyn Intern) -> Result<u32, String> {
         let labels = rules.labels(raw)?;
         let dropped = labels.is_none();
-        let series = hold(labels.and_then(|labels| intern_series(&labels, intern)), &mut self.refs, intern);
+        let series = labels.and_then(|labels| intern_series(&labels, intern));
         let raw: Arc<str> = raw.into();
-        let entry = Entry { raw: Arc::clone(&raw), series, dropped, seen: 0, stated: None, exemplar: 0 };
+        let entry =
+            Entry { raw: Arc::clone(&raw), series: None, shared: None, dropped, seen: 0, stated: None, exemplar: 0 };
         let index = match self.free.pop() {
             Some(index) => {
                 self.entries[index as usize] = Some(entry);
@@ -204,6 +252,7 @@ impl SeriesCache {
             }
         };
         self.by_raw.insert(raw, index);
+        self.hold(index, series, intern);
         self.added += usize::from(!dropped);
         Ok(index)
     }
@@ -223,16 +272,6 @@ impl SeriesCache {
             intern.release(&gone);
         }
     }
-}
-
-/// The series, unless another line has it: one line holds it.
-fn hold(series: Option<SeriesRef>, refs: &mut FxHashSet<SeriesRef>, intern: &dyn Intern) -> Option<SeriesRef> {
-    let series = series?;
-    if refs.insert(series) {
-        return Some(series);
-    }
-    intern.release(&[series]);
-    None
 }
 
 fn intern_series(labels: &Labels, intern: &dyn Intern) -> Option<SeriesRef> {

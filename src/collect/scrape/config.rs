@@ -93,7 +93,7 @@ pub struct TargetGroup {
 /// One entry of `file_sd_configs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSd {
-    /// Files; `*` may stand in the last part of the path, which ends with json, yml or yaml.
+    /// Files; `*`, `?` and `[a-c]` may stand in the last part of the path, which ends with json, yml or yaml.
     pub files: Vec<PathBuf>,
     /// After this time files are read again, changed or not. Changes are noticed within about a second.
     pub refresh_interval: Duration,

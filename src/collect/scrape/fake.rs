@@ -64,6 +64,8 @@ pub(crate) struct Recorder {
     series: Mutex<Vec<(Option<Labels>, u32)>>,
     pub(crate) batches: Mutex<Vec<Batch>>,
     pub(crate) irregular: Mutex<Vec<Irregular>>,
+    /// Calls that brought them.
+    pub(crate) irregular_loads: AtomicU32,
     pub(crate) ended: Mutex<Vec<GroupId>>,
     /// How often a series was looked up.
     pub(crate) interned: AtomicU32,
@@ -142,9 +144,10 @@ impl Output for Recorder {
         self.pushed.notify_waiters();
     }
 
-    fn push_irregular(&self, item: Irregular) {
-        assert!(item.samples.iter().all(|sample| matches!(sample.value, Value::Float(_))));
-        self.irregular.lock().push(item);
+    fn push_irregular(&self, items: Vec<Irregular>) {
+        assert!(items.iter().flat_map(|item| &item.samples).all(|sample| matches!(sample.value, Value::Float(_))));
+        self.irregular_loads.fetch_add(u32::from(!items.is_empty()), Ordering::Relaxed);
+        self.irregular.lock().extend(items);
     }
 
     fn end_group(&self, group: GroupId, _: Timestamp) {

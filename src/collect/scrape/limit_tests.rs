@@ -150,3 +150,70 @@ async fn a_series_of_two_targets_lives_as_long_as_one_of_them() {
     bench.table.sweep();
     assert!(bench.table.is_empty());
 }
+
+#[tokio::test]
+async fn timed_samples_of_a_page_travel_together() {
+    let bench = Bench::new(20_000, 20_000).await;
+    let mut target = bench.target(Duration::from_secs(1), |job| job.track_timestamps_staleness = true);
+    let page: String = (0..5_000).map(|index| format!("a{{x=\"{index}\"}} 1 1500\n")).collect();
+    bench.scrape(&mut target, 200, &page).await;
+    let found = || (bench.output.irregular.lock().len(), bench.output.irregular_loads.load(Ordering::Relaxed));
+    assert_eq!(found(), (5_000, 1));
+    bench.scrape(&mut target, 200, "").await;
+    assert_eq!(found(), (10_000, 2), "so do their stale markers");
+}
+
+#[tokio::test]
+async fn another_spelling_of_a_series_goes_on() {
+    let bench = Bench::new(100, 100).await;
+    let mut target = bench.target(Duration::from_secs(1), |_| {});
+    let pages: &[(&str, &[&str])] = &[
+        ("a{x=\"1\",y=\"2\"} 1\n", &["a1 1"]),
+        ("a{y=\"2\",x=\"1\"} 2\n", &["a1 2"]),
+        ("a{x=\"1\",y=\"2\"} 3\n", &["a1 3"]),
+        ("a{x=\"1\",y=\"2\",} 4\n", &["a1 4"]),
+        // The first line of a page wins, whoever held the series.
+        ("a{x=\"1\",y=\"2\"} 5\na{x=\"1\",y=\"2\",} 6\na{y=\"2\",x=\"1\"} 7\n", &["a1 5"]),
+        ("a{y=\"2\",x=\"1\"} 8\na{x=\"1\",y=\"2\"} 9\n", &["a1 8"]),
+    ];
+    for (page, expected) in pages {
+        assert_eq!(bench.scrape(&mut target, 200, page).await, *expected, "{page}");
+    }
+    assert_eq!(bench.counters.refused.load(Ordering::Relaxed), 0);
+    assert_eq!(bench.counters.duplicates.load(Ordering::Relaxed), 3);
+    assert_eq!(bench.table.held(), 5 + 1);
+    // Timestamps go along: what was taken is not taken again.
+    for page in ["b{x=\"1\",y=\"2\"} 1 1500\n", "b{y=\"2\",x=\"1\"} 1 1500\n", "b{y=\"2\",x=\"1\"} 1 1600\n"] {
+        bench.scrape(&mut target, 200, page).await;
+    }
+    let times: Vec<_> = bench.output.irregular.lock().iter().map(|item| item.samples[0].ts).collect();
+    assert_eq!(times, [1_500, 1_600]);
+    target.end();
+    assert_eq!(bench.table.held(), 0);
+}
+
+#[tokio::test]
+async fn created_lines_past_the_limit_say_nothing() {
+    let bench = Bench::new(100, 100).await;
+    let mut target = bench.target(Duration::from_secs(1), |job| job.sample_limit = 50);
+    let page = format!("{}{}# EOF\n", "foo_total 1\n".repeat(50), "foo_created 1\n".repeat(100));
+    let kind = "application/openmetrics-text; version=1.0.0";
+    let headers = hyper::header::HeaderMap::from_iter([(
+        hyper::header::CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static(kind),
+    )]);
+    let response = crate::net::HttpResponse { status: hyper::StatusCode::OK, headers, body: page.into() };
+    target.take(&response, 1_000);
+    assert_eq!(target.batch().start_ts.len(), 0);
+}
+
+#[tokio::test]
+async fn pages_over_their_limit_do_not_pile_up() {
+    let bench = Bench::new(20_000, 20_000).await;
+    let mut target = bench.target(Duration::from_secs(1), |job| job.sample_limit = 600);
+    for round in 0..12 {
+        let page: String = (0..700).map(|index| format!("a{{x=\"{round}-{index}\"}} 1\n")).collect();
+        bench.scrape(&mut target, 200, &page).await;
+    }
+    assert!(bench.table.held() < 2_500, "{} series are held", bench.table.held());
+}

@@ -187,10 +187,11 @@ impl Scrape {
     }
 
     fn push_stale(&self, series: Vec<SeriesRef>, ts: Timestamp) {
-        for series in series {
+        let ended = |series| {
             let samples = vec![IrregularSample { ts, start_ts: 0, value: stale_marker().into() }];
-            self.shared.output.push_irregular(Irregular { series, samples });
-        }
+            Irregular { series, samples }
+        };
+        self.shared.output.push_irregular(series.into_iter().map(ended).collect());
     }
 
     /// Scrapes once, as of `slot`. A failure ends the series of the page (they are missing from the batch) and says `up` 0.
@@ -248,9 +249,7 @@ impl Scrape {
         self.report.complete(&self.target.labels, &*self.shared.intern);
         self.report.append(&outcome, &mut batch);
         self.shared.output.push(batch);
-        for item in self.irregular.drain(..) {
-            self.shared.output.push_irregular(item);
-        }
+        self.shared.output.push_irregular(std::mem::take(&mut self.irregular));
         self.release_retired();
     }
 

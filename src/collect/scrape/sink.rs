@@ -51,7 +51,9 @@ impl<'a> Sink<'a> for PageSink<'_> {
 
     /// When the lines before, of the same metric, began to count; and a series like any other, as in Prometheus.
     fn created(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
-        if let Some((name, labels)) = started::split(sample.series)
+        // Lines past the limit are not in the order: a walk would go over the same ones again and again.
+        if !self.is_full()
+            && let Some((name, labels)) = started::split(sample.series)
             && let Some(start) = started::milliseconds(sample.value)
         {
             let lines = self.cache.latest().take_while(|(line, _)| started::is_part(line, name, labels));
@@ -72,12 +74,18 @@ impl PageSink<'_> {
         limit > 0 && self.kept > limit
     }
 
+    /// Whether the page has as many samples as its job allows: further ones are counted only.
+    fn is_full(&self) -> bool {
+        let limit = self.target.job.sample_limit;
+        limit > 0 && self.kept >= limit
+    }
+
     /// Takes one sample over.
     pub(super) fn take(&mut self, sample: PageSample<'_>) -> Result<(), String> {
         let job = &self.target.job;
         let rules = SeriesRules { target: &self.target.labels, job };
         self.samples += 1;
-        if job.sample_limit > 0 && self.kept >= job.sample_limit {
+        if self.is_full() {
             // The page is refused; it is read on only to say how many samples it has.
             self.kept += usize::from(!self.cache.would_drop(sample.series, rules)?);
             return Ok(());

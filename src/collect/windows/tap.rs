@@ -24,8 +24,8 @@ impl Output for Tap {
         self.inner.push(batch);
     }
 
-    fn push_irregular(&self, item: Irregular) {
-        self.inner.push_irregular(item);
+    fn push_irregular(&self, items: Vec<Irregular>) {
+        self.inner.push_irregular(items);
     }
 
     fn end_group(&self, group: GroupId, ts: Timestamp) {

@@ -1,8 +1,9 @@
 //! What matchers ask beside the process itself: names of users, pid files, and who listens on a port.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -46,7 +47,7 @@ impl Users {
         }
         self.changed = changed;
         let mut bytes = Vec::new();
-        let read = File::open(&self.path).and_then(|file| file.take(MAX_PASSWD_BYTES).read_to_end(&mut bytes));
+        let read = open_regular(&self.path).and_then(|file| file.take(MAX_PASSWD_BYTES).read_to_end(&mut bytes));
         if read.is_err() {
             return;
         }
@@ -102,9 +103,15 @@ impl Pointers {
     }
 }
 
+/// Opens a file that somebody named. Whatever else may stand there, a pipe nobody writes to, say, must not hold the tick up.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
 fn pid_of(path: &Path) -> Option<i32> {
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(MAX_PIDFILE_BYTES).read_to_end(&mut bytes).ok()?;
+    open_regular(path).ok()?.take(MAX_PIDFILE_BYTES).read_to_end(&mut bytes).ok()?;
     number(words(&bytes).next()?).and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0)
 }
 
@@ -210,5 +217,17 @@ mod tests {
             put(root.path(), "p", text);
             assert_eq!(pid_of(&root.path().join("p")), expected, "{text:?}");
         }
+        assert_eq!(pid_of(root.path()), None, "a folder");
+        let pipe = root.path().join("pipe");
+        let path = std::ffi::CString::new(pipe.to_str().unwrap()).unwrap();
+        // SAFETY: the path ends with NUL.
+        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+        // With a number in it and its writer open: only what kind of file it is speaks against it.
+        let mut both = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        std::io::Write::write_all(&mut both, b"12\n").unwrap();
+        let open = super::open_regular(&pipe).map_err(|error| error.kind());
+        assert_eq!(open.err(), Some(std::io::ErrorKind::InvalidInput));
+        drop(both);
+        assert_eq!(pid_of(&pipe), None, "a pipe that nobody writes to is not waited for");
     }
 }

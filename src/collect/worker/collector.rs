@@ -1,5 +1,6 @@
 //! A tick: members are read, newcomers found and matched, groups added up.
 
+use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
@@ -46,6 +47,10 @@ pub struct Workers {
     pointers: Pointers,
     scan_ms: i64,
     scanned_at: Option<Timestamp>,
+    /// Whether a listing has come to its end: who is new in a later one began after it.
+    has_listed: bool,
+    /// Whether the last listing was the first, or none before it came to its end.
+    is_first_list: bool,
     aliases: bool,
     on_exit: Option<OnExit>,
     turn: u64,
@@ -78,7 +83,7 @@ impl Workers {
     pub fn new(roots: &Roots, config: &WorkerConfig) -> Self {
         let matchers = Matchers::new(config);
         let mut groups = Groups::default();
-        matchers.declared().for_each(|(name, expected)| groups.declare(name, expected));
+        matchers.declared().for_each(|(name, expected)| groups.declare(&name, expected));
         let units = Units { hz: user_hz(), page_bytes: page_bytes(), boot_seconds: None };
         let shared = Shared { table: ProcessTable::default(), groups, units, roots: roots.clone() };
         Self {
@@ -90,6 +95,8 @@ impl Workers {
             pointers: Pointers::default(),
             scan_ms: i64::try_from(config.scan_interval.as_millis()).unwrap_or(i64::MAX),
             scanned_at: None,
+            has_listed: false,
+            is_first_list: true,
             aliases: config.process_exporter_names,
             on_exit: None,
             turn: 0,
@@ -110,6 +117,17 @@ impl Workers {
     #[cfg(test)]
     pub(super) fn set_scan_interval(&mut self, interval: std::time::Duration) {
         self.scan_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+    }
+
+    #[cfg(test)]
+    pub(super) fn list_names(
+        &mut self,
+        names: Vec<io::Result<OsString>>,
+        now: Timestamp,
+        trouble: &mut Trouble,
+    ) -> bool {
+        let shared = Arc::clone(&self.shared);
+        self.list(&mut shared.lock(), names.into_iter(), now, trouble)
     }
 
     /// A handle for snapshots; it stays valid when the collector has gone.
@@ -153,6 +171,17 @@ impl Workers {
         shared.table.put_back(pid, process);
     }
 
+    /// Whether one that has just joined was a zombie before anybody looked, or before it belonged to a group: its end is no
+    /// news, and it takes nobody's place. One that began and ended between two listings is news.
+    fn note_long_ended(&self, process: &mut Process) -> bool {
+        let is_news = !self.is_first_list && process.ticks_seen <= 1;
+        let has_ended = process.is_zombie() && !is_news;
+        if let Some(member) = process.member.as_mut().filter(|_| has_ended) {
+            member.ended = true;
+        }
+        has_ended
+    }
+
     /// Notes that a member has ended; once for each.
     fn note_end(&mut self, shared: &mut Shared, pid: i32, process: &Process, now: Timestamp) {
         let Some(member) = process.member.as_ref().filter(|member| !member.ended) else { return };
@@ -179,10 +208,35 @@ impl Workers {
     /// Lists all processes: reads those whose turn it is into the table and notes who needs a group.
     fn scan(&mut self, shared: &mut Shared, now: Timestamp, trouble: &mut Trouble) -> io::Result<()> {
         let entries = std::fs::read_dir(&self.roots.proc)?;
+        let is_whole = self.list(shared, entries.map(|entry| Ok(entry?.file_name())), now, trouble);
+        self.is_first_list = !self.has_listed;
+        self.has_listed |= is_whole;
+        let pids: Vec<i32> = shared.table.iter().map(|(pid, _)| pid).collect();
+        self.pointers.refresh(&self.matchers, &self.roots, &self.proc, pids.into_iter(), now);
+        let named = self.pointers.named.iter().map(|(_, pid)| *pid);
+        let is_stranger = |pid: &i32| shared.table.get(*pid).is_some_and(|process| process.member.is_none());
+        self.newcomers.extend(named.filter(is_stranger));
+        Ok(())
+    }
+
+    /// Takes a listing's names in. Whether it came to its end: one that broke off says nothing about those it lacks.
+    fn list(
+        &mut self,
+        shared: &mut Shared,
+        names: impl Iterator<Item = io::Result<OsString>>,
+        now: Timestamp,
+        trouble: &mut Trouble,
+    ) -> bool {
         shared.table.begin();
-        for entry in entries {
-            let Ok(entry) = entry else { break };
-            let name = entry.file_name();
+        for name in names {
+            let name = match name {
+                Ok(name) => name,
+                Err(error) => {
+                    let proc = self.roots.proc.display();
+                    trouble.note(|| format!("{proc}: the list of processes broke off: {error}"));
+                    return false;
+                }
+            };
             let pid = number(name.as_encoded_bytes()).and_then(|pid| i32::try_from(pid).ok());
             let Some(pid) = pid else { continue };
             if shared.table.len() >= MAX_PROCESSES && shared.table.get(pid).is_none() {
@@ -200,12 +254,7 @@ impl Workers {
                 self.note_end(shared, pid, &process, now);
             }
         }
-        let pids: Vec<i32> = shared.table.iter().map(|(pid, _)| pid).collect();
-        self.pointers.refresh(&self.matchers, &self.roots, &self.proc, pids.into_iter(), now);
-        let named = self.pointers.named.iter().map(|(_, pid)| *pid);
-        let is_stranger = |pid: &i32| shared.table.get(*pid).is_some_and(|process| process.member.is_none());
-        self.newcomers.extend(named.filter(is_stranger));
-        Ok(())
+        true
     }
 
     /// Reads one that is no member, or was not there.
@@ -256,7 +305,9 @@ impl Workers {
                 continue;
             }
             join(&mut self.proc, process, pid, index, true, found.inherited);
-            shared.groups.note_join(index);
+            if !self.note_long_ended(process) {
+                shared.groups.note_join(index);
+            }
             joined |= found.inherited;
         }
         self.inherit(shared, joined);
@@ -272,6 +323,7 @@ impl Workers {
         for (pid, group) in heirs {
             if let Some(process) = shared.table.get_mut(pid) {
                 join(&mut self.proc, process, pid, group, false, true);
+                self.note_long_ended(process);
             }
         }
     }
@@ -413,8 +465,9 @@ impl Collector for Workers {
         let mut trouble = Trouble::default();
         let shared = Arc::clone(&self.shared);
         let mut shared = shared.lock();
-        if shared.units.boot_seconds.is_none() {
-            shared.units.boot_seconds = boot_seconds(&self.roots);
+        // Again with each listing: it moves when the clock is set, and newcomers must not start an hour from now.
+        if shared.units.boot_seconds.is_none() || self.is_scan_due(now) {
+            shared.units.boot_seconds = boot_seconds(&self.roots).or(shared.units.boot_seconds);
         }
         self.newcomers.clear();
         self.read_members(&mut shared, now, &mut trouble);

@@ -97,6 +97,8 @@ struct Group {
     totals: Gains,
     /// Whether the kernel ever told what one of its processes read and wrote.
     has_io: bool,
+    /// Whether one ran of which it did not: what the group has read is not known to be 0 then.
+    lacks_io: bool,
     exits: [u64; REASONS.len()],
     restarts: u64,
     /// Processes that ended and whose place nobody has taken yet.
@@ -213,6 +215,7 @@ impl Groups {
     /// Adds a member to its group's sums.
     pub(super) fn add(&mut self, process: &Process, member: &Member, units: Units) {
         let Some(group) = self.get_mut(member.group) else { return };
+        group.lacks_io |= !member.has_io() && !process.is_zombie();
         let sums = &mut group.sums;
         sums.processes += 1;
         sums.pages = sums.pages.saturating_add(process.resident_pages);
@@ -333,6 +336,7 @@ impl Group {
             empty_ticks: 0,
             totals: Gains::default(),
             has_io: false,
+            lacks_io: false,
             exits: [0; REASONS.len()],
             restarts: 0,
             vacancies: 0,
@@ -347,9 +351,9 @@ impl Group {
         [self.totals.user, self.totals.system].map(|ticks| Some(ticks as f64 / units.hz))
     }
 
-    /// Bytes read and written; absent when the kernel tells of nobody.
+    /// Bytes read and written; absent when the kernel tells of nobody, and when nobody it told of ever ran.
     fn io_bytes(&self) -> [Option<f64>; 2] {
-        let known = self.has_io || self.sums.processes == 0;
+        let known = self.has_io || (self.sums.processes == 0 && !self.lacks_io);
         [self.totals.read_bytes, self.totals.write_bytes].map(|bytes| known.then_some(bytes as f64))
     }
 

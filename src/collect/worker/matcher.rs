@@ -58,9 +58,12 @@ impl Matchers {
     }
 
     /// The groups that are shown even when nothing of them runs, with how many processes they should have.
-    pub(super) fn declared(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
+    pub(super) fn declared(&self) -> impl Iterator<Item = (String, Option<u32>)> {
         let declared = self.list.iter().filter(|(matcher, _)| matcher.declared);
-        declared.filter_map(|(matcher, name)| Some((name.constant()?, matcher.expected)))
+        declared.flat_map(|(matcher, name)| {
+            let names = name.names(&matcher.comm, &matcher.exe).into_iter().map(shortened);
+            names.filter(|name| !name.is_empty()).map(|name| (name, matcher.expected))
+        })
     }
 
     /// The matchers by their place.
@@ -88,12 +91,16 @@ impl Matchers {
                 cgroups: candidate.cgroups,
                 captures: &captures,
             };
-            let mut group = name.render(&facts);
-            group.truncate(group.floor_char_boundary(MAX_NAME_BYTES));
+            let group = shortened(name.render(&facts));
             let (inherited, declared, expected) = (matcher.children, matcher.declared, matcher.expected);
             (!group.is_empty()).then_some(Match { group, inherited, declared, expected })
         })
     }
+}
+
+fn shortened(mut group: String) -> String {
+    group.truncate(group.floor_char_boundary(MAX_NAME_BYTES));
+    group
 }
 
 fn cut(matcher: &WorkerMatcher) -> WorkerMatcher {
@@ -198,6 +205,30 @@ mod tests {
             ("kthreadd", "", "-"),
         ] {
             assert_eq!(find(&config, comm, cmdline, None), expected, "{cmdline}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_known_beforehand() {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        for (name, comm, exe, declared, expected) in [
+            ("text", &["x"][..], &[][..], true, &["text"][..]),
+            ("text", &["x"], &[], false, &[]),
+            ("", &[], &["llama-server", "/opt/b/vllm"], true, &["llama-server", "vllm"]),
+            ("{{.Comm}}", &["x", "longer-than-fifteen"], &[], true, &["x", "longer-than-fif"]),
+            ("of {{.ExeBase}}", &["x"], &["e"], true, &["of e"]),
+            ("", &["x"], &[], true, &[]),
+            ("{{.Comm}}", &[], &["e"], true, &[]),
+            ("{{.Comm}} of {{.Username}}", &["x"], &[], true, &[]),
+            ("{{.Comm}} {{.ExeBase}}", &["x"], &["e"], true, &[]),
+        ] {
+            let name = name.to_owned();
+            let (comm, exe) = (texts(comm), texts(exe));
+            let matcher = WorkerMatcher { name, comm, exe, declared, expected: Some(2), ..Default::default() };
+            let matchers = Matchers::new(&WorkerConfig::of(vec![matcher.clone()]));
+            let found: Vec<_> = matchers.declared().collect();
+            let expected: Vec<_> = expected.iter().map(|name| ((*name).to_owned(), Some(2))).collect();
+            assert_eq!(found, expected, "{matcher:?}");
         }
     }
 

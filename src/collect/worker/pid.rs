@@ -2,8 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use crate::clock::Stopwatch;
 use crate::collect::proc_pid::{PidStat, page_bytes};
 use crate::collect::system::proc_stat::user_hz;
 use crate::collect::system::{Roots, boot_seconds};
@@ -12,13 +16,36 @@ use crate::model::Timestamp;
 /// Room for `/proc/PID/stat`: 52 numbers and a name.
 const STAT_BYTES: usize = 2048;
 
+/// The machine's start is read again after this time: it moves when the clock is set, and reading it takes longer than
+/// reading a process.
+const BOOT_READ_AGAIN: Duration = Duration::from_secs(2);
+
 /// Reads processes by number. A reading is one open and one read, some 10 µs.
 #[derive(Debug, Clone)]
 pub struct PidReader {
-    proc: PathBuf,
-    boot_seconds: Option<f64>,
+    roots: Roots,
+    boot: Arc<Mutex<Boot>>,
     hz: f64,
     page_bytes: f64,
+}
+
+/// When the machine started, as its clock says now.
+#[derive(Debug)]
+struct Boot {
+    read_again: Duration,
+    read: Option<Stopwatch>,
+    seconds: Option<f64>,
+}
+
+impl Boot {
+    fn seconds(&mut self, roots: &Roots) -> Option<f64> {
+        let is_due = self.seconds.is_none() || self.read.as_ref().is_none_or(|read| read.elapsed() >= self.read_again);
+        if is_due {
+            self.read = Some(Stopwatch::start());
+            self.seconds = boot_seconds(roots).or(self.seconds);
+        }
+        self.seconds
+    }
 }
 
 /// What one process was at the moment of the reading.
@@ -64,8 +91,8 @@ pub enum PidError {
 impl PidReader {
     /// A reader of `roots`' processes.
     pub fn new(roots: &Roots) -> Self {
-        let boot_seconds = boot_seconds(roots);
-        Self { proc: roots.proc.clone(), boot_seconds, hz: user_hz(), page_bytes: page_bytes() }
+        let boot = Boot { read_again: BOOT_READ_AGAIN, read: None, seconds: None };
+        Self { roots: roots.clone(), boot: Arc::new(Mutex::new(boot)), hz: user_hz(), page_bytes: page_bytes() }
     }
 
     /// Reads a process now.
@@ -74,7 +101,7 @@ impl PidReader {
     /// [`PidError`]: it has gone, or may not be read.
     pub fn read(&self, pid: i32) -> Result<PidReading, PidError> {
         let mut buffer = [0; STAT_BYTES];
-        let path = self.proc.join(pid.to_string()).join("stat");
+        let path = self.roots.proc.join(pid.to_string()).join("stat");
         let length = File::open(path).and_then(|mut file| file.read(&mut buffer)).map_err(|source| {
             if is_gone(&source) { PidError::Gone(pid) } else { PidError::Unreadable { pid, source } }
         })?;
@@ -82,7 +109,7 @@ impl PidReader {
         Ok(PidReading {
             pid,
             start_ticks: stat.start_ticks,
-            start_time: self.boot_seconds.map(|boot| boot + stat.start_ticks as f64 / self.hz),
+            start_time: self.boot.lock().seconds(&self.roots).map(|boot| boot + stat.start_ticks as f64 / self.hz),
             parent: stat.parent,
             state: char::from(stat.state),
             cpu_seconds: stat.user_ticks.saturating_add(stat.system_ticks) as f64 / self.hz,
@@ -119,6 +146,8 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{PidError, PidReader};
     use crate::collect::system::Roots;
     use crate::collect::system::proc_stat::user_hz;
@@ -146,5 +175,22 @@ mod tests {
         assert_eq!(read(&line(6 * hz, 3 * hz)).unwrap().cpu_percent(&first, 1.0), None, "the number was given away");
         assert!(matches!(read("rubbish"), Err(PidError::Garbage(7))));
         assert!(matches!(reader.read(8), Err(PidError::Gone(8))));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_moves_the_machines_start() {
+        let root = tempfile::tempdir().unwrap();
+        let hz = user_hz() as u64;
+        put(root.path(), "proc/7/stat", &format!("7 (a) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 {} 8192 10 0", 5 * hz));
+        let reader = PidReader::new(&Roots::under(root.path()));
+        let started = || reader.read(7).unwrap().start_time;
+        assert_eq!(started(), None, "the machine's start is not known yet");
+        put(root.path(), "proc/stat", "btime 1000\n");
+        assert_eq!(started(), Some(1005.0), "what was not known is asked for again");
+        reader.boot.lock().read_again = Duration::ZERO;
+        put(root.path(), "proc/stat", "btime 4600\n");
+        assert_eq!(started(), Some(4605.0));
+        put(root.path(), "proc/stat", "");
+        assert_eq!(started(), Some(4605.0), "the last one known");
     }
 }

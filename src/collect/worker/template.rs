@@ -31,6 +31,7 @@ enum Piece {
 pub(super) struct NameTemplate(Vec<Piece>);
 
 /// What a name can be filled with.
+#[derive(Clone, Copy)]
 pub(super) struct Facts<'a> {
     pub(super) comm: &'a str,
     pub(super) exe: &'a str,
@@ -68,6 +69,22 @@ impl NameTemplate {
         match self.0.as_slice() {
             [Piece::Text(text)] => Some(text),
             _ => None,
+        }
+    }
+
+    /// The names that it gives to processes of these lists, one of which has to be given; none when that depends on more.
+    pub(super) fn names(&self, comms: &[String], exes: &[String]) -> Vec<String> {
+        let only =
+            |fields: &[Piece]| self.0.iter().all(|piece| matches!(piece, Piece::Text(_)) || fields.contains(piece));
+        let facts = Facts { comm: "", exe: "", user: "", pid: 0, start_time: None, cgroups: &[], captures: &[] };
+        if let Some(text) = self.constant() {
+            vec![text.to_owned()]
+        } else if only(&[Piece::Comm]) {
+            comms.iter().map(|comm| self.render(&Facts { comm, ..facts })).collect()
+        } else if only(&[Piece::ExeBase]) {
+            exes.iter().map(|exe| self.render(&Facts { exe, ..facts })).collect()
+        } else {
+            Vec::new()
         }
     }
 

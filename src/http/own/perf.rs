@@ -117,12 +117,17 @@ impl Run {
         })
     }
 
-    /// The worker group of that name: it runs while it has processes.
+    /// The worker group of that name: it runs while it has processes that have not ended.
     fn of_group(project: &str, snapshot: &Snapshot) -> Self {
         let reading =
             |name| snapshot.named(name).find(|(labels, _)| labels.get("group") == project).map(|(_, value)| value);
+        let states = snapshot.named("worker_group_states");
+        let mut zombies =
+            states.filter(|(labels, _)| labels.get("group") == project && labels.get("state") == "zombie");
+        // They are counted, and do not run.
+        let zombies = zombies.next().map_or(0.0, |(_, value)| value);
         let status =
-            reading("worker_group_procs").map(|procs| if procs > 0.0 { Status::Running } else { Status::Idle });
+            reading("worker_group_procs").map(|procs| if procs > zombies { Status::Running } else { Status::Idle });
         let started_at =
             reading("worker_group_oldest_start_timestamp_seconds").map(|seconds| (seconds * 1000.0) as i64);
         let started_at = started_at.filter(|_| status == Some(Status::Running));

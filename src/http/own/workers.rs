@@ -212,6 +212,8 @@ fn group(name: &str, readings: &[(&str, &Labels, f64)], now: Timestamp) -> Value
         found.next().map(|(_, _, value)| *value)
     };
     let one = |wanted: &str| find(wanted, "group", name);
+    // They are counted, and do not run.
+    let zombies = find("worker_group_states", "state", "zombie").unwrap_or(0.0);
     let started_at = one("worker_group_oldest_start_timestamp_seconds").map(|seconds| (seconds * 1000.0) as Timestamp);
     let metrics: Vec<Value> = readings
         .iter()
@@ -230,7 +232,7 @@ fn group(name: &str, readings: &[(&str, &Labels, f64)], now: Timestamp) -> Value
         "kind": "group",
         "group": name,
         "project": null,
-        "status": one("worker_group_procs").map(|procs| if procs > 0.0 { "running" } else { "idle" }),
+        "status": one("worker_group_procs").map(|procs| if procs > zombies { "running" } else { "idle" }),
         "pid": null,
         "run_id": null,
         "run_started_at": null,

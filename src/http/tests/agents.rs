@@ -57,6 +57,20 @@ fn groups_are_what_they_were_and_more() {
 }
 
 #[test]
+fn zombies_do_not_run() {
+    let world = World::new();
+    let status = |procs: f64, zombies: f64| {
+        world.gauge("worker_group_procs", &[("group", "g")], procs);
+        world.gauge("worker_group_states", &[("group", "g"), ("state", "zombie")], zombies);
+        world.gauge("worker_group_states", &[("group", "other"), ("state", "zombie")], 9.0);
+        let data = get(world.addr, "/api/watchfire/v1/workers").json()["data"].clone();
+        (data["workers"][0]["status"].clone(), world.message("g").0["run"]["status"].clone())
+    };
+    assert_eq!(status(2.0, 1.0), (json!("running"), json!("running")));
+    assert_eq!(status(1.0, 1.0), (json!("idle"), json!("idle")));
+}
+
+#[test]
 fn a_message_says_what_heartbeats_say() {
     let world = World::new();
     let run = |project: &str| world.message(project).0["run"].clone();

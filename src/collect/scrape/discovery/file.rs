@@ -104,10 +104,10 @@ impl FileWatcher {
     }
 }
 
-/// Adds the files that a pattern names. One that has no `*` need not be there.
+/// Adds the files that a pattern names. One that is a plain name need not be there.
 fn expand(pattern: &Path, paths: &mut BTreeSet<PathBuf>) -> Result<(), String> {
     let name = pattern.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if !name.contains('*') {
+    if !name.contains(['*', '?', '[']) {
         if pattern.exists() {
             paths.insert(pattern.to_owned());
         }
@@ -133,17 +133,62 @@ fn expand(pattern: &Path, paths: &mut BTreeSet<PathBuf>) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a name matches a pattern in which `*` stands for anything.
+/// Whether a name matches a pattern as Go's filepath.Glob reads it: `*` is anything, `?` one character, `[a-c]` and `[^a-c]` one of or outside a
+/// set, a backslash takes the next one as it is. A pattern that ends within a set matches nothing.
 fn matches(pattern: &str, name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut name) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        let Some(at) = name.find(part) else { return false };
-        name = &name[at + part.len()..];
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut rule, mut at) = (0, 0);
+    // Where the last star is, and how far its text reaches so far.
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        let rest = pattern.get(rule..).unwrap_or_default();
+        if rest.first() == Some(&'*') {
+            star = Some((rule + 1, at));
+            rule += 1;
+            continue;
+        }
+        let step = name.get(at).and_then(|letter| one(rest, *letter));
+        if let Some(length) = step {
+            (rule, at) = (rule + length, at + 1);
+            continue;
+        }
+        if rest.is_empty() && at == name.len() {
+            return true;
+        }
+        let Some((after, reached)) = star.filter(|(_, reached)| *reached < name.len()) else { return false };
+        star = Some((after, reached + 1));
+        (rule, at) = (after, reached + 1);
     }
-    name.ends_with(last)
+}
+
+/// How many characters the pattern's first rule has, when the letter is as it says.
+fn one(pattern: &[char], letter: char) -> Option<usize> {
+    match pattern {
+        ['?', ..] => Some(1),
+        ['\\', plain, ..] => (*plain == letter).then_some(2),
+        ['[', set @ ..] => {
+            let negated = set.first() == Some(&'^');
+            let mut at = usize::from(negated);
+            let (start, mut found) = (at, false);
+            while set.get(at) != Some(&']') || at == start {
+                let (low, next) = member(set, at)?;
+                let (high, next) = if set.get(next) == Some(&'-') { member(set, next + 1)? } else { (low, next) };
+                found |= (low..=high).contains(&letter);
+                at = next;
+            }
+            (found != negated).then_some(at + 2)
+        }
+        [plain, ..] => (*plain == letter).then_some(1),
+        [] => None,
+    }
+}
+
+/// A letter of a set, and where the next one stands.
+fn member(set: &[char], at: usize) -> Option<(char, usize)> {
+    match (set.get(at)?, set.get(at + 1)) {
+        ('\\', Some(letter)) => Some((*letter, at + 2)),
+        (letter, _) => Some((*letter, at + 1)),
+    }
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
@@ -195,6 +240,16 @@ mod tests {
             ("a*b*c", "ac", false),
             ("ab*bc", "abc", false),
             ("plain", "plain", true),
+            ("*-?.yml", "a-b-c.yml", true),
+            ("?.yml", ".yml", false),
+            ("x[ab]*.yml", "xb1.yml", true),
+            ("x[a-c].yml", "xd.yml", false),
+            ("x[^a-c].yml", "xd.yml", true),
+            ("x[^a-c].yml", "xb.yml", false),
+            ("x[ab", "xa", false),
+            ("\\*.yml", "a.yml", false),
+            ("\\*.yml", "*.yml", true),
+            ("*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
         ];
         for (pattern, name, expected) in cases {
             assert_eq!(matches(pattern, name), expected, "{pattern} {name}");

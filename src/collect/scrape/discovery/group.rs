@@ -10,7 +10,7 @@ use crate::yaml::{Document, Node, YamlErrors};
 #[serde(deny_unknown_fields)]
 struct JsonGroup {
     #[serde(default)]
-    targets: Vec<String>,
+    targets: Option<Vec<String>>,
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
 }
@@ -26,7 +26,9 @@ pub(super) fn from_json(text: &[u8], source: &str, meta: (&str, &str)) -> Result
         )
     })?;
     finish(
-        groups.into_iter().map(|group| (group.targets, group.labels.unwrap_or_default().into_iter().collect())),
+        groups
+            .into_iter()
+            .map(|group| (group.targets.unwrap_or_default(), group.labels.unwrap_or_default().into_iter().collect())),
         source,
         meta,
     )
@@ -84,6 +86,7 @@ mod tests {
             ("[]", Ok(&[])),
             (r#"[{"targets": ["a:1", "b:2"], "labels": {"x": "y"}}]"#, Ok(&[("a:1 b:2", "x=y m=v")])),
             (r#"[{"targets": []}, {"labels": {}, "targets": ["c"]}]"#, Ok(&[("", "m=v"), ("c", "m=v")])),
+            (r#"[{"targets": null}]"#, Ok(&[("", "m=v")])),
             (r#"[{"targets": ["a"], "label": {}}]"#, Err("label")),
             (r#"{"targets": ["a"]}"#, Err("list")),
             (r#"[{"targets": "a"}]"#, Err("")),
