@@ -137,8 +137,10 @@ fn signals_come_from_their_series() {
 fn two_readers_of_a_counter_make_no_jumps() {
     let machine = Machine::new();
     let values = |idle: f64, user: f64| [idle, user, 100.0, 60.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-    machine.windows.observe(&machine.batch(1000, values(5000.0, 100.0)));
-    machine.windows.observe(&machine.batch(2000, values(5000.5, 100.5)));
+    for (ts, idle, user) in [(1000, 5000.0, 100.0), (2000, 5000.5, 100.5)] {
+        machine.windows.observe(&machine.batch(ts, values(idle, user)));
+        machine.windows.read(ts, |_, _, _| {});
+    }
     machine.windows.observe_fast(&machine.batch(3100, values(5001.0, 101.0)));
     machine.windows.observe(&machine.batch(3000, values(5000.9, 100.9)));
     assert_eq!(machine.mean("cpu_ratio", "1s", 3100), Some(0.5), "what comes too late is known");
