@@ -138,11 +138,12 @@ class AgainstTheDaemon(unittest.TestCase):
             wait_for("a failure", lambda: worker.stats()["failed"] > 0)
             self.daemon.start()
             wait_for("the newest state", lambda: self.has_tokens("py-2", 1010))
-            self.assertGreater(worker.stats()["sent"], sent)
+            wait_for("the answer", lambda: worker.stats()["sent"] > sent)
             self.assertEqual([run["run_id"] for run in self.daemon.runs("p")], ["long"], "the run goes on")
 
     def test_a_forked_child_speaks_for_itself(self) -> None:
-        with Worker(self.daemon.url, "py-3", project="p", interval=0.1) as worker:
+        # The parent says little, so that the child is heard.
+        with Worker(self.daemon.url, "py-3", project="p", interval=60) as worker:
             worker.running()
             wait_for("the parent", lambda: self.daemon.worker("py-3").get("status") == "running")
             with warnings.catch_warnings():
@@ -151,13 +152,17 @@ class AgainstTheDaemon(unittest.TestCase):
                 child = os.fork()
             if child == 0:
                 worker.set_queue(77)
-                end = time.monotonic() + PATIENCE
-                while worker.stats()["sent"] == 0 and time.monotonic() < end:
-                    time.sleep(0.02)
-                time.sleep(0.3)
+                worker.running()
+                time.sleep(PATIENCE)
                 os._exit(0)
-            wait_for("the child", lambda: self.daemon.worker("py-3").get("queue") == 77)
+            seen = wait_for("the child", lambda: self.heard(child))
+            self.assertEqual((seen["pid"], seen["queue"]), (child, 77))
+            os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+
+    def heard(self, pid: int) -> Dict[str, Any]:
+        seen = self.daemon.worker("py-3")
+        return seen if seen.get("pid") == pid and seen.get("queue") == 77 else {}
 
     def test_a_refusal_is_told(self) -> None:
         with Worker(self.daemon.url, "py-4", labels={"pid": "no"}, interval=0.1) as worker:

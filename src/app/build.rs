@@ -10,16 +10,16 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::collect::demo::demo;
-use crate::collect::gpu::{GpuConfig, Gpus};
+use crate::collect::gpu::{FastGpus, GpuConfig, Gpus};
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
 use crate::collect::system::{SystemConfig, Usage, collectors};
 use crate::collect::textfile::Textfile;
 use crate::collect::windows::{Tap, Windows, WindowsCollector};
-use crate::collect::worker::{Workers, WorkersHandle};
+use crate::collect::worker::{WorkerExit, Workers, WorkersHandle};
 use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle};
 use crate::config::CollectorFamily;
-use crate::http::{self, Bound, Edge, HttpCounters, MetricsPage, Parts, Running};
+use crate::http::{self, Bound, Edge, EventLog, HttpCounters, MetricsPage, Parts, Running};
 use crate::ingest::{Agents, Events, EventsConfig};
 use crate::live::Hub;
 use crate::model::{Intern, Output};
@@ -36,6 +36,7 @@ use super::Settings;
 use super::agents::{AgentFeed, agents};
 use super::daemon::DaemonPort;
 use super::live::{self, EventTail, LiveEvents};
+use super::processes::exit_json;
 use super::reload::Reloader;
 use super::store::{DirectSink, RingStore};
 use super::tasks::Maintenance;
@@ -147,8 +148,9 @@ impl App {
         let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
         let agents = agents(&settings.roots, intern(), Arc::clone(&ground.ring));
         let views = Views::default();
+        let log = Arc::new(EventLog::open(Arc::clone(&ground.ring) as _, Arc::clone(&ground.hub)));
         let Collecting { scheduler, fast, processes, sampling } =
-            ground.start_collectors(&settings, &views, &events, &agents)?;
+            ground.start_collectors(&settings, &views, &events, &agents, &log)?;
         runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
         ground.own.config_loaded(true, clock.now());
         let (quit, _) = watch::channel(false);
@@ -178,6 +180,7 @@ impl App {
             targets: scraper,
             events: Arc::new(LiveEvents::new(events, Arc::clone(&ground.hub))),
             windows: Arc::clone(&ground.windows),
+            log,
             agents: Arc::clone(&agents),
             daemon: Arc::new(DaemonPort {
                 reloader: Arc::clone(&reloader),
@@ -342,6 +345,7 @@ impl Ground {
         views: &Views,
         events: &Arc<Events>,
         agents: &Arc<Agents>,
+        log: &Arc<EventLog>,
     ) -> Result<Collecting, StartError> {
         let interval = settings.config.collectors.interval;
         let (mut jobs, mut fast, processes) = match settings.demo {
@@ -349,7 +353,7 @@ impl Ground {
                 let demo = demo(seed, self.clock.now(), interval);
                 (demo.jobs, demo.fast, Some(demo.workers))
             }
-            None => machine_jobs(settings),
+            None => machine_jobs(settings, log),
         };
         let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
@@ -378,7 +382,7 @@ impl Ground {
 }
 
 /// The collectors of a real machine, and the processes that one of them sees.
-fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersHandle>) {
+fn machine_jobs(settings: &Settings, log: &Arc<EventLog>) -> (Vec<Job>, Vec<FastJob>, Option<WorkersHandle>) {
     let section = &settings.config.collectors;
     let interval = settings.config.collectors.interval;
     let own_interval = |name: &str| section.intervals.get(name).copied().unwrap_or(interval);
@@ -388,6 +392,7 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
         interval,
         intervals: BTreeMap::clone(&section.intervals),
         disabled: section.disabled.clone(),
+        cgroups: section.cgroups.clone(),
         options: section.options.clone(),
     };
     if !section.has(CollectorFamily::System) {
@@ -398,16 +403,19 @@ fn machine_jobs(settings: &Settings) -> (Vec<Job>, Vec<FastJob>, Option<WorkersH
         let textfiles = Textfile::new(section.textfile.clone());
         jobs.push(Job { group: "node", interval: own_interval("textfile"), collector: Box::new(textfiles) });
     }
-    let fast = live::machine_jobs(&system);
+    let mut fast = live::machine_jobs(&system);
     let mut processes = None;
     if section.has(CollectorFamily::Workers) {
-        let workers = Workers::new(&settings.roots, &settings.config.workers);
+        let log = Arc::clone(log);
+        let on_exit = move |exit: WorkerExit| log.add("worker_exit", exit.at, exit.inherited, exit_json(&exit));
+        let workers = Workers::new(&settings.roots, &settings.config.workers).on_exit(Box::new(on_exit));
         processes = Some(workers.handle());
         jobs.push(Job { group: "worker", interval: own_interval("worker"), collector: Box::new(workers) });
     }
     if section.has(CollectorFamily::Gpu) {
         let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
         let gpus = Gpus::new(processes.clone(), &config);
+        fast.push(FastJob { every: own_interval("gpu"), collector: Box::new(FastGpus::new(gpus.handle())) });
         jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
     }
     (jobs, fast, processes)

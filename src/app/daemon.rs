@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::collect::worker::WorkersHandle;
+use crate::collect::worker::{ProcessQuery, WorkersHandle};
 use crate::collect::{CollectorView, Outcome};
 use crate::http::{Daemon, RuntimeFacts, SnapshotError, StorageFacts};
 use crate::model::{Timestamp, format_duration};
@@ -120,8 +120,9 @@ impl Daemon for DaemonPort {
         Some((stated + on_disk) as u64)
     }
 
-    fn processes(&self) -> serde_json::Value {
-        let processes = self.processes.as_ref().map(|handle| handle.processes()).unwrap_or_default();
+    fn processes(&self, query: &ProcessQuery) -> serde_json::Value {
+        let now = self.reloader.clock.now();
+        let processes = self.processes.as_ref().map(|handle| handle.heaviest(query, now)).unwrap_or_default();
         super::processes_json(&processes)
     }
 

@@ -19,7 +19,7 @@ pub fn find(name: &str) -> Option<&'static FamilyDesc> {
 
 static GROUPS: &[&[&[FamilyDesc]]] = &[
     system::FAMILIES,
-    &[&textfile::FAMILIES, &scheduler::FAMILIES, &worker::FAMILIES],
+    &[&textfile::FAMILIES, &scheduler::FAMILIES, &worker::FAMILIES, &worker::ALIASES],
     gpu::FAMILIES,
     &[llm::FAMILIES, &windows::FAMILIES],
 ];

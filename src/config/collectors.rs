@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::collect::gpu::{Aliases, GpuConfig};
+use super::{cgroups, gpu};
+use crate::collect::gpu::GpuConfig;
 use crate::collect::system::SystemOptions;
+use crate::collect::system::cgroup::CgroupConfig;
 use crate::collect::textfile::TextfileConfig;
 use crate::yaml::{Node, YamlErrors, nearest};
 
@@ -49,6 +51,8 @@ pub struct CollectorsSection {
     pub options: SystemOptions,
     /// The GPUs.
     pub gpu: GpuConfig,
+    /// Which cgroups are watched.
+    pub cgroups: CgroupConfig,
 }
 
 impl Default for CollectorsSection {
@@ -61,6 +65,7 @@ impl Default for CollectorsSection {
             textfile: TextfileConfig::default(),
             options: SystemOptions::default(),
             gpu: GpuConfig::default(),
+            cgroups: CgroupConfig::default(),
         }
     }
 }
@@ -109,8 +114,11 @@ pub(super) fn collectors(
     if let Some(options) = map.optional("options", errors, super::options::options) {
         section.options = options;
     }
-    if let Some(gpu) = map.optional("gpu", errors, gpu) {
+    if let Some(gpu) = map.optional("gpu", errors, gpu::gpu) {
         section.gpu = gpu;
+    }
+    if let Some(cgroups) = map.optional("cgroups", errors, cgroups::cgroups) {
+        section.cgroups = cgroups;
     }
     map.finish(errors);
     Some(section)
@@ -125,15 +133,6 @@ fn textfile(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&Path>) -> 
     map.finish(errors);
     let path = |directory: &String| relative_to(folder, directory).to_string_lossy().into_owned();
     Some(TextfileConfig { directories: directories.unwrap_or_default().iter().map(path).collect() })
-}
-
-fn gpu(node: &Node<'_>, errors: &mut YamlErrors) -> Option<GpuConfig> {
-    let mut map = node.mapping(errors);
-    let aliases = map.optional("aliases", errors, |node, errors| {
-        Some(node.list_of(errors, |item, errors| item.word(&Aliases::WORDS, errors)))
-    });
-    map.finish(errors);
-    Some(GpuConfig { aliases: aliases.unwrap_or_default(), ..GpuConfig::default() })
 }
 
 fn known(name: String, node: &Node<'_>, errors: &mut YamlErrors, names: &[&str]) -> Option<String> {

@@ -8,9 +8,11 @@
 //! assert_eq!(errors.len(), 2);
 //! ```
 
+mod cgroups;
 mod collectors;
 mod discovery;
 mod global;
+mod gpu;
 mod http_client;
 mod models;
 mod options;

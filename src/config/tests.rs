@@ -33,6 +33,13 @@ const CASES: &[(&str, &[&str])] = &[
     ("collectors: {enabled: [system, gpuu]}", &["gpu"]),
     ("collectors: {intervals: {cpuu: 1s}}", &["did you mean \"cpu\""]),
     ("collectors: {enabled: []}", &[]),
+    ("collectors: {gpu: {aliases: [dcgm, nvidia_smi]}}", &[]),
+    ("collectors: {gpu: {aliases: [dcgn]}}", &["dcgm"]),
+    ("collectors: {cgroups: {include: '^/system', exclude: x, limit: 9, depth: 3, walk_interval: 5s}}", &[]),
+    (
+        "collectors: {cgroups: {include: '(', limit: 5000, depth: 33, walk_interval: 0s, deep: 1}}",
+        &["f.yml:1:33", "at most 4096", "at most 32", "longer than 0s", "deep: unknown key"],
+    ),
     ("collectors: {options: {netdev: {device_exclude: '^veth'}, cpu: {info: true, flags_include: '^avx'}}}", &[]),
     ("collectors: {options: {filesystem: {mount_points_exclude: '^/mnt($|/)', fs_types_exclude: '^tmpfs$'}}}", &[]),
     ("collectors: {options: {hwmon: {chip_exclude: ''}, netclass: {ignored_devices: '^$'}}}", &[]),
@@ -175,4 +182,19 @@ fn the_example_is_valid_and_shows_itself_without_secrets() {
     let text = "scrape_configs: [{job_name: a, authorization: {credentials: hunter2}}]";
     let shown = Config::parse("f.yml", text).expect("valid").to_yaml();
     assert!(!shown.contains("hunter2") && shown.contains("<secret>"), "{shown}");
+}
+
+#[test]
+fn worker_groups_by_every_selector() {
+    let text = "workers: {scan_interval: 5s, process_exporter_names: true, groups: [{name: a, user: bob, cgroup: [/x, /y], \
+                unit: u, pidfile: /run/a.pid, port: [80, 81], expected: 3, children: false}]}";
+    let config = Config::parse("f.yml", text).unwrap_or_else(|errors| panic!("{errors}")).workers;
+    let group = &config.groups[0];
+    assert_eq!((config.scan_interval.as_secs(), config.process_exporter_names), (5, true));
+    assert_eq!((group.user.len(), group.cgroup.len(), group.unit.len(), group.pidfile.len()), (1, 2, 1, 1));
+    assert_eq!((&group.port[..], group.expected, group.children), (&[80, 81][..], Some(3), false));
+    for bad in ["port: 0", "port: 70000", "expected: -1", "expected: 1000000", "user: ''", "pidfile: []"] {
+        let text = format!("workers: {{groups: [{{name: a, {bad}}}]}}");
+        assert_eq!(Config::parse("f.yml", &text).map_or_else(|errors| errors.len(), |_| 0), 1, "{bad}");
+    }
 }

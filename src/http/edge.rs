@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use super::counters::HttpCounters;
 use super::guard::{Guard, TokenError};
 use super::metrics::MetricsPage;
+use super::own::EventLog;
 use super::ports::{Daemon, EventSink, Rules, Targets};
 use super::routes;
 use super::server::HttpConfig;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub targets: Arc<dyn Targets>,
     /// Takes pushed events.
     pub events: Arc<dyn EventSink>,
+    /// What happened.
+    pub log: Arc<EventLog>,
     /// Takes heartbeats, and knows who sent them.
     pub agents: Arc<Agents>,
     /// Rolling windows; takes the times of pages' frames.
@@ -70,6 +73,7 @@ pub struct Edge {
     pub(super) rules: Arc<dyn Rules>,
     pub(super) targets: Arc<dyn Targets>,
     pub(super) events: Arc<dyn EventSink>,
+    pub(super) log: Arc<EventLog>,
     pub(super) agents: Arc<Agents>,
     pub(super) windows: Arc<Windows>,
     pub(super) daemon: Arc<dyn Daemon>,
@@ -102,6 +106,7 @@ impl Edge {
             rules,
             targets,
             events,
+            log,
             agents,
             windows,
             daemon,
@@ -122,6 +127,7 @@ impl Edge {
             rules,
             targets,
             events,
+            log,
             agents,
             windows,
             daemon,

@@ -31,6 +31,7 @@ pub use edge::{Edge, Parts};
 pub use error::{ApiError, ErrorKind};
 pub use guard::TokenError;
 pub use metrics::MetricsPage;
+pub use own::{EventLog, EventPair, EventQuery, EventStore, LoggedEvent};
 pub use ports::{
     Daemon, EventError, EventReceipt, EventSink, NoRules, NoTargets, Rules, RuntimeFacts, SnapshotError, StorageFacts,
     Targets,

@@ -1,6 +1,7 @@
 //! What the edge asks of rooms that it does not know: `app` hands implementations in.
 
 use crate::collect::scrape::{PoolView, Scraper, TargetMetadata, TargetView};
+use crate::collect::worker::ProcessQuery;
 use crate::ingest::Events;
 use crate::model::Timestamp;
 use crate::rules::{GroupView, RuleManager};
@@ -49,8 +50,8 @@ pub trait Daemon: Send + Sync {
         None
     }
 
-    /// The processes that worker matchers found at the last tick. JSON.
-    fn processes(&self) -> serde_json::Value;
+    /// The first processes of an order, of all that the last tick saw. A JSON array. Blocking: it may read of all of them.
+    fn processes(&self, query: &ProcessQuery) -> serde_json::Value;
 }
 
 /// Why there is no snapshot.

@@ -104,6 +104,7 @@ fn table() -> Vec<Route> {
         row(COMMAND, &["/api/v1/admin/tsdb/snapshot"], Admin, api::snapshot),
 
         row(POST, &["/api/watchfire/v1/events"], Write, own::events),
+        row(GET, &["/api/watchfire/v1/events"], Read, own::list_events),
         row(GET, &["/api/watchfire/v1/live"], Read, own::live),
         row(POST, &["/api/watchfire/v1/frames"], Write, own::frames),
         row(GET, &["/api/watchfire/v1/workers", "/api/metrics"], Read, own::workers),

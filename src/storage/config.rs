@@ -91,6 +91,8 @@ pub enum StateTable {
     Page = 5,
     /// Runs of workers that tell about themselves.
     Runs = 6,
+    /// What happened: the ends of workers.
+    Events = 7,
 }
 
 /// What the ring lost or refused, since the process started.

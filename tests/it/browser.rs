@@ -45,6 +45,11 @@ fn the_page_lives_from_metrics_alone() {
 }
 
 #[test]
+fn processes_sort_by_every_column() {
+    run("processes", "test/processes.mjs", Some(&[]));
+}
+
+#[test]
 fn the_page_shows_agents() {
     run("agents", "test/agents.mjs", Some(&[]));
 }

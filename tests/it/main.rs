@@ -21,6 +21,7 @@ mod mixins;
 mod node_exporter;
 mod panels;
 mod pprof;
+mod process_exporter;
 mod prometheus;
 mod promql_parser;
 mod ring;

@@ -26,6 +26,20 @@ const GI = 1024 ** 3;
 const OWN = '127.0.0.1:9480';
 const BOOT = Math.floor(Date.now() / 1000) - 273_000;
 
+/** Processes as the daemon lists them, in the order that is asked for. */
+function processes(q) {
+  const t = Date.now() / 1000;
+  const of = (pid, name, group, cpu, rss) => ({
+    pid, parent: 1, name, user: pid % 2 ? 'ai' : 'root', group, state: 'S', cpu_percent: cpu, rss_bytes: rss, pss_bytes: group ? rss * 0.9 : null,
+    threads: pid % 7, open_fds: pid % 90, read_bytes_per_second: 0, write_bytes_per_second: pid * 10, start_time: t - pid, cmdline: `/usr/bin/${name}`,
+  });
+  const all = [of(4100, 'llama-server', 'llama-server', 130, 6.5 * GI), of(4200, 'vllm', 'vllm', 90, 5 * GI), of(900, 'sshd', null, 0, 9e6)];
+  const fields = { cpu: 'cpu_percent', rss: 'rss_bytes', pss: 'pss_bytes', fds: 'open_fds', read: 'read_bytes_per_second', write: 'write_bytes_per_second', start: 'start_time' };
+  const field = fields[q.get('sort')] ?? q.get('sort');
+  const sign = q.get('order') === 'asc' ? 1 : -1;
+  return all.sort((a, b) => (a[field] === null) - (b[field] === null) || sign * (a[field] < b[field] ? -1 : a[field] > b[field] ? 1 : 0));
+}
+
 /** Every series at `t` seconds: [name, labels, value]. */
 export function sampleAt(t, { bare = false } = {}) {
   const s = [];
@@ -266,6 +280,7 @@ export async function start(options = {}) {
     if (path === '/api/v1/targets') return json(response, { activeTargets: [], droppedTargets: [] });
     if (path === '/api/v1/alerts') return json(response, { alerts: alerts(options) });
     if (path === '/api/v1/rules') return json(response, rules());
+    if (path === '/api/watchfire/v1/processes') return json(response, processes(q));
     if (path === '/api/watchfire/v1/live' && stream) return live(request, response, q);
     asset(path, response);
   });

@@ -71,7 +71,6 @@ impl Collector for DemoWorkers {
             page.put("worker_group_threads", &[name], count * 12.0);
             page.put("worker_group_open_fds", &[name], count * 40.0);
             page.put("worker_group_oldest_start_timestamp_seconds", &[name], group.started);
-            page.put("worker_group_scrape_permission_denied", &[name], 0.0);
             for state in STATES {
                 page.put("worker_group_states", &[name, state], if state == "sleeping" { count } else { 0.0 });
             }
@@ -95,5 +94,10 @@ fn processes(group: &Group) -> impl Iterator<Item = ProcessView> {
         start_time: Some(group.started),
         state: 'S',
         group: Some(group.name.to_owned()),
+        user: Some("ai".to_owned()),
+        cmdline: Some(format!("/usr/bin/{}", group.name)),
+        pss_bytes: Some(group.memory / share * 0.9),
+        read_bytes_per_second: Some(group.cores * 64e3),
+        write_bytes_per_second: Some(group.cores * 8e3),
     })
 }

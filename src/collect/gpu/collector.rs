@@ -171,12 +171,17 @@ impl Gpus {
         emit_gpu(emit, row, gpu, &self.aliases);
         let device = [row.state.number.as_str(), identity.uuid.as_str()];
         if let Some(processes) = &gpu.processes {
-            for (group, sums) in by_group(processes, self.workers.as_ref()) {
+            let group_of = |pid| self.workers.as_ref()?.group_of(pid);
+            for (group, sums) in by_group(processes, group_of) {
                 set_key(&mut self.key, &device, &group);
                 let Some(row) = self.groups.row(&self.key, || ()) else { continue };
-                for ((slot, desc), value) in row.slots.iter_mut().zip(&GROUPS).zip(sums) {
-                    emit.put_opt(slot, desc, &[device[0], device[1], &group], value);
-                }
+                let [memory, utilization, of_worker] = &GROUPS;
+                let labels = [device[0], device[1], &group];
+                let mut slots = row.slots.iter_mut();
+                put_next(emit, &mut slots, memory, &labels, sums[0]);
+                put_next(emit, &mut slots, utilization, &labels, sums[1]);
+                let own = sums[0].filter(|_| group != OTHER);
+                put_next(emit, &mut slots, of_worker, &[&group, device[0], device[1]], own);
             }
         }
         for part in &gpu.mig {
@@ -320,11 +325,13 @@ pub(super) fn put_next<'s>(
 
 /// Memory and utilisation by worker group. A group one of whose processes does not tell its memory has none; of the
 /// utilisations, those that are known are added up: an idle process has none.
-fn by_group(processes: &[GpuProcess], workers: Option<&WorkersHandle>) -> BTreeMap<String, [Option<f64>; 2]> {
+pub(super) fn by_group(
+    processes: &[GpuProcess],
+    group_of: impl Fn(i32) -> Option<String>,
+) -> BTreeMap<String, [Option<f64>; 2]> {
     let mut sums: BTreeMap<String, [Option<f64>; 2]> = BTreeMap::new();
     for process in processes {
-        let pid = i32::try_from(process.pid).ok();
-        let group = workers.zip(pid).and_then(|(workers, pid)| workers.group_of(pid));
+        let group = i32::try_from(process.pid).ok().and_then(&group_of);
         let [memory, utilization] = sums.entry(group.unwrap_or_else(|| OTHER.to_owned())).or_insert([Some(0.0), None]);
         *memory = memory.zip(process.memory_bytes).map(|(sum, bytes)| sum + bytes);
         if let Some(ratio) = process.utilization_ratio {

@@ -225,7 +225,7 @@ pub(super) static INFO: [FamilyDesc; 1] = [info(
 const GROUP: &[&str] = &["gpu", "uuid", "group"];
 
 /// What processes do, by worker group.
-pub(super) static GROUPS: [FamilyDesc; 2] = [
+pub(super) static GROUPS: [FamilyDesc; 3] = [
     gauge(
         "gpu_process_memory_bytes",
         "bytes",
@@ -238,6 +238,13 @@ pub(super) static GROUPS: [FamilyDesc; 2] = [
         "ratio",
         "Share of the GPU's time in which kernels of a worker group ran; group \"other\" is everybody else.",
         GROUP,
+        MAX_GROUP_ROWS as u32,
+    ),
+    gauge(
+        "worker_group_gpu_memory_bytes",
+        "bytes",
+        "GPU memory that the processes of the group hold, by GPU.",
+        &["group", "gpu", "uuid"],
         MAX_GROUP_ROWS as u32,
     ),
 ];

@@ -10,11 +10,16 @@ mod collector;
 mod config;
 mod families;
 mod fast;
+mod fast_collector;
 mod lane;
 mod nvml;
 mod poller;
 mod reading;
 
+#[cfg(test)]
+mod amd_tests;
+#[cfg(test)]
+mod docs_tests;
 #[cfg(test)]
 mod nvml_tests;
 #[cfg(test)]
@@ -27,6 +32,7 @@ pub use amd::AmdSource;
 pub use collector::{GpuHandle, Gpus};
 pub use config::GpuConfig;
 pub use fast::FastReading;
+pub use fast_collector::FastGpus;
 pub use nvml::NvmlSource;
 pub use reading::{
     CLOCKS, ECC, GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, MigReading, NVLINK_ERRORS,

@@ -220,6 +220,28 @@ fn what_is_published_is_what_the_library_says() {
 }
 
 #[test]
+fn later_nvlinks_tell_by_fields() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    stub.control("fields");
+    let page = stub.tick().0;
+    let found: Vec<String> = of(&page, 0)
+        .iter()
+        .filter(|(name, _)| name.starts_with("gpu_nvlink"))
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let expected = [
+        "gpu_nvlink_errors_total link=0 type=crc_flit 300",
+        "gpu_nvlink_errors_total link=0 type=recovery 200",
+        "gpu_nvlink_errors_total link=0 type=replay 100",
+        "gpu_nvlink_received_bytes_total link=0 8000",
+        "gpu_nvlink_transmitted_bytes_total link=0 7000",
+        "gpu_nvlink_up link=0 1",
+        "gpu_nvlink_up link=1 0",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_lost_gpu_a_lost_driver_and_garbage() {
     let Some(mut stub) = Stub::build(&[]) else { return };
     let whole = stub.tick().0;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, Gpus};
+use super::collector::by_group;
+use super::{FastGpus, GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, Gpus};
 use crate::collect::Reading;
 use crate::collect::testing::{Interner, collect};
 use crate::model::Timestamp;
@@ -153,4 +154,49 @@ fn a_driver_that_fails_takes_nothing_from_another() {
     let (page, result) = collect(&mut gpus, &Interner::default(), 0);
     assert_eq!(page.len(), 6);
     assert_eq!(result.unwrap(), Reading::Degraded("on purpose; GPU 1: lost".into()));
+}
+
+#[test]
+fn memory_and_use_by_worker_group() {
+    let process = |pid, memory_bytes, utilization_ratio| GpuProcess { pid, memory_bytes, utilization_ratio };
+    let processes = [
+        process(1, Some(10.0), Some(0.25)),
+        process(2, Some(20.0), Some(0.5)),
+        process(3, Some(5.0), None),
+        process(4, None, None),
+        process(5, Some(1.0), None),
+        process(u32::MAX, Some(7.0), None),
+    ];
+    let group_of = |pid: i32| match pid {
+        1 | 2 => Some("train".to_owned()),
+        4 | 5 => Some("secret".to_owned()),
+        _ => None,
+    };
+    let found: Vec<_> = by_group(&processes, group_of).into_iter().collect();
+    let expected = [
+        ("other", [Some(12.0), None]),
+        // One of its processes does not tell: the sum would be too small.
+        ("secret", [None, None]),
+        ("train", [Some(30.0), Some(0.75)]),
+    ];
+    assert_eq!(found, expected.map(|(group, sums)| (group.to_owned(), sums)));
+}
+
+#[test]
+fn the_live_view_gets_the_ring_s_series() {
+    struct Steady;
+    impl GpuSource for Steady {
+        fn read(&mut self, _: Timestamp) -> Answer {
+            Ok(vec![reading(0, "GPU-a")].into())
+        }
+    }
+    let mut gpus = Gpus::with_source(None, || Box::new(Steady));
+    gpus.set_deadline(Duration::from_secs(20));
+    let mut fast = FastGpus::new(gpus.handle());
+    let intern = Interner::default();
+    assert!(collect(&mut fast, &intern, 500).0.is_empty(), "nothing before the first tick");
+    let ring = collect(&mut gpus, &intern, 1_000).0;
+    let page = (1_100..1_000_000).map(|now| collect(&mut fast, &intern, now).0).find(|page| !page.is_empty()).unwrap();
+    let (name, value) = page.first_key_value().unwrap();
+    assert_eq!((page.len(), ring.get(name)), (1, Some(value)));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 
+use super::cgroup::CgroupConfig;
 use super::{CpuInfo, Filter, Roots, ipvs};
 use crate::collect::{Collector, Job};
 
@@ -56,6 +57,8 @@ pub struct SystemConfig {
     pub disabled: Vec<String>,
     /// What is shown of each source.
     pub options: SystemOptions,
+    /// Which cgroups are watched.
+    pub cgroups: CgroupConfig,
 }
 
 /// What is shown of each source.
@@ -99,6 +102,7 @@ impl Default for SystemConfig {
             intervals: BTreeMap::new(),
             disabled: Vec::new(),
             options: SystemOptions::default(),
+            cgroups: CgroupConfig::default(),
         }
     }
 }

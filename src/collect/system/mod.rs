@@ -17,6 +17,7 @@ mod bcache;
 mod bonding;
 mod btrfs;
 pub(crate) mod bytes;
+pub mod cgroup;
 mod class;
 mod config;
 mod cpu;
@@ -135,6 +136,11 @@ pub(super) static FAMILIES: &[&[FamilyDesc]] = &[
     &power_supply::FAMILIES,
     &power_supply::INFO,
     &own_process::FAMILIES,
+    &cgroup::PLAIN,
+    &cgroup::DEVICES,
+    &cgroup::LABELLED,
+    &cgroup::TOTALS,
+    &cgroup::OWN,
 ];
 
 /// The jobs of the machine: what `config` enables, each on its interval. `usage` is kept up to date by them.
@@ -186,6 +192,7 @@ fn machine(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Box<dyn Collector>>
         Box::new(devices::selinux(roots)),
         Box::new(time::Time::new(roots)),
         Box::new(time::Timex::default()),
+        Box::new(cgroup::Cgroups::new(roots, &config.cgroups)),
     ]
 }
 

@@ -36,8 +36,9 @@ impl Stamp {
         }
     }
 
+    /// Whole seconds, as node_exporter shows them.
     pub(super) fn mtime_seconds(&self) -> f64 {
-        self.modified.0 as f64 + self.modified.1 as f64 / 1e9
+        self.modified.0 as f64
     }
 }
 

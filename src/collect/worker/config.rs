@@ -1,21 +1,35 @@
 //! Which processes form which group, in process-exporter's words.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use regex::Regex;
 
 use super::template::{NameTemplate, TemplateError};
+
+/// How long a process may be there before it is seen, at most: listing a thousand processes costs more than reading fifty.
+const SCAN_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The most processes that may be expected of a group.
+pub const MAX_EXPECTED: u32 = 100_000;
 
 /// Configuration of the worker collector.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
     /// Tried in order for each process; the first that matches decides.
     pub groups: Vec<WorkerMatcher>,
+    /// Time between two listings of all processes. Members of groups are read at every tick, newcomers are found by a
+    /// listing: a process that lives shorter than this may never be seen.
+    pub scan_interval: Duration,
+    /// Publish `namedprocess_namegroup_*` beside `worker_group_*`: process-exporter's names, for its dashboards and rules.
+    pub process_exporter_names: bool,
 }
 
 /// Processes that belong to one group. Kinds of selectors are joined by AND; at least one kind must be given.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerMatcher {
-    /// Name of the group: text, or a template with `{{.Comm}}`, `{{.ExeBase}}`, `{{.ExeFull}}`, `{{.PID}}` and
-    /// `{{.Matches.x}}` for a named capture of `cmdline`. Empty means `{{.ExeBase}}`.
+    /// Name of the group: text, or a template with `{{.Comm}}`, `{{.ExeBase}}`, `{{.ExeFull}}`, `{{.Username}}`, `{{.PID}}`,
+    /// `{{.StartTime}}`, `{{.Cgroups}}` and `{{.Matches.x}}` for a named capture of `cmdline`. Empty means `{{.ExeBase}}`.
     pub name: String,
     /// One of these is the process's name as the kernel has it (at most 15 bytes; longer entries are cut to that).
     pub comm: Vec<String>,
@@ -25,17 +39,32 @@ pub struct WorkerMatcher {
     pub cmdline: Vec<Regex>,
     /// One of these is the kernel's name of the parent process.
     pub parent: Vec<String>,
+    /// One of these users' (name or number) is its effective user.
+    pub user: Vec<String>,
+    /// One of these is its cgroup, or one above it: `/system.slice/llama.service`, `/user.slice`.
+    pub cgroup: Vec<String>,
+    /// One of these systemd units runs it; `.service` may be left out.
+    pub unit: Vec<String>,
+    /// One of these files holds its number.
+    pub pidfile: Vec<PathBuf>,
+    /// It listens on one of these TCP ports.
+    pub port: Vec<u16>,
     /// Descendants that match nothing themselves belong to the group too.
     pub children: bool,
+    /// How many processes the group should have, at most [`MAX_EXPECTED`].
+    pub expected: Option<u32>,
     /// Shown with 0 processes when none runs; false for the built-in guesses, which appear when they are seen.
     pub declared: bool,
 }
+
+/// The kinds of selectors.
+const SELECTORS: &str = "comm, exe, cmdline, parent, user, cgroup, unit, pidfile or port";
 
 /// What is wrong with a matcher.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WorkerConfigError {
     /// It would match every process.
-    #[error("worker group {name:?} selects nothing: give it comm, exe, cmdline or parent")]
+    #[error("worker group {name:?} selects nothing: give it {SELECTORS}")]
     NoSelector {
         /// Its name.
         name: String,
@@ -53,11 +82,16 @@ pub enum WorkerConfigError {
 impl Default for WorkerConfig {
     /// Well-known servers, trainers and agents of AI work, each shown once it has been seen.
     fn default() -> Self {
-        Self { groups: well_known() }
+        Self::of(well_known())
     }
 }
 
 impl WorkerConfig {
+    /// These groups, with the usual times and names.
+    pub fn of(groups: Vec<WorkerMatcher>) -> Self {
+        Self { groups, scan_interval: SCAN_INTERVAL, process_exporter_names: false }
+    }
+
     /// All that is wrong, in order.
     pub fn problems(&self) -> Vec<WorkerConfigError> {
         self.groups.iter().filter_map(|matcher| matcher.problem()).collect()
@@ -65,9 +99,16 @@ impl WorkerConfig {
 }
 
 impl WorkerMatcher {
+    /// Whether any selector is given.
+    pub(super) fn selects(&self) -> bool {
+        let texts = [&self.comm, &self.exe, &self.parent, &self.user, &self.cgroup, &self.unit];
+        texts.iter().any(|list| !list.is_empty())
+            || !(self.cmdline.is_empty() && self.pidfile.is_empty() && self.port.is_empty())
+    }
+
     fn problem(&self) -> Option<WorkerConfigError> {
         let name = self.name.clone();
-        if self.comm.is_empty() && self.exe.is_empty() && self.cmdline.is_empty() && self.parent.is_empty() {
+        if !self.selects() {
             return Some(WorkerConfigError::NoSelector { name });
         }
         NameTemplate::parse(&self.name).err().map(|source| WorkerConfigError::Name { name, source })
@@ -121,12 +162,12 @@ mod tests {
             WorkerMatcher { name: "{{.Pid}}".into(), comm: comm(), ..WorkerMatcher::default() },
             WorkerMatcher { name: "{{.Comm".into(), comm: comm(), ..WorkerMatcher::default() },
         ];
-        let text: Vec<String> = WorkerConfig { groups }.problems().iter().map(ToString::to_string).collect();
+        let text: Vec<String> = WorkerConfig::of(groups).problems().iter().map(ToString::to_string).collect();
         assert_eq!(
             text,
             [
-                r#"worker group "a" selects nothing: give it comm, exe, cmdline or parent"#,
-                r#"name of worker group "{{.Pid}}": unknown field .Pid: expected .Comm, .ExeBase, .ExeFull, .PID or .Matches.NAME"#,
+                r#"worker group "a" selects nothing: give it comm, exe, cmdline, parent, user, cgroup, unit, pidfile or port"#,
+                r#"name of worker group "{{.Pid}}": unknown field .Pid: expected .Comm, .ExeBase, .ExeFull, .Username, .PID, .StartTime, .Cgroups or .Matches.NAME"#,
                 r#"name of worker group "{{.Comm": {{ without }}"#,
             ]
         );

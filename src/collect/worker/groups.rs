@@ -1,10 +1,14 @@
-//! What groups of processes add up to, and the series that say so.
+//! What groups of processes add up to.
 
+use super::exits::{REASONS, WorkerExit};
+use super::families::{
+    ALIAS_MEMORY, ALIAS_STATES, ALIAS_SWITCHES, ALIASES, FAMILIES, FAULTS, GAPS, MEMORY, MODES, OPS, STATES, SWITCHES,
+};
+use super::member::{Gains, Member};
 use super::table::Process;
-use crate::collect::catalogue::{counter, gauge};
 use crate::collect::emit::{Emit, Slot};
 use crate::collect::system::report::Trouble;
-use crate::model::FamilyDesc;
+use crate::model::{FamilyDesc, Timestamp};
 
 /// Groups that there may be; a template over a command line could make one per process.
 pub(super) const MAX_GROUPS: usize = 256;
@@ -13,66 +17,9 @@ pub(super) const MAX_GROUPS: usize = 256;
 const GUESSED_EMPTY_TICKS: u32 = 20;
 const NAMED_EMPTY_TICKS: u32 = 600;
 
-const GROUP: &[&str] = &["group"];
-const MAX: u32 = MAX_GROUPS as u32;
-
-pub(in crate::collect) static FAMILIES: [FamilyDesc; 9] = [
-    gauge("worker_group_procs", "", "Processes of the group now, zombies included.", GROUP, MAX),
-    counter(
-        "worker_group_cpu_seconds_total",
-        "seconds",
-        "CPU time of the group's processes; that of ended ones stays in.",
-        &["group", "mode"],
-        MAX * 2,
-    ),
-    gauge(
-        "worker_group_cpu_ratio",
-        "ratio",
-        "CPU time of the group per second between the last two ticks, 1 is one core.",
-        GROUP,
-        MAX,
-    ),
-    gauge(
-        "worker_group_memory_bytes",
-        "bytes",
-        "Memory of the group's processes by type; rss counts shared pages once a process.",
-        &["group", "type"],
-        MAX,
-    ),
-    gauge("worker_group_threads", "", "Threads of the group's processes.", GROUP, MAX),
-    gauge(
-        "worker_group_open_fds",
-        "",
-        "Open files of the group's processes; absent when one of them may not be looked into.",
-        GROUP,
-        MAX,
-    ),
-    gauge(
-        "worker_group_states",
-        "",
-        "Processes of the group by state of the kernel: R, S and I, D, Z, and all others.",
-        &["group", "state"],
-        MAX * 5,
-    ),
-    gauge(
-        "worker_group_oldest_start_timestamp_seconds",
-        "seconds",
-        "When the group's oldest process started, in seconds since the epoch.",
-        GROUP,
-        MAX,
-    ),
-    gauge(
-        "worker_group_scrape_permission_denied",
-        "",
-        "Processes of the group whose open files may not be counted by this user.",
-        GROUP,
-        MAX,
-    ),
-];
-
-const MODES: [&str; 2] = ["user", "system"];
-const STATES: [&str; 5] = ["running", "sleeping", "waiting", "zombie", "other"];
-const SLOTS: usize = 9 + STATES.len();
+/// Series of one group, and of its aliases: room for one allocation.
+const SLOTS: usize = 40;
+const ALIAS_SLOTS: usize = 24;
 
 /// A group's place in the list; stable while the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,30 +43,69 @@ impl Lasting {
     }
 }
 
+/// A sum of readings that may be missing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    sum: u64,
+    count: u64,
+}
+
+impl Known {
+    fn add(&mut self, value: Option<u64>) {
+        if let Some(value) = value {
+            self.sum = self.sum.saturating_add(value);
+            self.count += 1;
+        }
+    }
+
+    /// The sum when anything is known of `processes`; none of none is 0.
+    fn of(self, processes: u64) -> Option<f64> {
+        (self.count > 0 || processes == 0).then_some(self.sum as f64)
+    }
+}
+
 /// What one tick adds up.
 #[derive(Debug, Clone, Default)]
 struct Sums {
     processes: u64,
     pages: u64,
+    virtual_bytes: u64,
+    swap: Known,
+    pss: Known,
+    swap_pss: Known,
     threads: u64,
     open_fds: u64,
-    denied: u64,
+    fd_ratio: Option<f64>,
+    denied: [u64; 3],
     states: [u64; 5],
+    zombies: u64,
+    orphans: u64,
     oldest_ticks: Option<u64>,
     /// Share of cores; `None` until one process has been seen twice.
     cores: Option<f64>,
+    memory_slope: Option<f64>,
+    files_slope: Option<f64>,
 }
 
 #[derive(Debug)]
 struct Group {
     name: String,
     lasting: Lasting,
+    expected: Option<u32>,
     used: bool,
     empty_ticks: u32,
-    user_ticks: u64,
-    system_ticks: u64,
+    totals: Gains,
+    /// Whether the kernel ever told what one of its processes read and wrote.
+    has_io: bool,
+    exits: [u64; REASONS.len()],
+    restarts: u64,
+    /// Processes that ended and whose place nobody has taken yet.
+    vacancies: u32,
+    /// The last tick at which one of them had used CPU time.
+    active_at: Option<Timestamp>,
     sums: Sums,
-    slots: [Slot; SLOTS],
+    slots: Vec<Slot>,
+    alias_slots: Vec<Slot>,
 }
 
 /// All groups.
@@ -134,22 +120,34 @@ pub(super) struct Units {
     pub(super) boot_seconds: Option<f64>,
 }
 
+impl Units {
+    /// A start in seconds since the epoch.
+    pub(super) fn start_time(&self, ticks: u64) -> Option<f64> {
+        self.boot_seconds.map(|boot| boot + ticks as f64 / self.hz)
+    }
+}
+
 impl Groups {
     /// A group that is shown even when nothing of it runs.
-    pub(super) fn declare(&mut self, name: &str) {
+    pub(super) fn declare(&mut self, name: &str, expected: Option<u32>) {
         let index = self.index(name);
-        self.last_as(index, Lasting::Declared);
-    }
-
-    /// A group whose name came from a matcher of the user.
-    pub(super) fn keep_longer(&mut self, index: Option<GroupIndex>) {
-        self.last_as(index, Lasting::Named);
-    }
-
-    fn last_as(&mut self, index: Option<GroupIndex>, lasting: Lasting) {
-        if let Some(group) = index.and_then(|index| self.0.get_mut(usize::from(index.0))) {
-            group.lasting = group.lasting.max(lasting);
+        self.configure(index, true, expected);
+        if let Some(group) = index.and_then(|index| self.get_mut(index)) {
+            group.lasting = Lasting::Declared;
         }
+    }
+
+    /// What the matcher says that named the group.
+    pub(super) fn configure(&mut self, index: Option<GroupIndex>, declared: bool, expected: Option<u32>) {
+        if let Some(group) = index.and_then(|index| self.get_mut(index)) {
+            let lasting = if declared { Lasting::Named } else { Lasting::Guessed };
+            group.lasting = group.lasting.max(lasting);
+            group.expected = group.expected.or(expected);
+        }
+    }
+
+    fn get_mut(&mut self, index: GroupIndex) -> Option<&mut Group> {
+        self.0.get_mut(usize::from(index.0))
     }
 
     pub(super) fn name(&self, index: GroupIndex) -> Option<&str> {
@@ -176,45 +174,96 @@ impl Groups {
         u16::try_from(index).ok().map(GroupIndex)
     }
 
+    /// Counts an end, and keeps the place of one that matched by itself.
+    pub(super) fn note_exit(&mut self, index: GroupIndex, exit: &WorkerExit) {
+        let Some(group) = self.get_mut(index) else { return };
+        if let Some(count) = group.exits.get_mut(exit.reason_index()) {
+            *count += 1;
+        }
+        if !exit.inherited {
+            group.vacancies = group.vacancies.saturating_add(1);
+        }
+    }
+
+    /// A process joined that matches by itself: if one had ended, this is its successor.
+    pub(super) fn note_join(&mut self, index: GroupIndex) {
+        let Some(group) = self.get_mut(index) else { return };
+        if group.vacancies > 0 {
+            group.vacancies -= 1;
+            group.restarts += 1;
+        }
+    }
+
     pub(super) fn begin(&mut self) {
         self.0.iter_mut().for_each(|group| group.sums = Sums::default());
     }
 
-    /// Adds a process to its group. A process counts with its whole life when it is new, and from now on when it was
-    /// known before under another group.
-    pub(super) fn add(&mut self, process: &mut Process, denied: bool, hz: f64) {
-        let Some(group) = process.group.and_then(|index| self.0.get_mut(usize::from(index.0))) else { return };
-        let (user, system) = match (process.counted, process.delta) {
-            (false, _) => (process.user_ticks, process.system_ticks),
-            (true, delta) => delta.unwrap_or((0, 0)),
-        };
-        process.counted = true;
-        group.user_ticks = group.user_ticks.saturating_add(user);
-        group.system_ticks = group.system_ticks.saturating_add(system);
+    /// Adds what a member has gained to its group's counters: what it used stays when it ends.
+    pub(super) fn bank(&mut self, member: &mut Member, now: Timestamp) {
+        let gains = std::mem::take(&mut member.gains);
+        let has_io = member.has_io();
+        let Some(group) = self.get_mut(member.group) else { return };
+        group.has_io |= has_io;
+        if gains.user | gains.system > 0 || group.active_at.is_none_or(|at| at > now) {
+            group.active_at = Some(now);
+        }
+        group.totals.add(&gains);
+    }
+
+    /// Adds a member to its group's sums.
+    pub(super) fn add(&mut self, process: &Process, member: &Member, units: Units) {
+        let Some(group) = self.get_mut(member.group) else { return };
         let sums = &mut group.sums;
         sums.processes += 1;
         sums.pages = sums.pages.saturating_add(process.resident_pages);
+        sums.virtual_bytes = sums.virtual_bytes.saturating_add(process.virtual_bytes);
+        sums.swap.add(member.swap_bytes);
+        sums.pss.add(member.pss_bytes);
+        sums.swap_pss.add(member.swap_pss_bytes);
         sums.threads = sums.threads.saturating_add(process.threads);
-        sums.open_fds = sums.open_fds.saturating_add(process.open_fds.unwrap_or(0));
-        sums.denied += u64::from(denied);
+        sums.open_fds = sums.open_fds.saturating_add(member.open_fds.unwrap_or(0));
+        if let (Some(open), Some(limit)) = (member.open_fds, member.fd_limit.filter(|limit| *limit > 0)) {
+            let ratio = open as f64 / limit as f64;
+            sums.fd_ratio = Some(sums.fd_ratio.map_or(ratio, |worst| worst.max(ratio)));
+        }
+        let denied = [member.denied.io, member.denied.smaps, member.denied.fd];
+        sums.denied.iter_mut().zip(denied).for_each(|(count, denied)| *count += u64::from(denied));
         sums.states[state_index(process.state)] += 1;
+        sums.orphans += u64::from(member.is_orphan(process));
         let oldest = sums.oldest_ticks.map_or(process.start_ticks, |oldest| oldest.min(process.start_ticks));
         sums.oldest_ticks = Some(oldest);
-        if let Some(cores) = process.cores(hz) {
+        if let Some(cores) = process.cores(units.hz) {
             sums.cores = Some(sums.cores.unwrap_or(0.0) + cores);
+        }
+        let sum = |sum: Option<f64>, slope: Option<f64>| slope.map(|slope| sum.unwrap_or(0.0) + slope).or(sum);
+        sums.memory_slope = sum(sums.memory_slope, member.slopes.memory);
+        sums.files_slope = sum(sums.files_slope, member.slopes.files);
+    }
+
+    /// Counts a zombie for the group that has to ask for it.
+    pub(super) fn add_zombie(&mut self, index: GroupIndex) {
+        if let Some(group) = self.get_mut(index) {
+            group.sums.zombies += 1;
         }
     }
 
     /// Writes the samples of all groups that are declared or have been seen.
-    pub(super) fn emit(&mut self, emit: &mut Emit<'_>, units: Units) {
+    pub(super) fn emit(&mut self, emit: &mut Emit<'_>, units: Units, now: Timestamp, aliases: bool) {
         for group in self.0.iter_mut().filter(|group| group.used) {
-            group.empty_ticks = if group.sums.processes == 0 { group.empty_ticks + 1 } else { 0 };
+            group.empty_ticks = if group.sums.processes == 0 { group.empty_ticks.saturating_add(1) } else { 0 };
+            if group.sums.processes == 0 {
+                group.active_at = None;
+            }
             if group.lasting.empty_ticks().is_some_and(|ticks| group.empty_ticks > ticks) {
                 group.used = false;
                 emit.release(&group.slots);
+                emit.release(&group.alias_slots);
                 continue;
             }
-            group.emit(emit, units);
+            group.emit(emit, units, now);
+            if aliases {
+                group.emit_aliases(emit, units);
+            }
         }
     }
 
@@ -224,38 +273,182 @@ impl Groups {
     }
 }
 
+impl Gains {
+    fn add(&mut self, gained: &Self) {
+        for (sum, gained) in [
+            (&mut self.user, gained.user),
+            (&mut self.system, gained.system),
+            (&mut self.minor_faults, gained.minor_faults),
+            (&mut self.major_faults, gained.major_faults),
+            (&mut self.read_bytes, gained.read_bytes),
+            (&mut self.write_bytes, gained.write_bytes),
+            (&mut self.voluntary, gained.voluntary),
+            (&mut self.involuntary, gained.involuntary),
+            (&mut self.waiting_ms, gained.waiting_ms),
+        ] {
+            *sum = sum.saturating_add(gained);
+        }
+    }
+}
+
+/// Writes one sample after the other into a group's slots, which are always asked for in the same order.
+struct Row<'r, 'e> {
+    emit: &'r mut Emit<'e>,
+    slots: &'r mut Vec<Slot>,
+    next: usize,
+    name: &'r str,
+}
+
+impl Row<'_, '_> {
+    fn put(&mut self, desc: &FamilyDesc, value: impl Into<Option<f64>>) {
+        let name = self.name;
+        self.write(desc, &[name], value.into());
+    }
+
+    fn put_each<const N: usize>(&mut self, desc: &FamilyDesc, labels: [&str; N], values: [Option<f64>; N]) {
+        let name = self.name;
+        for (label, value) in labels.into_iter().zip(values) {
+            self.write(desc, &[name, label], value);
+        }
+    }
+
+    fn write(&mut self, desc: &FamilyDesc, labels: &[&str], value: Option<f64>) {
+        if self.slots.len() <= self.next {
+            self.slots.resize(self.next + 1, Slot::New);
+        }
+        if let Some(slot) = self.slots.get_mut(self.next) {
+            self.emit.put_opt(slot, desc, labels, value);
+        }
+        self.next += 1;
+    }
+}
+
 impl Group {
     fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             lasting: Lasting::Guessed,
+            expected: None,
             used: true,
             empty_ticks: 0,
-            user_ticks: 0,
-            system_ticks: 0,
+            totals: Gains::default(),
+            has_io: false,
+            exits: [0; REASONS.len()],
+            restarts: 0,
+            vacancies: 0,
+            active_at: None,
             sums: Sums::default(),
-            slots: [Slot::New; SLOTS],
+            slots: Vec::with_capacity(SLOTS),
+            alias_slots: Vec::new(),
         }
     }
 
-    fn emit(&mut self, emit: &mut Emit<'_>, units: Units) {
-        let (name, sums) = (self.name.as_str(), &self.sums);
-        let [procs, cpu, ratio, memory, threads, fds, states, oldest, denied] = &FAMILIES;
-        let [s_procs, s_user, s_system, s_ratio, s_memory, s_threads, s_fds, s_oldest, s_denied, s_states @ ..] =
-            &mut self.slots;
-        emit.put(s_procs, procs, &[name], sums.processes as f64);
-        emit.put(s_user, cpu, &[name, MODES[0]], self.user_ticks as f64 / units.hz);
-        emit.put(s_system, cpu, &[name, MODES[1]], self.system_ticks as f64 / units.hz);
-        emit.put_opt(s_ratio, ratio, &[name], sums.cores);
-        emit.put(s_memory, memory, &[name, "rss"], sums.pages as f64 * units.page_bytes);
-        emit.put(s_threads, threads, &[name], sums.threads as f64);
-        emit.put_opt(s_fds, fds, &[name], (sums.denied == 0).then_some(sums.open_fds as f64));
-        let started = |ticks: u64| Some(units.boot_seconds? + ticks as f64 / units.hz);
-        emit.put_opt(s_oldest, oldest, &[name], sums.oldest_ticks.and_then(started));
-        emit.put(s_denied, denied, &[name], sums.denied as f64);
-        for ((slot, state), count) in s_states.iter_mut().zip(STATES).zip(sums.states) {
-            emit.put(slot, states, &[name, state], count as f64);
-        }
+    fn cpu_seconds(&self, units: Units) -> [Option<f64>; 2] {
+        [self.totals.user, self.totals.system].map(|ticks| Some(ticks as f64 / units.hz))
+    }
+
+    /// Bytes read and written; absent when the kernel tells of nobody.
+    fn io_bytes(&self) -> [Option<f64>; 2] {
+        let known = self.has_io || self.sums.processes == 0;
+        [self.totals.read_bytes, self.totals.write_bytes].map(|bytes| known.then_some(bytes as f64))
+    }
+
+    fn open_fds(&self) -> Option<f64> {
+        (self.sums.denied[2] == 0).then_some(self.sums.open_fds as f64)
+    }
+
+    /// PSS of those that were asked, unless one may not be.
+    fn pss(&self, known: Known) -> Option<f64> {
+        if self.sums.denied[1] == 0 { known.of(self.sums.processes) } else { None }
+    }
+
+    fn emit(&mut self, emit: &mut Emit<'_>, units: Units, now: Timestamp) {
+        let mut slots = std::mem::take(&mut self.slots);
+        let (sums, totals) = (&self.sums, &self.totals);
+        let count = |value: u64| Some(value as f64);
+        let [
+            procs,
+            expected,
+            restarts,
+            exits,
+            cpu,
+            ratio,
+            memory,
+            io,
+            faults,
+            switches,
+            threads,
+            fds,
+            fd_ratio,
+            states,
+            oldest,
+            zombies,
+            orphans,
+            idle,
+            memory_slope,
+            files_slope,
+            waiting,
+            denied,
+        ] = &FAMILIES;
+        let mut row = Row { emit, slots: &mut slots, next: 0, name: &self.name };
+        row.put(procs, sums.processes as f64);
+        row.put(expected, self.expected.map(f64::from));
+        row.put(restarts, self.restarts as f64);
+        row.put_each(exits, REASONS, self.exits.map(count));
+        row.put_each(cpu, MODES, self.cpu_seconds(units));
+        row.put(ratio, sums.cores);
+        let (swap, pss) = (sums.swap.of(sums.processes), self.pss(sums.pss));
+        let rss = sums.pages as f64 * units.page_bytes;
+        row.put_each(memory, MEMORY, [Some(rss), Some(sums.virtual_bytes as f64), swap, pss]);
+        row.put_each(io, OPS, self.io_bytes());
+        row.put_each(faults, FAULTS, [totals.minor_faults, totals.major_faults].map(count));
+        row.put_each(switches, SWITCHES, [totals.voluntary, totals.involuntary].map(count));
+        row.put(threads, sums.threads as f64);
+        row.put(fds, self.open_fds());
+        row.put(fd_ratio, sums.fd_ratio);
+        row.put_each(states, STATES, sums.states.map(count));
+        row.put(oldest, sums.oldest_ticks.and_then(|ticks| units.start_time(ticks)));
+        row.put(zombies, sums.zombies as f64);
+        row.put(orphans, sums.orphans as f64);
+        row.put(idle, self.active_at.map(|at| (now - at).max(0) as f64 / 1e3));
+        row.put(memory_slope, sums.memory_slope);
+        row.put(files_slope, sums.files_slope);
+        row.put(waiting, totals.waiting_ms as f64 / 1e3);
+        row.put_each(denied, GAPS, sums.denied.map(count));
+        self.slots = slots;
+    }
+
+    /// The same under process-exporter's names.
+    fn emit_aliases(&mut self, emit: &mut Emit<'_>, units: Units) {
+        let mut slots = std::mem::take(&mut self.alias_slots);
+        slots.reserve(ALIAS_SLOTS.saturating_sub(slots.len()));
+        let (sums, totals) = (&self.sums, &self.totals);
+        let [procs, cpu, read, write, major, minor, switches, memory, fds, fd_ratio, oldest, threads, states] =
+            &ALIASES;
+        let mut row = Row { emit, slots: &mut slots, next: 0, name: &self.name };
+        row.put(procs, sums.processes as f64);
+        row.put_each(cpu, MODES, self.cpu_seconds(units));
+        let [read_bytes, write_bytes] = self.io_bytes();
+        row.put(read, read_bytes);
+        row.put(write, write_bytes);
+        row.put(major, totals.major_faults as f64);
+        row.put(minor, totals.minor_faults as f64);
+        let count = |value: u64| Some(value as f64);
+        row.put_each(switches, ALIAS_SWITCHES, [totals.voluntary, totals.involuntary].map(count));
+        let memories = [
+            Some(sums.pages as f64 * units.page_bytes),
+            Some(sums.virtual_bytes as f64),
+            sums.swap.of(sums.processes),
+            self.pss(sums.pss),
+            self.pss(sums.swap_pss),
+        ];
+        row.put_each(memory, ALIAS_MEMORY, memories);
+        row.put(fds, self.open_fds());
+        row.put(fd_ratio, sums.fd_ratio);
+        row.put(oldest, sums.oldest_ticks.and_then(|ticks| units.start_time(ticks)));
+        row.put(threads, sums.threads as f64);
+        row.put_each(states, ALIAS_STATES, sums.states.map(count));
+        self.alias_slots = slots;
     }
 }
 

@@ -10,12 +10,21 @@ const MAX_NAME_BYTES: usize = 128;
 const COMM_BYTES: usize = 15;
 
 /// What is known about a process when it is matched.
+#[derive(Default)]
 pub(super) struct Candidate<'a> {
     pub(super) pid: i32,
     pub(super) comm: &'a str,
-    /// Arguments, separated by NUL as the kernel has them.
+    /// Arguments, separated by NUL as the kernel has them; none for a kernel thread or a zombie.
     pub(super) cmdline: &'a [u8],
     pub(super) parent_comm: Option<&'a str>,
+    /// Number and name of its effective user; read only when a matcher asks for it.
+    pub(super) user: Option<(u32, &'a str)>,
+    /// Its cgroups; read only when a matcher asks for them.
+    pub(super) cgroups: &'a [String],
+    /// Seconds since the epoch.
+    pub(super) start_time: Option<f64>,
+    /// Matchers whose pid file or port names this process, by their place.
+    pub(super) named_by: &'a [(usize, i32)],
 }
 
 /// A match: the name of the group, whether descendants inherit it, and whether the user asked for it.
@@ -24,34 +33,65 @@ pub(super) struct Match {
     pub(super) group: String,
     pub(super) inherited: bool,
     pub(super) declared: bool,
+    pub(super) expected: Option<u32>,
 }
 
 /// The compiled matchers.
-pub(super) struct Matchers(Vec<(WorkerMatcher, NameTemplate)>);
+pub(super) struct Matchers {
+    list: Vec<(WorkerMatcher, NameTemplate)>,
+    pub(super) needs_user: bool,
+    pub(super) needs_cgroups: bool,
+}
 
 impl Matchers {
     /// Matchers with a problem are left out: whoever loads a configuration has reported them.
     pub(super) fn new(config: &WorkerConfig) -> Self {
         let usable = |matcher: &WorkerMatcher| Some((cut(matcher), NameTemplate::parse(&matcher.name).ok()?));
-        Self(config.groups.iter().filter_map(usable).collect())
+        let list: Vec<_> = config.groups.iter().filter_map(usable).collect();
+        Self {
+            needs_user: list.iter().any(|(matcher, name)| !matcher.user.is_empty() || name.names_user()),
+            needs_cgroups: list
+                .iter()
+                .any(|(matcher, name)| !(matcher.cgroup.is_empty() && matcher.unit.is_empty()) || name.names_cgroups()),
+            list,
+        }
     }
 
-    /// Names of the groups that are shown even when nothing of them runs.
-    pub(super) fn declared(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|(matcher, _)| matcher.declared).filter_map(|(_, name)| name.constant())
+    /// The groups that are shown even when nothing of them runs, with how many processes they should have.
+    pub(super) fn declared(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
+        let declared = self.list.iter().filter(|(matcher, _)| matcher.declared);
+        declared.filter_map(|(matcher, name)| Some((name.constant()?, matcher.expected)))
+    }
+
+    /// The matchers by their place.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &WorkerMatcher)> {
+        self.list.iter().map(|(matcher, _)| matcher).enumerate()
     }
 
     /// The group of a process by itself: the first matcher that takes it.
     pub(super) fn find(&self, candidate: &Candidate<'_>) -> Option<Match> {
         let joined = joined(candidate.cmdline);
         let first = candidate.cmdline.split(|byte| *byte == 0).next().unwrap_or_default();
-        let exe = String::from_utf8_lossy(first);
-        self.0.iter().find_map(|(matcher, name)| {
-            let captures = matches(matcher, candidate, &exe, &joined)?;
-            let facts = Facts { comm: candidate.comm, exe: &exe, pid: candidate.pid, captures: &captures };
+        let exe = match first {
+            // As process-exporter does for those without arguments.
+            [] => std::borrow::Cow::Borrowed(candidate.comm),
+            first => String::from_utf8_lossy(first),
+        };
+        self.list.iter().enumerate().find_map(|(place, (matcher, name))| {
+            let captures = matches(matcher, place, candidate, &exe, &joined)?;
+            let facts = Facts {
+                comm: candidate.comm,
+                exe: &exe,
+                user: candidate.user.map_or("", |(_, name)| name),
+                pid: candidate.pid,
+                start_time: candidate.start_time,
+                cgroups: candidate.cgroups,
+                captures: &captures,
+            };
             let mut group = name.render(&facts);
             group.truncate(group.floor_char_boundary(MAX_NAME_BYTES));
-            (!group.is_empty()).then_some(Match { group, inherited: matcher.children, declared: matcher.declared })
+            let (inherited, declared, expected) = (matcher.children, matcher.declared, matcher.expected);
+            (!group.is_empty()).then_some(Match { group, inherited, declared, expected })
         })
     }
 }
@@ -67,15 +107,22 @@ fn cut(matcher: &WorkerMatcher) -> WorkerMatcher {
 /// The captures when every kind of selector that is given accepts the process.
 fn matches(
     matcher: &WorkerMatcher,
+    place: usize,
     candidate: &Candidate<'_>,
     exe: &str,
     joined: &str,
 ) -> Option<Vec<(String, String)>> {
     let one_of = |list: &[String], value: &str| list.is_empty() || list.iter().any(|entry| entry == value);
     let is_exe = |entry: &String| if entry.contains('/') { entry == exe } else { entry == base_name(exe) };
-    let accepted = one_of(&matcher.comm, candidate.comm)
+    let is_named = || candidate.named_by.contains(&(place, candidate.pid));
+    let accepted = matcher.selects()
+        && one_of(&matcher.comm, candidate.comm)
         && (matcher.exe.is_empty() || matcher.exe.iter().any(is_exe))
-        && (matcher.parent.is_empty() || candidate.parent_comm.is_some_and(|parent| one_of(&matcher.parent, parent)));
+        && (matcher.parent.is_empty() || candidate.parent_comm.is_some_and(|parent| one_of(&matcher.parent, parent)))
+        && (matcher.user.is_empty() || matcher.user.iter().any(|user| is_user(user, candidate.user)))
+        && (matcher.cgroup.is_empty() || any(&matcher.cgroup, candidate.cgroups, is_below))
+        && (matcher.unit.is_empty() || any(&matcher.unit, candidate.cgroups, runs_in_unit))
+        && (matcher.pidfile.is_empty() && matcher.port.is_empty() || is_named());
     if !accepted {
         return None;
     }
@@ -88,8 +135,27 @@ fn matches(
             }
         }
     }
-    let selects = !(matcher.comm.is_empty() && matcher.exe.is_empty() && matcher.parent.is_empty());
-    (selects || !matcher.cmdline.is_empty()).then_some(found)
+    Some(found)
+}
+
+fn is_user(wanted: &str, user: Option<(u32, &str)>) -> bool {
+    user.is_some_and(|(number, name)| wanted == name || wanted.parse() == Ok(number))
+}
+
+fn any(wanted: &[String], cgroups: &[String], accepts: fn(&str, &str) -> bool) -> bool {
+    wanted.iter().any(|wanted| cgroups.iter().any(|cgroup| accepts(wanted, cgroup)))
+}
+
+/// Whether `cgroup` is `wanted` or below it.
+fn is_below(wanted: &str, cgroup: &str) -> bool {
+    let wanted = wanted.trim_end_matches('/');
+    cgroup.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a part of the cgroup's path is the unit.
+fn runs_in_unit(unit: &str, cgroup: &str) -> bool {
+    let is_unit = |part: &str| part == unit || part.strip_suffix(".service") == Some(unit);
+    cgroup.split('/').any(is_unit)
 }
 
 /// The arguments with blanks between them.
@@ -107,7 +173,8 @@ mod tests {
 
     fn find(config: &WorkerConfig, comm: &str, cmdline: &str, parent: Option<&str>) -> String {
         let cmdline = cmdline.replace(' ', "\0");
-        let candidate = Candidate { pid: 7, comm, cmdline: cmdline.as_bytes(), parent_comm: parent };
+        let cmdline = cmdline.as_bytes();
+        let candidate = Candidate { pid: 7, comm, cmdline, parent_comm: parent, ..Candidate::default() };
         Matchers::new(config).find(&candidate).map_or("-".into(), |found| found.group)
     }
 
@@ -151,7 +218,7 @@ mod tests {
             WorkerMatcher { name: "{{.Matches.no}}".into(), comm: list("y"), ..Default::default() },
             WorkerMatcher { comm: list("y"), ..Default::default() },
         ];
-        let config = WorkerConfig { groups };
+        let config = WorkerConfig::of(groups);
         for (comm, cmdline, parent, expected) in [
             ("a", "/bin/a", Some("cron"), "sh of a"),
             ("a", "/bin/a", Some("sh"), "full"),
@@ -160,6 +227,38 @@ mod tests {
             ("y", "/opt/z", None, "z"),
         ] {
             assert_eq!(find(&config, comm, cmdline, parent), expected, "{cmdline}");
+        }
+    }
+
+    #[test]
+    fn users_cgroups_and_names_from_elsewhere() {
+        let cgroups = ["/system.slice/llama.service/worker".to_owned()];
+        let of = |matcher: WorkerMatcher, user: Option<(u32, &str)>, named_by: &[(usize, i32)]| {
+            let matcher = WorkerMatcher { name: "g{{.Username}}".into(), ..matcher };
+            let matchers = Matchers::new(&WorkerConfig::of(vec![matcher]));
+            let candidate = Candidate { pid: 7, comm: "x", user, cgroups: &cgroups, named_by, ..Candidate::default() };
+            matchers.find(&candidate).map_or("-".into(), |found| found.group)
+        };
+        let texts = |text: &str| vec![text.to_owned()];
+        let user = |name: &str| WorkerMatcher { user: texts(name), ..Default::default() };
+        let cgroup = |path: &str| WorkerMatcher { cgroup: texts(path), ..Default::default() };
+        let unit = |name: &str| WorkerMatcher { unit: texts(name), ..Default::default() };
+        let pidfile = || WorkerMatcher { pidfile: vec!["/run/x.pid".into()], ..Default::default() };
+        for (matcher, who, named_by, expected) in [
+            (user("bob"), Some((5, "bob")), &[][..], "gbob"),
+            (user("5"), Some((5, "bob")), &[], "gbob"),
+            (user("bo"), Some((5, "bob")), &[], "-"),
+            (user("bob"), None, &[], "-"),
+            (cgroup("/system.slice"), None, &[], "g"),
+            (cgroup("/system.slice/llama.service/"), None, &[], "g"),
+            (cgroup("/system.sl"), None, &[], "-"),
+            (unit("llama"), None, &[], "g"),
+            (unit("llama.service"), None, &[], "g"),
+            (unit("lama"), None, &[], "-"),
+            (pidfile(), None, &[(0, 7)], "g"),
+            (pidfile(), None, &[(0, 8), (1, 7)], "-"),
+        ] {
+            assert_eq!(of(matcher.clone(), who, named_by), expected, "{matcher:?}");
         }
     }
 }

@@ -1,22 +1,37 @@
-//! Workers: groups of processes, matched by name, command line and parent, and the processes themselves as a snapshot.
+//! Workers: groups of processes, their ends, and the processes themselves as a snapshot.
 //!
-//! One walk over `/proc` a tick reads `stat` of every newcomer and every member of a group, and of all others once in
-//! four ticks. A newcomer's command line is read and matched once, and again when it renames itself; open files are counted for members of groups only. Group counters never run backwards.
+//! Members of groups are read at every tick: `stat`, `io` and the number of open files, through files that stay open;
+//! `status` every fifth tick and `smaps_rollup` once a minute. A listing of `/proc` every two seconds finds newcomers, and reads
+//! everybody else once in four listings. A newcomer's command line is read and matched once, and again when it renames
+//! itself. Group counters never run backwards: what a process used stays when it ends.
 
+mod around;
+mod cmdline;
 mod collector;
 mod config;
+mod exits;
+mod families;
 mod groups;
 mod matcher;
+mod member;
 mod pid;
+mod pidfd;
+mod reader;
+mod slope;
 mod table;
 mod template;
+mod view;
 
+#[cfg(test)]
+mod real_tests;
 #[cfg(test)]
 mod tests;
 
-pub(super) use groups::FAMILIES;
+pub(super) use families::{ALIASES, FAMILIES};
 
-pub use collector::{ProcessView, Workers, WorkersHandle};
-pub use config::{WorkerConfig, WorkerConfigError, WorkerMatcher};
+pub use collector::{OnExit, Workers};
+pub use config::{MAX_EXPECTED, WorkerConfig, WorkerConfigError, WorkerMatcher};
+pub use exits::WorkerExit;
 pub use pid::{PidError, PidReader, PidReading};
 pub use template::TemplateError;
+pub use view::{ProcessQuery, ProcessSort, ProcessView, WorkersHandle};

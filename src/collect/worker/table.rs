@@ -1,11 +1,12 @@
-//! The processes that the last tick saw. An entry's identity is (pid, start time): a pid that was given to another
-//! process starts anew, and an entry leaves in the tick that no longer sees its process.
+//! The processes that are known. An entry's identity is (pid, start time): a pid that was given to another process starts
+//! anew. Members of groups leave when reading them says that they have ended, others with the listing that lacks them.
 
 use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
 use super::groups::GroupIndex;
+use super::member::Member;
 use crate::collect::proc_pid::PidStat;
 use crate::model::Timestamp;
 
@@ -14,19 +15,19 @@ const COMM_BYTES: usize = 16;
 /// Ancestors that inheritance looks through: deeper trees have lost their group.
 const MAX_ANCESTORS: usize = 64;
 
-/// A process without a group is read at every tick until this age in ticks, and then once in [`STRANGER_TICKS`]: most
-/// processes of a machine belong to no group and have been there for long, and reading them all was two thirds of what
-/// a tick of the whole daemon cost.
-const YOUNG_TICKS: u32 = 8;
+/// A process without a group is read at every listing until this age in listings, and then once in [`STRANGER_SCANS`]:
+/// most processes of a machine belong to no group and have been there for long, and reading them all was two thirds of
+/// what a tick of the whole daemon cost.
+const YOUNG_SCANS: u32 = 8;
 
-/// A process without a group is matched again at these ages in ticks: a title may be set some time after exec.
-pub(super) const REMATCH_TICKS: [u32; 6] = [2, 4, 8, 16, 32, 64];
+/// A process without a group is matched again at these ages in listings: a title may be set some time after exec.
+pub(super) const REMATCH_SCANS: [u32; 6] = [2, 4, 8, 16, 32, 64];
 
-/// Ticks between two readings of such a process. It calls exec, or gives its pid away, unseen for that long at most.
-const STRANGER_TICKS: u64 = 4;
+/// Listings between two readings of such a process. It calls exec, or gives its pid away, unseen for that long at most.
+const STRANGER_SCANS: u64 = 4;
 
 /// One process.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Process {
     pub(super) start_ticks: u64,
     comm: [u8; COMM_BYTES],
@@ -35,20 +36,21 @@ pub(super) struct Process {
     pub(super) state: u8,
     pub(super) user_ticks: u64,
     pub(super) system_ticks: u64,
+    pub(super) minor_faults: u64,
+    pub(super) major_faults: u64,
     pub(super) threads: u64,
+    pub(super) virtual_bytes: u64,
     pub(super) resident_pages: u64,
-    /// Open files, where they may be counted; read for members of groups only.
-    pub(super) open_fds: Option<u64>,
+    /// How a zombie ended, if the kernel told.
+    pub(super) wait_status: u64,
     /// CPU time since the reading before, in ticks; `None` at the first sight.
     pub(super) delta: Option<(u64, u64)>,
     /// Milliseconds between its last two readings.
     pub(super) elapsed_ms: i64,
-    pub(super) group: Option<GroupIndex>,
-    /// Whether it got its group by itself, and so descendants may inherit it.
-    pub(super) inherited: bool,
+    /// Listings that it was in, and readings.
     pub(super) ticks_seen: u32,
-    /// Whether its counters are in its group's already.
-    pub(super) counted: bool,
+    /// What is kept of it because it belongs to a group.
+    pub(super) member: Option<Box<Member>>,
     generation: u64,
     at: Timestamp,
 }
@@ -56,6 +58,14 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn comm(&self) -> &[u8] {
         self.comm.get(..usize::from(self.comm_len)).unwrap_or_default()
+    }
+
+    pub(super) fn group(&self) -> Option<GroupIndex> {
+        self.member.as_ref().map(|member| member.group)
+    }
+
+    pub(super) fn is_zombie(&self) -> bool {
+        self.state == b'Z'
     }
 
     /// Share of one core between its last two readings.
@@ -68,7 +78,7 @@ impl Process {
 /// What became of a process that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// It was not there in the tick before.
+    /// It was not there before.
     New,
     /// It was there under another name: it called exec, or renamed itself.
     Renamed,
@@ -109,19 +119,23 @@ impl ProcessTable {
         self.processes.iter_mut().map(|(pid, process)| (*pid, process))
     }
 
-    /// Starts a tick.
+    /// Starts a listing.
     pub(super) fn begin(&mut self) {
         self.generation += 1;
     }
 
-    /// Whether `pid` need not be read in this tick: it belongs to no group, is no newcomer, and its turn comes later.
-    /// It stays in the table.
+    /// Whether `pid`, which a listing names, need not be read for it: members are read at every tick, strangers when their
+    /// turn comes. It stays in the table.
     pub(super) fn pass_over(&mut self, pid: i32) -> bool {
         let generation = self.generation;
         let Some(process) = self.processes.get_mut(&pid) else { return false };
+        if process.member.is_some() {
+            process.generation = generation;
+            return true;
+        }
         let age = process.ticks_seen.saturating_add(1);
-        let is_its_turn = (generation + u64::from(pid.unsigned_abs())).is_multiple_of(STRANGER_TICKS);
-        if process.group.is_some() || age <= YOUNG_TICKS || is_its_turn || REMATCH_TICKS.contains(&age) {
+        let is_its_turn = (generation + u64::from(pid.unsigned_abs())).is_multiple_of(STRANGER_SCANS);
+        if age <= YOUNG_SCANS || is_its_turn || REMATCH_SCANS.contains(&age) {
             return false;
         }
         process.generation = generation;
@@ -129,7 +143,7 @@ impl ProcessTable {
         true
     }
 
-    /// Notes that `pid` was seen at `now`.
+    /// Notes that `pid`, which is no member, was seen at `now`.
     pub(super) fn see(&mut self, pid: i32, stat: &PidStat<'_>, now: Timestamp) -> Sight {
         let generation = self.generation;
         let known = self.processes.get_mut(&pid).filter(|process| process.start_ticks == stat.start_ticks);
@@ -137,22 +151,29 @@ impl ProcessTable {
             self.processes.insert(pid, Process::new(stat, generation, now));
             return Sight::New;
         };
-        let renamed = process.comm() != stat.comm.get(..stat.comm.len().min(COMM_BYTES)).unwrap_or_default();
-        process.elapsed_ms = now - process.at;
-        let user = stat.user_ticks.saturating_sub(process.user_ticks);
-        let system = stat.system_ticks.saturating_sub(process.system_ticks);
-        process.delta = Some((user, system));
-        process.take(stat);
-        process.at = now;
         process.generation = generation;
-        process.ticks_seen = process.ticks_seen.saturating_add(1);
-        if renamed { Sight::Renamed } else { Sight::Known }
+        process.update(stat, now)
     }
 
-    /// Ends a tick: whoever was not seen leaves.
-    pub(super) fn end(&mut self) {
+    /// Puts an entry back that was taken out for a moment.
+    pub(super) fn put_back(&mut self, pid: i32, process: Process) {
+        self.processes.insert(pid, process);
+    }
+
+    pub(super) fn remove(&mut self, pid: i32) -> Option<Process> {
+        self.processes.remove(&pid)
+    }
+
+    /// Ends a listing: whoever was not in it leaves; members among them are named to `ended`, and stay for that.
+    pub(super) fn end(&mut self, mut ended: impl FnMut(i32)) {
         let generation = self.generation;
-        self.processes.retain(|_, process| process.generation == generation);
+        self.processes.retain(|pid, process| {
+            let is_there = process.generation == generation;
+            if !is_there && process.member.is_some() {
+                ended(*pid);
+            }
+            is_there || process.member.is_some()
+        });
         // A burst of processes must not hold its memory for ever.
         if self.processes.capacity() > 1024 && self.processes.capacity() / 8 > self.processes.len() {
             self.processes.shrink_to(self.processes.len() * 2);
@@ -163,8 +184,8 @@ impl ProcessTable {
     pub(super) fn inherited_group(&self, mut pid: i32) -> Option<GroupIndex> {
         for _ in 0..MAX_ANCESTORS {
             let process = self.processes.get(&pid)?;
-            if process.group.is_some() {
-                return process.group.filter(|_| process.inherited);
+            if let Some(member) = &process.member {
+                return Some(member.group).filter(|_| member.hands_down);
             }
             pid = process.parent;
         }
@@ -182,20 +203,46 @@ impl Process {
             state: 0,
             user_ticks: 0,
             system_ticks: 0,
+            minor_faults: 0,
+            major_faults: 0,
             threads: 0,
+            virtual_bytes: 0,
             resident_pages: 0,
-            open_fds: None,
+            wait_status: 0,
             delta: None,
             elapsed_ms: 0,
-            group: None,
-            inherited: false,
             ticks_seen: 1,
-            counted: false,
+            member: None,
             generation,
             at: now,
         };
         process.take(stat);
         process
+    }
+
+    /// Takes another reading of the same process.
+    pub(super) fn update(&mut self, stat: &PidStat<'_>, now: Timestamp) -> Sight {
+        let renamed = self.comm() != stat.comm.get(..stat.comm.len().min(COMM_BYTES)).unwrap_or_default();
+        self.elapsed_ms = now - self.at;
+        self.at = now;
+        let user = stat.user_ticks.saturating_sub(self.user_ticks);
+        let system = stat.system_ticks.saturating_sub(self.system_ticks);
+        self.delta = Some((user, system));
+        if let Some(member) = &mut self.member {
+            let gains = &mut member.gains;
+            gains.user = gains.user.saturating_add(user);
+            gains.system = gains.system.saturating_add(system);
+            let minor = stat.minor_faults.saturating_sub(self.minor_faults);
+            let major = stat.major_faults.saturating_sub(self.major_faults);
+            gains.minor_faults = gains.minor_faults.saturating_add(minor);
+            gains.major_faults = gains.major_faults.saturating_add(major);
+            if stat.state == b'D' {
+                gains.waiting_ms = gains.waiting_ms.saturating_add(u64::try_from(self.elapsed_ms).unwrap_or(0));
+            }
+        }
+        self.ticks_seen = self.ticks_seen.saturating_add(1);
+        self.take(stat);
+        if renamed { Sight::Renamed } else { Sight::Known }
     }
 
     fn take(&mut self, stat: &PidStat<'_>) {
@@ -208,7 +255,11 @@ impl Process {
         self.state = stat.state;
         self.user_ticks = self.user_ticks.max(stat.user_ticks);
         self.system_ticks = self.system_ticks.max(stat.system_ticks);
+        self.minor_faults = self.minor_faults.max(stat.minor_faults);
+        self.major_faults = self.major_faults.max(stat.major_faults);
         self.threads = stat.threads;
+        self.virtual_bytes = stat.virtual_bytes;
         self.resident_pages = stat.resident_pages;
+        self.wait_status = stat.wait_status;
     }
 }

@@ -20,7 +20,7 @@ pub struct SeriesText<'a> {
 /// The index of the quote that ends a string whose content starts at `at`.
 pub(super) fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at += bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n'))?;
+        at += bytes.get(at..)?.iter().position(|byte| is(*byte, VALUE_END))?;
         match bytes.get(at) {
             Some(b'"') => return Some(at),
             Some(b'\\') => at += 2,
@@ -53,8 +53,7 @@ fn trim_start(text: &str) -> &str {
 #[inline]
 pub(super) fn end(bytes: &[u8], at: usize) -> Result<usize, String> {
     let rest = bytes.get(at..).unwrap_or_default();
-    let ends = |byte: &u8| matches!(byte, b'{' | b' ' | b'\t' | b'\n' | b'\r');
-    let name_end = at + rest.iter().position(ends).unwrap_or(rest.len());
+    let name_end = at + rest.iter().position(|byte| is(*byte, SERIES_END)).unwrap_or(rest.len());
     let open = skip_blanks(bytes, name_end);
     if bytes.get(open) != Some(&b'{') {
         return Ok(name_end);
@@ -73,6 +72,72 @@ pub(super) fn end(bytes: &[u8], at: usize) -> Result<usize, String> {
     Err("expected } before the end of the line".to_owned())
 }
 
+/// What a byte is to the short way through labels.
+const NAME: u8 = 1;
+const NAME_START: u8 = 2;
+/// Ends the plain part of a value: a quote, or what needs the long way.
+const VALUE_END: u8 = 4;
+/// Ends a series' name.
+const SERIES_END: u8 = 8;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphabetic() || b == b'_' {
+            classes[byte] |= NAME | NAME_START;
+        }
+        if b.is_ascii_digit() {
+            classes[byte] |= NAME;
+        }
+        if matches!(b, b'"' | b'\\' | b'\n') {
+            classes[byte] |= VALUE_END;
+        }
+        if matches!(b, b'{' | b' ' | b'\t' | b'\n' | b'\r') {
+            classes[byte] |= SERIES_END;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+#[inline]
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
+}
+
+/// The labels of a body as most servers write it: bare names, no blanks, no escapes. `None` says nothing about others.
+fn plain_labels(body: &str) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
+    let bytes = body.as_bytes();
+    let mut labels = Vec::with_capacity(4);
+    let mut at = 0;
+    while at < bytes.len() {
+        let name = bytes.get(at..)?;
+        let length = name.iter().position(|byte| !is(*byte, NAME))?;
+        if !is(*name.first()?, NAME_START) || name.get(length..length + 2)? != b"=\"" {
+            return None;
+        }
+        let start = at + length + 2;
+        let value = bytes.get(start..)?;
+        let end = start + value.iter().position(|byte| is(*byte, VALUE_END))?;
+        let name = body.get(at..at + length)?;
+        if bytes.get(end) != Some(&b'"')
+            || labels.len() >= MAX_LABELS
+            || labels.iter().any(|(known, _): &(Cow<'_, str>, _)| *known == name)
+        {
+            return None;
+        }
+        labels.push((Cow::Borrowed(name), Cow::Borrowed(body.get(start..end)?)));
+        at = match bytes.get(end + 1) {
+            Some(b',') => end + 2,
+            None => end + 1,
+            Some(_) => return None,
+        };
+    }
+    Some(labels)
+}
+
 /// Takes a series apart and checks its names.
 ///
 /// # Errors
@@ -83,10 +148,15 @@ pub fn parse_series(raw: &str) -> Result<SeriesText<'_>, String> {
         None => (raw, Some("")),
     };
     let mut rest = body.ok_or("expected } at the end of the labels")?;
-    let mut series =
-        SeriesText { name: Cow::Borrowed(name), labels: Vec::with_capacity(if rest.is_empty() { 0 } else { 4 }) };
+    let mut series = SeriesText { name: Cow::Borrowed(name), labels: Vec::new() };
     if !name.is_empty() && !is_classic_metric_name(name) {
         return Err(format!("expected a metric name of letters, digits, _ and : (others in quotes), found {name:?}"));
+    }
+    if !name.is_empty()
+        && let Some(labels) = plain_labels(rest)
+    {
+        series.labels = labels;
+        return Ok(series);
     }
     loop {
         rest = trim_start(rest);

@@ -1,4 +1,4 @@
-//! `POST events`: metric events as JSON lines.
+//! `POST events`: metric events as JSON lines. `GET events`: what happened, the ends of workers.
 
 use std::sync::Arc;
 
@@ -9,9 +9,33 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::http::edge::Edge;
-use crate::http::envelope::json_response;
+use crate::http::envelope::{Notes, json_response, success};
 use crate::http::error::{ApiError, ErrorKind};
-use crate::http::params::read_body;
+use crate::http::own::eventlog::EventQuery;
+use crate::http::params::{Params, read_body};
+
+/// Events of an answer when nobody says otherwise, and at most.
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+/// The newest events, newest first: `{"events":[…]}`; `type`, `from`, `to` and `limit` choose.
+pub(in crate::http) async fn list_events(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
+    let limit = params.limit()?.unwrap_or(LIMIT).min(MAX_LIMIT);
+    let (from, to) = (params.time("from")?, params.time("to")?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(ApiError::parameter("to", "it is before from"));
+    }
+    let found = edge.log.find(EventQuery { kind: params.get("type"), from, to, limit });
+    Ok(success(&Notes::default(), |json| {
+        json.raw("{\"events\":[");
+        for (i, event) in found.iter().enumerate() {
+            json.raw(if i > 0 { "," } else { "" }).raw(&event.json);
+        }
+        json.raw("]}");
+    }))
+}
 
 /// Takes a body of JSON lines. Good lines are taken even when others are bad; the answer names the bad ones.
 pub(in crate::http) async fn events(State(edge): State<Arc<Edge>>, body: Body) -> Result<Response, ApiError> {

@@ -3,7 +3,8 @@
 //! `series` names the followed series (`{"series":[{"id":1,"labels":{…}}]}`, always the whole list), `tick` carries values
 //! (`{"ts":ms,"values":[[id,value],…]}`, null for what JSON cannot write), `fast` those between two ticks in the same form,
 //! `resync` tells a page that it lost ticks. `hz` says how often samples are wished, 1 to 10 a second; only from 2 on there
-//! are `fast` ones. Other rooms' events (`worker_end` for example) come with their own names.
+//! are `fast` ones. Other rooms' events come with their own names: `worker_exit`
+//! (`schemas/worker-exit.json`).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -1,5 +1,6 @@
 //! `/api/watchfire/v1` and the sockets: what Prometheus' API has no word for.
 
+mod eventlog;
 mod events;
 mod frames;
 mod live;
@@ -10,7 +11,8 @@ mod socket;
 mod views;
 mod workers;
 
-pub(super) use events::events;
+pub use eventlog::{EventLog, EventPair, EventQuery, EventStore, LoggedEvent};
+pub(super) use events::{events, list_events};
 pub(super) use frames::frames;
 pub(super) use live::live;
 #[cfg(test)]

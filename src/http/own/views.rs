@@ -9,10 +9,12 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::snapshot::Snapshot;
+use crate::collect::worker::{ProcessQuery, ProcessSort};
 use crate::http::edge::Edge;
 use crate::http::envelope::{Notes, success, success_value};
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::json::Json;
+use crate::http::params::Params;
 use crate::model::Labels;
 
 /// A thing's own labels, then its readings.
@@ -57,9 +59,29 @@ fn write_reading(json: &mut Json, (name, labels, value): &(&str, &Labels, f64), 
     json.raw(",\"value\":").float(*value).raw("}");
 }
 
-/// What worker matchers found.
-pub(in crate::http) async fn processes(State(edge): State<Arc<Edge>>) -> Result<Response, ApiError> {
-    asked(edge, |edge| edge.daemon.processes()).await
+/// Processes of an answer when nobody says otherwise, and at most.
+const PROCESSES: usize = 20;
+const MAX_PROCESSES: usize = 1000;
+
+/// The heaviest processes, or the first of another order: `sort`, `order` (asc, desc) and `limit`.
+pub(in crate::http) async fn processes(State(edge): State<Arc<Edge>>, params: Params) -> Result<Response, ApiError> {
+    let words = ProcessSort::WORDS;
+    let sort = match params.get("sort") {
+        None => ProcessSort::default(),
+        Some(word) => words.iter().find(|(known, _)| *known == word).map(|(_, sort)| *sort).ok_or_else(|| {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            ApiError::parameter("sort", format!("expected one of {}, not {word:?}", known.join(", ")))
+        })?,
+    };
+    let descending = match params.get("order") {
+        None => sort.descends(),
+        Some("asc") => false,
+        Some("desc") => true,
+        Some(word) => return Err(ApiError::parameter("order", format!("expected asc or desc, not {word:?}"))),
+    };
+    let limit = params.limit()?.unwrap_or(PROCESSES).min(MAX_PROCESSES);
+    let query = ProcessQuery { sort, descending, limit };
+    asked(edge, move |edge| edge.daemon.processes(&query)).await
 }
 
 /// What was detected and what was not.
@@ -91,7 +113,7 @@ pub(in crate::http) async fn series(State(edge): State<Arc<Edge>>) -> Result<Res
 }
 
 /// Asks on a blocking thread: the answer may need a look at the system.
-async fn asked(edge: Arc<Edge>, ask: fn(&Edge) -> Value) -> Result<Response, ApiError> {
+async fn asked(edge: Arc<Edge>, ask: impl FnOnce(&Edge) -> Value + Send + 'static) -> Result<Response, ApiError> {
     let value = tokio::task::spawn_blocking(move || ask(&edge))
         .await
         .map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;

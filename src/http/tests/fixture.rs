@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, ManualClock};
 use crate::collect::scrape::{Health, MetricMetadata, PoolView, TargetMetadata, TargetView};
 use crate::collect::windows::Windows;
+use crate::collect::worker::ProcessQuery;
 use crate::http::{
-    Bound, Daemon, Edge, EventError, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr, MetricsPage, Parts,
-    Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
+    Bound, Daemon, Edge, EventError, EventLog, EventReceipt, EventSink, HttpConfig, HttpCounters, ListenAddr,
+    MetricsPage, Parts, Rules, Running, RuntimeFacts, SnapshotError, StorageFacts, Targets, bind,
 };
 use crate::ingest::{AgentRoom, Agents, AgentsConfig, NoProcesses, NoRunStore};
 use crate::live::Hub;
@@ -155,8 +156,8 @@ impl Daemon for Watched {
         json!([])
     }
 
-    fn processes(&self) -> Value {
-        json!([])
+    fn processes(&self, query: &ProcessQuery) -> Value {
+        json!([{"sort": format!("{:?}", query.sort), "descending": query.descending, "limit": query.limit}])
     }
 }
 
@@ -313,6 +314,7 @@ impl World {
             rules: Arc::clone(&daemon) as _,
             targets: Arc::clone(&daemon) as _,
             events: Arc::clone(&daemon) as _,
+            log: Arc::new(EventLog::new(Arc::clone(&hub))),
             agents: Arc::clone(&agents),
             windows: Arc::new(Windows::new(Arc::clone(&table) as Arc<dyn Intern>)),
             daemon: Arc::clone(&daemon) as _,

@@ -112,3 +112,52 @@ fn sockets_of_other_sites_are_refused() {
     let answer = request(world.addr, "GET", "/ws/projects/demo").header("origin", "https://evil.example").send();
     assert_eq!(answer.status, 403);
 }
+
+#[test]
+fn what_happened_is_listed_and_streamed() {
+    let world = World::new();
+    let mut stream = follow(&world, false);
+    let log = &world.edge.log;
+    for n in 0..3 {
+        log.add("worker_exit", NOW + n * 1000, false, serde_json::json!({"pid": n}));
+    }
+    let told = next_event(&mut stream, "worker_exit");
+    assert_eq!((&told["pid"], &told["type"], &told["id"]), (&0.into(), &"worker_exit".into(), &0.into()));
+    assert_eq!(told["time"], "2023-11-14T22:13:20Z");
+    let pids = |query: &str| {
+        let answer = get(world.addr, &format!("/api/watchfire/v1/events?{query}"));
+        assert_eq!(answer.status, 200, "{query}");
+        let events = answer.json()["data"]["events"].as_array().expect("a list").clone();
+        events.iter().map(|event| event["pid"].as_i64().expect("a number")).collect::<Vec<_>>()
+    };
+    let seconds = NOW / 1000;
+    for (query, expected) in [
+        (String::new(), &[2, 1, 0][..]),
+        ("type=worker_exit&limit=1".into(), &[2]),
+        ("type=other".into(), &[]),
+        (format!("from={}&to={}", seconds + 1, seconds + 1), &[1]),
+    ] {
+        assert_eq!(pids(&query), expected, "{query}");
+    }
+    for bad in ["limit=x", "from=never", "from=5&to=4"] {
+        assert_eq!(get(world.addr, &format!("/api/watchfire/v1/events?{bad}")).status, 400, "{bad}");
+    }
+}
+
+#[test]
+fn processes_in_the_order_that_is_asked_for() {
+    let world = World::new();
+    for (query, sort, descending, limit) in [
+        ("", "Cpu", true, 20),
+        ("sort=rss&limit=7", "Rss", true, 7),
+        ("sort=name", "Name", false, 20),
+        ("sort=fds&order=asc&limit=99999", "Fds", false, 1000),
+    ] {
+        let answer = get(world.addr, &format!("/api/watchfire/v1/processes?{query}"));
+        let expected = serde_json::json!([{"sort": sort, "descending": descending, "limit": limit}]);
+        assert_eq!(answer.json()["data"], expected, "{query}");
+    }
+    for bad in ["sort=height", "order=up", "limit=-1"] {
+        assert_eq!(get(world.addr, &format!("/api/watchfire/v1/processes?{bad}")).status, 400, "{bad}");
+    }
+}

@@ -3,6 +3,7 @@ import { AlertList } from './alertlist';
 import { Footer } from './footer';
 import { Header } from './header';
 import { Notice } from './notice';
+import { Processes } from './processes';
 import { Section } from './section';
 import { spoken } from './state';
 import { Tiles } from './tiles';
@@ -18,6 +19,7 @@ export function App() {
         {first && <Section def={first} />}
         <AlertList />
         {rest.map((def) => <Section key={def.id} def={def} />)}
+        <Processes />
       </main>
       <Footer />
       <div class="sr-only" role="status">{spoken.value}</div>

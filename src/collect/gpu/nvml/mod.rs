@@ -203,7 +203,7 @@ impl GpuSource for NvmlSource {
     fn read(&mut self, now: Timestamp) -> Result<GpuReadings, GpuError> {
         let again = match &self.state {
             State::New => true,
-            State::Missing { since, .. } => now - since >= RETRY_MS || now < *since,
+            State::Missing { since, .. } => now.saturating_sub(*since) >= RETRY_MS || now < *since,
             State::Ready(_) => false,
         };
         if again {
@@ -236,7 +236,7 @@ impl GpuSource for NvmlSource {
         self.turn = (self.turn + 1) % self.order.len();
         let Some((index, uuid)) = self.order.get(self.turn) else { return };
         let (Ok(device), Some(known)) = (ready.nvml.device_by_index(*index), self.known.get_mut(uuid)) else { return };
-        if !(0..SLOW_MS).contains(&(now - known.read_at)) {
+        if !(0..SLOW_MS).contains(&now.saturating_sub(known.read_at)) {
             let identity = known.template.identity.clone();
             known.refresh(slow::read(&device, identity, ready.raw.as_ref()), now);
         }

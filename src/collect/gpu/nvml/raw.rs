@@ -6,8 +6,8 @@ use std::ffi::OsStr;
 use nvml_wrapper::Device;
 use nvml_wrapper_sys::bindings::{NvmlLib, nvmlFieldValue_t, nvmlReturn_t};
 
-/// Fields of one question: [`nvmlDeviceGetFieldValues`] takes a hundred.
-pub(super) const MAX_FIELDS: usize = 40;
+/// Fields of one question, four for each of eighteen NVLinks; the library takes a hundred.
+pub(super) const MAX_FIELDS: usize = 72;
 
 const SUCCESS: nvmlReturn_t = 0;
 

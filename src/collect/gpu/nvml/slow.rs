@@ -44,7 +44,7 @@ pub(super) fn read(device: &Device<'_>, identity: GpuIdentity, raw: Option<&Raw>
     };
     if let Some(raw) = raw {
         fields(device, raw, &mut reading);
-        reading.nvlinks = links::read(device);
+        reading.nvlinks = links::read(device, raw);
     }
     reading
 }

@@ -1,0 +1,181 @@
+//! Reading below `/proc/PID` as cheaply as it goes: one read into a buffer that is kept, and files of group members
+//! that stay open. The kernel ties an open file to its process: when that has ended, reading says so, whoever has the
+//! number by then.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::pidfd;
+use crate::collect::system::Roots;
+use crate::collect::system::bytes::{lines, number, words};
+
+/// Room for one read; the largest, `status` of a machine with many cores, takes 2 KiB.
+const READ_BYTES: usize = 8192;
+
+/// Open files that are kept for members at most, whatever the limit of this process says.
+const MAX_KEPT_FILES: u64 = 8192;
+
+/// Files that one member keeps open: `stat`, `io`, and a handle that tells how it ended.
+const FILES_PER_MEMBER: u64 = 3;
+
+/// What stays open of one member.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    stat: Option<File>,
+    io: Option<File>,
+    pub(super) pidfd: Option<OwnedFd>,
+}
+
+impl Kept {
+    pub(super) fn is_open(&self) -> bool {
+        self.stat.is_some() || self.io.is_some() || self.pidfd.is_some()
+    }
+}
+
+/// The way into `/proc`.
+pub(super) struct ProcReader {
+    root: PathBuf,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    /// Only the kernel's own tree says that a process has ended through a file that is open.
+    is_kernel: bool,
+    /// Whether the numbers of the tree are those of our own view: a host's tree in a container has others.
+    has_our_pids: bool,
+    /// How many members may keep files open, and how many do.
+    keep_limit: usize,
+    pub(super) kept: usize,
+}
+
+impl ProcReader {
+    pub(super) fn new(roots: &Roots) -> Self {
+        let root = roots.proc.clone();
+        let own = std::fs::read_link(root.join("self")).ok();
+        let has_our_pids = own.is_some_and(|own| own.to_str() == Some(std::process::id().to_string().as_str()));
+        // Half of what this process may open stays for others.
+        let files = open_files_limit().map_or(0, |limit| (limit / 2).min(MAX_KEPT_FILES));
+        Self {
+            is_kernel: is_kernel_tree(&root),
+            has_our_pids,
+            path: root.clone(),
+            root,
+            buffer: vec![0; READ_BYTES],
+            keep_limit: usize::try_from(files / FILES_PER_MEMBER).unwrap_or(0),
+            kept: 0,
+        }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Opens what is worth to stay open of a member. The caller reads `stat` through it once more before it trusts the
+    /// handle: the number might have been given away in between.
+    pub(super) fn keep(&mut self, pid: i32) -> Kept {
+        if !self.is_kernel || self.kept >= self.keep_limit {
+            return Kept::default();
+        }
+        self.kept += 1;
+        let open = |this: &mut Self, file: &str| File::open(this.below(pid, file)).ok();
+        let stat = open(self, "stat");
+        let pidfd = stat.as_ref().filter(|_| self.has_our_pids).and_then(|_| pidfd::open(pid));
+        Kept { stat, io: open(self, "io"), pidfd }
+    }
+
+    /// `/proc/PID/stat`.
+    pub(super) fn stat(&mut self, pid: i32, kept: Option<&Kept>) -> io::Result<&[u8]> {
+        match kept.and_then(|kept| kept.stat.as_ref()) {
+            Some(file) => read_at_start(file, &mut self.buffer),
+            None => self.file(pid, "stat"),
+        }
+    }
+
+    /// `/proc/PID/io`.
+    pub(super) fn io(&mut self, pid: i32, kept: Option<&Kept>) -> io::Result<&[u8]> {
+        match kept.and_then(|kept| kept.io.as_ref()) {
+            Some(file) => read_at_start(file, &mut self.buffer),
+            None => self.file(pid, "io"),
+        }
+    }
+
+    /// A short file of a process: one read, cut at [`READ_BYTES`].
+    pub(super) fn file(&mut self, pid: i32, name: &str) -> io::Result<&[u8]> {
+        let mut file = File::open(self.below(pid, name))?;
+        let length = file.read(&mut self.buffer)?;
+        Ok(self.buffer.get(..length).unwrap_or_default())
+    }
+
+    /// A file of a process that may be longer than one read, up to `limit` bytes.
+    pub(super) fn whole(&mut self, pid: i32, name: &str, limit: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        out.clear();
+        File::open(self.below(pid, name))?.take(limit as u64).read_to_end(out).map(|_| ())
+    }
+
+    fn below(&mut self, pid: i32, name: &str) -> &Path {
+        let mut digits = itoa::Buffer::new();
+        self.path.clone_from(&self.root);
+        self.path.push(digits.format(pid));
+        self.path.push(name);
+        &self.path
+    }
+}
+
+fn read_at_start<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+    let length = file.read_at(buffer, 0)?;
+    Ok(buffer.get(..length).unwrap_or_default())
+}
+
+/// The number behind `name` at a line's start: `VmSwap:   12 kB`.
+pub(super) fn field(bytes: &[u8], name: &[u8]) -> Option<u64> {
+    let rest = lines(bytes).find_map(|line| line.strip_prefix(name))?;
+    words(rest).next().and_then(number)
+}
+
+/// The most files that a process may open, of its `limits`; `None` for "unlimited".
+pub(super) fn files_limit(bytes: &[u8]) -> Option<u64> {
+    field(bytes, b"Max open files")
+}
+
+fn is_kernel_tree(root: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Ok(path) = std::ffi::CString::new(root.as_os_str().as_bytes()) else { return false };
+    let mut facts = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the path ends with NUL and the structure is large enough for what the call writes.
+    let done = unsafe { libc::statfs(path.as_ptr(), facts.as_mut_ptr()) };
+    // SAFETY: zeroed above, and every bit pattern of these integers is valid.
+    done == 0 && unsafe { facts.assume_init() }.f_type == libc::PROC_SUPER_MAGIC
+}
+
+fn open_files_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is what the call writes to.
+    let done = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    (done == 0).then_some(limit.rlim_cur)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{field, files_limit};
+
+    #[test]
+    fn fields_of_status_io_and_limits() {
+        let status = b"Name:\tx\nVmSwap:\t     12 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t18446744073709551615\n";
+        for (name, expected) in [
+            ("VmSwap:", Some(12)),
+            ("voluntary_ctxt_switches:", Some(7)),
+            ("nonvoluntary_ctxt_switches:", Some(u64::MAX)),
+            ("VmRSS:", None),
+            ("Name:", None),
+        ] {
+            assert_eq!(field(status, name.as_bytes()), expected, "{name}");
+        }
+        assert_eq!(field(b"read_bytes: 18446744073709551616\n", b"read_bytes:"), None, "beyond 64 bits");
+        assert_eq!(
+            files_limit(b"Limit  Soft\nMax open files            1024                 4096                 files\n"),
+            Some(1024)
+        );
+        assert_eq!(files_limit(b"Max open files            unlimited            unlimited            files\n"), None);
+    }
+}
