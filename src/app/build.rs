@@ -134,6 +134,7 @@ impl App {
         let models = Arc::new(ModelPoller::new(client, clock.clone(), intern(), output(), handle.clone()));
         let reloader = Arc::new(Reloader {
             config: RwLock::new(settings.config.clone()),
+            reloading: parking_lot::Mutex::default(),
             settings: Arc::clone(&settings),
             url: url.clone(),
             rules: rules.clone(),

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::clock::Clock;
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
-use crate::config::{CollectorFamily, Config};
-use crate::registry::SeriesTable;
+use crate::config::{CollectorFamily, Config, StorageSection};
+use crate::registry::{SeriesLimits, SeriesTable};
 use crate::rules::RuleManager;
 use crate::telemetry::OwnMetrics;
 
@@ -18,6 +18,8 @@ use super::Settings;
 pub(super) struct Reloader {
     pub(super) settings: Arc<Settings>,
     pub(super) config: RwLock<Config>,
+    /// Held while a reload goes on: a signal and a request may come together.
+    pub(super) reloading: Mutex<()>,
     pub(super) url: String,
     pub(super) rules: RuleManager,
     pub(super) scraper: Arc<Scraper>,
@@ -34,6 +36,7 @@ impl Reloader {
     /// # Errors
     /// Every mistake with its place; the old configuration stays in force.
     pub(super) fn reload(&self) -> Result<(), String> {
+        let _alone = self.reloading.lock();
         let result = self.read_and_apply();
         self.own.config_loaded(result.is_ok(), self.clock.now());
         match &result {
@@ -49,6 +52,12 @@ impl Reloader {
         self.runtime.block_on(self.apply(&config))?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
+        }
+        for section in only_at_start(&self.settings.config, &config) {
+            tracing::warn!(
+                section,
+                "this section differs from the one at the start; it changes at the next start only"
+            );
         }
         *self.config.write() = config;
         Ok(())
@@ -69,5 +78,51 @@ impl Reloader {
         let models = if config.collectors.has(CollectorFamily::Models) { config.models.clone() } else { Vec::new() };
         self.models.reload(models).await;
         Ok(())
+    }
+}
+
+/// Sections in which something differs that a reload does not change.
+fn only_at_start(running: &Config, new: &Config) -> Vec<&'static str> {
+    // Without the parts that a reload does change: the limits of series, and whether models are asked.
+    let storage = |config: &Config| StorageSection { limits: SeriesLimits::default(), ..config.storage.clone() };
+    let collectors = |config: &Config| {
+        let mut section = config.collectors.clone();
+        section.enabled.retain(|family| *family != CollectorFamily::Models);
+        section.enabled.sort_unstable();
+        // What is printed shows every setting; not all of them can be compared.
+        format!("{section:?}")
+    };
+    let sections = [
+        ("global.external_labels", running.global.external_labels != new.global.external_labels),
+        ("storage", storage(running) != storage(new)),
+        ("collectors", collectors(running) != collectors(new)),
+        ("workers", format!("{:?}", running.workers) != format!("{:?}", new.workers)),
+    ];
+    sections.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::only_at_start;
+    use crate::config::Config;
+
+    #[test]
+    fn sections_that_wait_for_the_next_start() {
+        let check = |text: &str, expected: &[&str]| {
+            let new = Config::parse("test.yml", text).expect(text);
+            assert_eq!(only_at_start(&Config::default(), &new), expected, "{text}");
+        };
+        check("", &[]);
+        check("storage: {limits: {series: 5000}}", &[]);
+        check("collectors: {enabled: [gpu, system, workers]}", &[]);
+        check("scrape_configs: [{job_name: a, static_configs: [{targets: ['h:1']}]}]", &[]);
+        check("storage: {retention: {time: 1h}}", &["storage"]);
+        check("storage: {path: elsewhere}", &["storage"]);
+        check("collectors: {enabled: [system]}", &["collectors"]);
+        check("collectors: {textfile: {directory: /tmp}}", &["collectors"]);
+        check(
+            "global: {external_labels: {a: b}}\nworkers: {groups: [{name: a, exe: b}]}",
+            &["global.external_labels", "workers"],
+        );
     }
 }

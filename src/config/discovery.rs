@@ -97,6 +97,11 @@ pub(super) fn http_sd(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&
         let url = map.required("url", errors, |node, errors| {
             let url = node.nonempty_string(errors)?;
             match parse_url(&url) {
+                Ok(uri) if uri.authority().is_some_and(|place| place.as_str().contains('@')) => {
+                    let expected = "a URL without user and password; basic_auth beside it takes them";
+                    errors.push(node.error("the URL has a user in it").expected(expected));
+                    None
+                }
                 Ok(_) => Some(url),
                 Err(error) => {
                     errors.push(node.error(error.to_string()));

@@ -102,6 +102,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("scrape_configs: [{job_name: a, file_sd_configs: [{files: ['t/*/x.yml', x.txt]}]}]", &["t/*/x.yml", "x.txt"]),
     ("scrape_configs: [{job_name: a, file_sd_configs: [{files: []}, {}]}]", &["no file", "files"]),
     ("scrape_configs: [{job_name: a, http_sd_configs: [{url: 'http://h/sd', authorization: {credentials: x}}]}]", &[]),
+    ("scrape_configs: [{job_name: a, http_sd_configs: [{url: 'http://u:p@h/sd'}]}]", &["has a user in it"]),
     (
         "scrape_configs: [{job_name: a, http_sd_configs: [{url: 'h/sd', refresh: 1s}]}]",
         &["bad URL", "refresh: unknown key"],

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use super::gunzip::{GunzipError, gunzip};
 use super::reason::{is_tls, reason};
+use super::resolve::Resolver;
 use super::secret::{Auth, Secret, header};
 use super::tls::{Stamps, TlsConfig, TlsError, server_name};
 use super::url::without_userinfo;
@@ -138,7 +139,8 @@ impl HttpResponse {
 }
 
 type Body = Full<Bytes>;
-type Secure = Client<HttpsConnector<HttpConnector>, Body>;
+type Tcp = HttpConnector<Resolver>;
+type Secure = Client<HttpsConnector<Tcp>, Body>;
 
 /// The one HTTP client. Clones share its connections.
 ///
@@ -146,7 +148,7 @@ type Secure = Client<HttpsConnector<HttpConnector>, Body>;
 /// ones are left. Nothing is read before the first such request.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    plain: Client<HttpConnector, Body>,
+    plain: Client<Tcp, Body>,
     secure: Arc<Mutex<Option<(Stamps, Secure)>>>,
     config: Arc<ClientConfig>,
     user_agent: HeaderValue,
@@ -286,8 +288,8 @@ impl Default for HttpClient {
     }
 }
 
-fn tcp(config: &ClientConfig) -> HttpConnector {
-    let mut connector = HttpConnector::new();
+fn tcp(config: &ClientConfig) -> Tcp {
+    let mut connector = HttpConnector::new_with_resolver(Resolver::shared());
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_nodelay(true);
     connector

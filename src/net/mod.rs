@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod gunzip;
 mod reason;
+mod resolve;
 mod secret;
 mod tls;
 mod url;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -103,8 +104,13 @@ pub(super) fn header(text: &str) -> Result<HeaderValue, String> {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let told = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    // It is read on the thread that scrapes: a pipe must not make everybody wait.
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(told)?;
+    if !file.metadata().map_err(told)?.is_file() {
+        return Err(format!("cannot read {}: expected a regular file", path.display()));
+    }
     let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(told)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(told)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(told)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(format!("{} is larger than {MAX_FILE_BYTES} bytes", path.display()));
     }
@@ -166,5 +172,16 @@ mod tests {
         assert!(!format!("{basic:?} {split:?}").contains("sesame"));
         let missing = Secret::File("/nowhere/token".into());
         assert!(missing.read().is_err_and(|problem| problem.starts_with("cannot read /nowhere/token")));
+    }
+
+    #[test]
+    fn a_pipe_is_no_secret() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pipe");
+        let name = std::ffi::CString::new(path.to_string_lossy().as_bytes()).expect("no NUL");
+        // SAFETY: the path is a string that ends with NUL, and outlives the call.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        assert!(Secret::File(path).read().is_err_and(|problem| problem.ends_with("expected a regular file")));
+        assert!(Secret::File("/dev/zero".into()).read().is_err());
     }
 }

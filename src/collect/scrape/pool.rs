@@ -41,8 +41,15 @@ pub(super) struct Running {
 /// What one entry of a discovery configuration found last.
 enum Source {
     Static(Vec<TargetGroup>),
-    File(Arc<Mutex<FileWatcher>>),
+    File(Arc<Files>),
     Http { config: Box<HttpSd>, found: Arc<Mutex<HttpFound>> },
+}
+
+/// The files of one entry. What they held last is apart from the watcher, which is locked while a disk, maybe a slow one, is read.
+struct Files {
+    config: FileSd,
+    watcher: Mutex<FileWatcher>,
+    found: Mutex<(Vec<TargetGroup>, Vec<String>)>,
 }
 
 #[derive(Default)]
@@ -114,11 +121,11 @@ impl Pool {
             *sources = arrange(&config, before);
         }
         *self.config.lock() = config;
-        let watchers: Vec<_> = self.file_watchers();
+        let entries = self.file_entries();
         // Files are on a disk that may be slow.
         let looked = tokio::task::spawn_blocking(move || {
-            watchers.iter().for_each(|watcher| {
-                watcher.lock().look();
+            entries.iter().for_each(|files| {
+                files.look();
             })
         });
         if let Err(error) = looked.await {
@@ -229,8 +236,8 @@ impl Pool {
         for source in self.sources.lock().iter() {
             match source {
                 Source::Static(found) => groups.extend(found.iter().cloned()),
-                Source::File(watcher) => {
-                    let (found, wrong) = watcher.lock().found();
+                Source::File(files) => {
+                    let (found, wrong) = files.found.lock().clone();
                     groups.extend(found);
                     problems.extend(wrong);
                 }
@@ -244,9 +251,9 @@ impl Pool {
         (groups, problems)
     }
 
-    fn file_watchers(&self) -> Vec<Arc<Mutex<FileWatcher>>> {
+    fn file_entries(&self) -> Vec<Arc<Files>> {
         let file = |source: &Source| match source {
-            Source::File(watcher) => Some(Arc::clone(watcher)),
+            Source::File(files) => Some(Arc::clone(files)),
             _ => None,
         };
         self.sources.lock().iter().filter_map(file).collect()
@@ -260,8 +267,8 @@ impl Pool {
             let (pool, stopped) = (Arc::clone(self), stop.subscribe());
             match source {
                 Source::Static(_) => {}
-                Source::File(watcher) => {
-                    tasks.push(self.ground.runtime.spawn(watch_files(pool, Arc::clone(watcher), stopped)));
+                Source::File(files) => {
+                    tasks.push(self.ground.runtime.spawn(watch_files(pool, Arc::clone(files), stopped)));
                 }
                 Source::Http { config, found } => {
                     let task = ask_server(pool, HttpSd::clone(config), Arc::clone(found), stopped);
@@ -288,10 +295,9 @@ impl Pool {
 fn arrange(config: &ScrapeConfig, mut before: Vec<Source>) -> Vec<Source> {
     let mut sources = vec![Source::Static(config.static_configs.clone())];
     for file in &config.file_sd {
-        let same = |source: &Source| matches!(source, Source::File(watcher) if watcher.lock().config() == file);
+        let same = |source: &Source| matches!(source, Source::File(files) if files.config == *file);
         let known = before.iter().position(same).map(|at| before.swap_remove(at));
-        sources
-            .push(known.unwrap_or_else(|| Source::File(Arc::new(Mutex::new(FileWatcher::new(FileSd::clone(file)))))));
+        sources.push(known.unwrap_or_else(|| Source::File(Arc::new(Files::new(file)))));
     }
     for http in &config.http_sd {
         let same = |source: &Source| matches!(source, Source::Http { config, .. } if **config == *http);
@@ -301,14 +307,14 @@ fn arrange(config: &ScrapeConfig, mut before: Vec<Source>) -> Vec<Source> {
     sources
 }
 
-async fn watch_files(pool: Arc<Pool>, watcher: Arc<Mutex<FileWatcher>>, mut stop: watch::Receiver<bool>) {
+async fn watch_files(pool: Arc<Pool>, files: Arc<Files>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let shared = Arc::clone(&watcher);
-        let changed = tokio::task::spawn_blocking(move || shared.lock().look()).await.unwrap_or(false);
+        let shared = Arc::clone(&files);
+        let changed = tokio::task::spawn_blocking(move || shared.look()).await.unwrap_or(false);
         if changed {
             pool.sync().await;
         }
@@ -330,6 +336,24 @@ async fn ask_server(pool: Arc<Pool>, config: HttpSd, found: Arc<Mutex<HttpFound>
             () = tokio::time::sleep(config.refresh_interval) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+impl Files {
+    fn new(config: &FileSd) -> Self {
+        let watcher = Mutex::new(FileWatcher::new(config.clone()));
+        Self { config: config.clone(), watcher, found: Mutex::default() }
+    }
+
+    /// Reads what has changed; says whether anything is different. Blocking.
+    fn look(&self) -> bool {
+        let mut watcher = self.watcher.lock();
+        let changed = watcher.look();
+        if changed {
+            let found = watcher.found();
+            *self.found.lock() = found;
+        }
+        changed
     }
 }
 

@@ -42,7 +42,10 @@ impl Report {
     /// Tries those again that the series table refused: `up` is not to be missing for longer than there is no room.
     pub(super) fn complete(&mut self, target: &Labels, intern: &dyn Intern) {
         for (place, name) in self.0.iter_mut().zip(NAMES).filter(|(place, _)| place.is_none()) {
-            let labels: Vec<(&str, &str)> = target.iter().collect();
+            // Prometheus empties `exported_x` for each label `x` of the target, one after the other by name.
+            let emptied =
+                |name: &str| name.strip_prefix("exported_").is_some_and(|inner| inner > name && target.contains(inner));
+            let labels: Vec<(&str, &str)> = target.iter().filter(|(name, _)| !emptied(name)).collect();
             let family = Family::default();
             *place = intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Foreign });
         }

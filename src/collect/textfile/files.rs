@@ -15,6 +15,8 @@ const MAX_DIRECTORIES: usize = 100;
 const MAX_ENTRIES: usize = 10_000;
 /// Bytes of one file: 30,000 series.
 const MAX_BYTES: u64 = 4 << 20;
+/// Bytes of all files together; their lines are kept.
+const MAX_ALL_BYTES: u64 = 32 << 20;
 
 /// A version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +79,31 @@ pub(super) fn list(patterns: &[String]) -> (Vec<(PathBuf, Stamp)>, Option<String
         problem.get_or_insert_with(|| format!("expected at most {MAX_FILES} files, found {}", found.len()));
         found.truncate(MAX_FILES);
     }
+    if let Some(path) = fit(&mut found, MAX_ALL_BYTES) {
+        problem.get_or_insert_with(|| {
+            format!(
+                "{}: expected at most {MAX_ALL_BYTES} bytes in all files, so it and others are left out",
+                path.display()
+            )
+        });
+    }
     (found, problem)
+}
+
+/// Leaves out files that do not fit beside those before them; the first of these. One that is too large by itself is not kept anyway.
+fn fit(found: &mut Vec<(PathBuf, Stamp)>, mut room: u64) -> Option<PathBuf> {
+    let mut first = None;
+    found.retain(|(path, stamp)| {
+        let size = if stamp.size > MAX_BYTES { 0 } else { stamp.size };
+        let fits = size <= room;
+        if fits {
+            room -= size;
+        } else {
+            first.get_or_insert_with(|| path.clone());
+        }
+        fits
+    });
+    first
 }
 
 /// The text of a file.
@@ -146,7 +172,26 @@ fn matcher(part: &str) -> Option<Regex> {
 
 #[cfg(test)]
 mod tests {
-    use super::matcher;
+    use std::path::PathBuf;
+
+    use super::{MAX_BYTES, Stamp, fit, matcher};
+
+    #[test]
+    fn all_files_share_one_budget() {
+        let check = |sizes: &[u64], room, kept: &[usize], first: Option<usize>| {
+            let path = |n: usize| PathBuf::from(n.to_string());
+            let stamp = |size| Stamp { modified: (0, 0), changed: (0, 0), size, inode: 0 };
+            let mut found: Vec<_> = sizes.iter().enumerate().map(|(n, size)| (path(n), stamp(*size))).collect();
+            assert_eq!(fit(&mut found, room), first.map(path), "{sizes:?}");
+            let left: Vec<PathBuf> = found.into_iter().map(|(path, _)| path).collect();
+            assert_eq!(left, kept.iter().map(|n| path(*n)).collect::<Vec<_>>(), "{sizes:?}");
+        };
+        check(&[], 10, &[], None);
+        check(&[4, 6], 10, &[0, 1], None);
+        check(&[4, 7, 6, 1], 10, &[0, 2], Some(1));
+        // It is refused when it is read, and takes no room.
+        check(&[MAX_BYTES + 1, 10], 10, &[0, 1], None);
+    }
 
     #[test]
     fn patterns() {

@@ -1,6 +1,7 @@
 //! One textfile: its lines, and the series that they hold.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -90,14 +91,14 @@ impl Page {
             line.series = None;
             let Ok(parsed) = parse_series(&line.raw) else { continue };
             let name = parsed.name.as_ref();
-            if catalogue::find(name).is_some() {
+            let family = family(&self.families, name);
+            if is_ours(name) || is_ours(&family.name) {
                 held.left_out
                     .get_or_insert_with(|| format!("{name} is a metric of watchfire itself: expected another name"));
                 continue;
             }
             let labels: Vec<(&str, &str)> =
                 parsed.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
-            let family = family(&self.families, name);
             match intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Own { job } }) {
                 Some(series) if seen.insert(series) => line.series = Some(series),
                 Some(series) => {
@@ -118,6 +119,18 @@ impl Page {
     pub(super) fn samples(&self) -> impl Iterator<Item = (SeriesRef, f64)> {
         self.lines.iter().filter_map(|line| line.series.map(|series| (series, line.value)))
     }
+}
+
+/// Whether a sample or a family of that name would stand in, or beside, a family that watchfire shows: OpenMetrics names families of counters
+/// and of information without their suffix, so a gauge `x` cannot stand beside our `x_total`.
+fn is_ours(name: &str) -> bool {
+    static STEMS: LazyLock<FxHashSet<&str>> = LazyLock::new(|| catalogue::all().map(|desc| stem(desc.name)).collect());
+    let prefixes = ["watchfire_", "scrape_"];
+    name == "up" || prefixes.iter().any(|prefix| name.starts_with(prefix)) || STEMS.contains(stem(name))
+}
+
+fn stem(name: &str) -> &str {
+    ["_total", "_info"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
 }
 
 /// The family of a sample: a suffix counts when what stands before it is a histogram or a summary.

@@ -126,6 +126,11 @@ fn what_is_there_twice_or_ours_counts_once() {
     world.check(&[("x", 5.0), ("y", 2.0)], "");
     world.write("b.prom", "node_load1 5\ny 2\n");
     world.check(&[("y", 2.0)], "b.prom: node_load1 is a metric of watchfire itself");
+    let ours = ["up", "scrape_samples_scraped", "watchfire_build_info", "node_cpu_seconds", "node_cpu_seconds_total"];
+    for name in ours.into_iter().chain(["node_load1_total", "node_uname"]) {
+        world.write("b.prom", format!("# TYPE {name} gauge\n{name}{{a=\"b\"}} 5\ny 2\n"));
+        world.check(&[("y", 2.0)], &format!("b.prom: {name} is a metric of watchfire itself"));
+    }
 }
 
 #[test]

@@ -39,10 +39,6 @@ impl FileWatcher {
         Self { config, files: BTreeMap::new(), read_at: None, problem: None }
     }
 
-    pub(in crate::collect::scrape) fn config(&self) -> &FileSd {
-        &self.config
-    }
-
     /// Looks at the files, reads those that changed, and says whether anything is different. A file that cannot be read or is
     /// bad keeps its last good targets; one that is gone loses them.
     pub(in crate::collect::scrape) fn look(&mut self) -> bool {
