@@ -40,10 +40,11 @@ const DISK_READ: usize = 8;
 const DISK_WRITTEN: usize = 9;
 const GENERATED: usize = 10;
 const PROMPT: usize = 11;
-pub(super) const FRAMES: usize = 12;
+const WORKERS: usize = 12;
+pub(super) const FRAMES: usize = 13;
 
 /// The signals: values of the label `signal`, each ending in its unit.
-pub const SIGNALS: [&str; 13] = [
+pub const SIGNALS: [&str; 14] = [
     "cpu_ratio",
     "memory_used_bytes",
     "gpu_utilization_ratio",
@@ -56,6 +57,7 @@ pub const SIGNALS: [&str; 13] = [
     "disk_written_bytes_per_second",
     "generated_tokens_per_second",
     "prompt_tokens_per_second",
+    "worker_tokens_per_second",
     "frame_seconds",
 ];
 
@@ -65,6 +67,7 @@ pub(super) const FOLDS: [Fold; SIGNALS.len()] = [
     Fold::Mean,
     Fold::Sum,
     Fold::Sum,
+    Fold::Rate,
     Fold::Rate,
     Fold::Rate,
     Fold::Rate,
@@ -99,6 +102,7 @@ pub(super) fn role(labels: &Labels) -> Option<(usize, Part)> {
         "node_disk_written_bytes_total" => disk(DISK_WRITTEN),
         "llm_generation_tokens_total" => Some((GENERATED, Plus)),
         "llm_prompt_tokens_total" => Some((PROMPT, Plus)),
+        "worker_agent_tokens_total" => Some((WORKERS, Plus)),
         _ => None,
     }
 }

@@ -257,5 +257,5 @@ fn the_series_are_there_once_there_is_something_to_say() {
     assert_eq!(page.get(r#"watchfire_window{signal="memory_used_bytes", stat="p95", window="1s"}"#), None, "over");
     // CPU, memory, receive, loopback, disk read, and frames.
     assert_eq!(machine.intern.count() - before, 6 * 12 + 2);
-    assert_eq!(SIGNALS.len(), 13);
+    assert_eq!(SIGNALS.len(), 14);
 }

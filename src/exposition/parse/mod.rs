@@ -3,9 +3,9 @@
 //! It takes both text formats line by line without a copy. The sink gets each series as the bytes that stand on the line, so that a scraper
 //! that knows them needs no label at all; [`parse_series`] reads the labels of one it does not know.
 //!
-//! A bad line fails the page, as in Prometheus. More is accepted than by Prometheus: `\r\n`, blanks where OpenMetrics allows none,
-//! unknown comments in OpenMetrics and a page without `# EOF`, `gaugehistogram` and the other OpenMetrics types in text 0.0.4. `_created` lines of OpenMetrics go to
-//! [`Sink::created`].
+//! A bad line fails the page, as in Prometheus, and so does OpenMetrics without `# EOF`: it was cut off. More is accepted than by
+//! Prometheus: `\r\n`, blanks where OpenMetrics allows none, unknown comments in OpenMetrics, `gaugehistogram` and the other
+//! OpenMetrics types in text 0.0.4. `_created` lines of OpenMetrics go to [`Sink::created`].
 
 mod comment;
 mod sample;
@@ -76,7 +76,7 @@ const QUOTED: usize = 120;
 /// Reads a page and returns how many samples it had.
 ///
 /// # Errors
-/// At the first line that is not of the format, or that the sink refuses; in OpenMetrics also when the page ends within a line other than `# EOF`.
+/// At the first line that is not of the format, or that the sink refuses; in OpenMetrics also when the last is not `# EOF`.
 pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Result<usize, ParseError> {
     let bytes = text.as_bytes();
     let (mut at, mut line, mut samples) = (0, 0, 0);
@@ -123,8 +123,7 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
             }
         }
     }
-    // Some servers forget it. What it is there to show, a page that was cut off, a last line without its end shows too.
-    if format == Format::OpenMetrics && !ended && !text.ends_with('\n') {
+    if format == Format::OpenMetrics && !ended {
         return Err(error(text, text.len(), line + 1, "expected # EOF as the last line of OpenMetrics".to_owned()));
     }
     Ok(samples)
