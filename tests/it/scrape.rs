@@ -173,7 +173,7 @@ fn targets(base: &str) -> Option<BTreeSet<String>> {
 
 /// One line a series that has a value now; times of scrapes are left out.
 fn series(base: &str) -> Option<BTreeSet<String>> {
-    let query = r#"{__name__=~".+", __name__!="scrape_duration_seconds", job!~"watchfire|events|windows"}"#;
+    let query = r#"{__name__=~".+", __name__!~"scrape_duration_seconds|ALERTS|ALERTS_FOR_STATE", job!~"watchfire|agents|events|windows"}"#;
     let data = json(&format!("{base}/api/v1/query?query={}", encode(query)))?["data"]["result"].clone();
     let line = |result: &Value| format!("{} {}", result["metric"], result["value"][1]);
     Some(data.as_array()?.iter().map(line).collect())

@@ -69,7 +69,7 @@ fn open_metrics_is_read() {
     let cases = [
         ("# EOF\n", ""),
         ("a 1 1.5\n# EOF", "a[] 1 @1500"),
-        ("a 1\r\nb 2\nc 3\r\n", "a[] 1\nb[] 2\nc[] 3"),
+        ("a 1\r\nb 2\nc 3\r\n# EOF\r\n", "a[] 1\nb[] 2\nc[] 3"),
         ("# TYPE a gauge\n# TYPE a gauge\na 1\n# EOF", "a: Kind(Gauge)\na: Kind(Gauge)\na[] 1"),
         (
             "# TYPE a_total histogram\na_total_bucket{le=\"+Inf\"} 1\n# EOF",
@@ -111,6 +111,7 @@ fn bad_lines_name_the_line_and_what_was_expected() {
         (Format::Text, "# TYPE a meh", "line 1: expected counter, gauge"),
         (Format::Text, "# TYPE ", "line 1: expected a metric name after # TYPE"),
         (Format::OpenMetrics, "a 1", "line 2: expected # EOF"),
+        (Format::OpenMetrics, "a 1\n", "line 2: expected # EOF"),
         (Format::OpenMetrics, "a 1\n# EO", "line 3: expected # EOF"),
         (Format::OpenMetrics, "", "line 1: expected # EOF"),
         (Format::OpenMetrics, "# EOF\na 1\n", "line 2: expected nothing after # EOF"),
