@@ -121,7 +121,7 @@ mod tests {
         check("collectors: {enabled: [system]}", &["collectors"]);
         check("collectors: {textfile: {directory: /tmp}}", &["collectors"]);
         check(
-            "global: {external_labels: {a: b}}\nworkers: {groups: [{name: a, exe: b}]}",
+            "global: {external_labels: {a: b}}\nworkers: {groups: [{name: a, exe: [b]}]}",
             &["global.external_labels", "workers"],
         );
     }
