@@ -22,12 +22,16 @@ mod pidfd;
 mod reader;
 mod scan;
 mod slope;
+mod speaker;
+mod steady;
 mod table;
 mod template;
 mod view;
 
 #[cfg(test)]
 mod real_tests;
+#[cfg(test)]
+mod review_tests;
 #[cfg(test)]
 mod tests;
 
