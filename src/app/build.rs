@@ -264,7 +264,8 @@ impl App {
     fn drain(self) {
         self.server.shutdown(HTTP_PATIENCE);
         drop(self.fast);
-        self.scheduler.stop();
+        // One that hangs has been told of; whatever it still pushes finds closed queues.
+        let _ = self.scheduler.stop();
         self.agents.shutdown();
         self.runtime.block_on(async {
             self.reloader.scraper.shutdown().await;

@@ -17,6 +17,9 @@ use crate::storage::Ring;
 use super::reload::Reloader;
 use super::up::Views;
 
+/// Collectors that have been silent for so long, and for ten intervals, hang.
+const STUCK_MS: i64 = 30_000;
+
 /// Health, reload and facts.
 pub(super) struct DaemonPort {
     pub(super) reloader: Arc<Reloader>,
@@ -38,6 +41,9 @@ fn snapshot_name(now: Timestamp) -> String {
 
 impl Daemon for DaemonPort {
     fn ready(&self) -> Result<(), String> {
+        if let Some(seconds) = self.stuck_seconds() {
+            return Err(format!("no collector has come to an end for {seconds} s: a read of one of them is not answered"));
+        }
         match self.ring.failure() {
             Some(why) => Err(format!("{why}; samples are kept in memory only until the disk takes them again")),
             None => Ok(()),
@@ -132,6 +138,19 @@ impl Daemon for DaemonPort {
             views(&mut |view| list.push(collector(view)));
         }
         list.into()
+    }
+}
+
+impl DaemonPort {
+    /// How long no collector has come to an end, if that is far longer than it should be.
+    fn stuck_seconds(&self) -> Option<i64> {
+        let (mut newest, mut interval_ms) = (None, i64::MAX);
+        self.views.get()?(&mut |view| {
+            newest = newest.max(view.last_slot);
+            interval_ms = interval_ms.min(view.interval_ms);
+        });
+        let silent_ms = self.reloader.clock.now().saturating_sub(newest?);
+        (silent_ms > STUCK_MS.max(interval_ms.saturating_mul(10))).then_some(silent_ms / 1000)
     }
 }
 

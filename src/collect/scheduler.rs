@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::catalogue::gauge;
 use super::emit::{Emit, Slot};
@@ -19,11 +19,13 @@ use crate::model::{Batch, FamilyDesc, GroupId, Intern, Output, SourceId, Timesta
 
 mod fast;
 mod slots;
+mod stop;
 
 pub use fast::{Demand, FastHandle, FastJob, FastSampler, FastSink};
 pub use slots::{RateCount, SamplingCounters};
 
 use slots::Slots;
+use stop::{PATIENCE, Stop};
 
 /// The group whose collectors get node_exporter's own two families.
 const NODE: &str = "node";
@@ -182,10 +184,11 @@ impl Scheduler {
     /// When the system gives no thread.
     pub fn spawn(mut self, clock: Clock) -> std::io::Result<SchedulerHandle> {
         let views = Arc::clone(&self.views);
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let stop = Arc::new(Stop::default());
         let signal = Arc::clone(&stop);
         let run = move || {
-            let (stopped, wake) = &*signal;
+            let _ended = signal.ends_with_this();
+            let (stopped, wake) = (&signal.wanted, &signal.changed);
             let mut stopped = stopped.lock();
             while !*stopped {
                 let now = clock.now();
@@ -322,10 +325,10 @@ fn outcome(result: std::thread::Result<Result<Reading, CollectError>>) -> Outcom
     }
 }
 
-/// The running scheduler. Dropping it stops the thread and waits for the tick that runs.
+/// The running scheduler. Dropping it stops the thread and waits some seconds for the tick that runs.
 pub struct SchedulerHandle {
     views: Arc<Mutex<Vec<CollectorView>>>,
-    stop: Arc<(Mutex<bool>, Condvar)>,
+    stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -346,24 +349,23 @@ impl SchedulerHandle {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Stops the thread and waits for the tick that runs.
-    pub fn stop(mut self) {
-        self.halt();
+    /// Stops the thread and waits for the tick that runs, but not for ever: a read that the kernel does not answer must not keep
+    /// the daemon from ending. Whether the thread has ended; otherwise it ends with the process.
+    pub fn stop(mut self) -> bool {
+        self.halt(PATIENCE)
     }
 
-    fn halt(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic inside a collector is caught; one outside has been reported by the hook already.
-            let _ = thread.join();
-        }
+    fn halt(&mut self, patience: Duration) -> bool {
+        *self.stop.wanted.lock() = true;
+        self.stop.changed.notify_all();
+        let Some(thread) = self.thread.take() else { return true };
+        self.stop.end(thread, patience)
     }
 }
 
 impl Drop for SchedulerHandle {
     fn drop(&mut self) {
-        self.halt();
+        self.halt(PATIENCE);
     }
 }
 

@@ -31,8 +31,6 @@ mod view;
 #[cfg(test)]
 mod real_tests;
 #[cfg(test)]
-mod review_tests;
-#[cfg(test)]
 mod tests;
 
 pub(super) use families::{ALIASES, FAMILIES};
