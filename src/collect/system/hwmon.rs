@@ -188,7 +188,7 @@ impl<'f> Sensor<'f> {
         let base = match property {
             "" => kind.to_owned(),
             // The input is the sensor's value, unless there is a file of the plain name too.
-            "input" if !file.with_file_name(&self.plain).exists() => kind.to_owned(),
+            "input" if !file.with_file_name(self.plain).exists() => kind.to_owned(),
             property => format!("{kind}_{}", clean(property)),
         };
         match (kind, property) {
