@@ -151,7 +151,12 @@ fn expressions_for_node_exporter_have_series() {
             assert!(is_filled(daemon, selector, label), "nothing to choose: {label} of {selector}");
         }
         for line in &nobodys {
-            assert_eq!(series(daemon, &line.query), None, "has series, so the reason is no longer true: {}", line.query);
+            assert_eq!(
+                series(daemon, &line.query),
+                None,
+                "has series, so the reason is no longer true: {}",
+                line.query
+            );
         }
     }
     for line in lines.iter().filter(|line| line.is_alert) {
