@@ -9,7 +9,9 @@ use crate::model::{Batch, Family, Intern, MetricKind, Origin, SeriesKey, SeriesR
 use crate::telemetry::{OwnMetrics, RingFeed};
 
 /// Shows the collectors' views; set once the scheduler exists.
-pub(super) type Views = Arc<OnceLock<Box<dyn Fn(&mut dyn FnMut(&CollectorView)) + Send + Sync>>>;
+pub(super) type Views = Arc<OnceLock<Box<Show>>>;
+/// Calls what it is given with each view.
+pub(super) type Show = dyn Fn(&mut dyn FnMut(&CollectorView)) + Send + Sync;
 
 const SERIES: [(&str, &str); 3] = [
     ("up", "Whether the collectors of the job succeeded."),
@@ -141,7 +143,7 @@ mod tests {
 
     use parking_lot::Mutex;
 
-    use super::{Up, Views};
+    use super::{Show, Up, Views};
     use crate::collect::{Collector, CollectorView, Outcome};
     use crate::model::{Batch, GroupId, Intern};
     use crate::registry::{RegistryConfig, SeriesTable};
@@ -167,9 +169,8 @@ mod tests {
         let (why, table) = (String::new, SeriesTable::new(RegistryConfig::default()));
         let views = Arc::<Mutex<Vec<CollectorView>>>::default();
         let shared = Arc::clone(&views);
-        let all: Views = Arc::new(OnceLock::from(
-            Box::new(move || shared.lock().clone()) as Box<dyn Fn() -> Vec<CollectorView> + Send + Sync>
-        ));
+        let show = move |look: &mut dyn FnMut(&CollectorView)| shared.lock().iter().for_each(look);
+        let all: Views = Arc::new(OnceLock::from(Box::new(show) as Box<Show>));
         let mut up = Up::new("h", all);
         // Sources with their outcomes; `up` and samples by job.
         type Case = (Vec<(&'static str, Outcome)>, &'static str);
