@@ -111,6 +111,7 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
     pub fn start(settings: Settings, logging: Logging) -> Result<Self, StartError> {
+        super::open_files::raise();
         let clock = Clock::System;
         let bound = http::bind(&settings.http)?;
         let settings = Arc::new(settings);

@@ -123,7 +123,8 @@ impl Daemon for DaemonPort {
         rule_files.sort_unstable();
         rule_files.dedup();
         let on_disk = rule_files.iter().filter(|file| std::path::Path::new(&***file).is_file()).count();
-        Some((stated + on_disk) as u64)
+        let read_anew = self.reloader.scraper.watched_files() + crate::collect::textfile::watched_files();
+        Some((stated + on_disk + read_anew) as u64)
     }
 
     fn processes(&self, query: &ProcessQuery) -> serde_json::Value {

@@ -8,6 +8,7 @@ mod build;
 mod counters;
 mod daemon;
 mod live;
+mod open_files;
 mod processes;
 mod reload;
 mod settings;

@@ -171,11 +171,14 @@ impl ProcessTable {
             return true;
         }
         let age = process.ticks_seen.saturating_add(1);
-        let scans = match age {
-            ..=YOUNG_SCANS => 1,
-            _ if watched => WATCHED_SCANS,
-            ..=SETTLED_SCANS => YOUTHS_SCANS,
-            _ => STRANGER_SCANS,
+        let scans = if age <= YOUNG_SCANS {
+            1
+        } else if watched {
+            WATCHED_SCANS
+        } else if age <= SETTLED_SCANS {
+            YOUTHS_SCANS
+        } else {
+            STRANGER_SCANS
         };
         let is_its_turn = (generation + u64::from(pid.unsigned_abs())).is_multiple_of(scans);
         let parent = process.parent;
