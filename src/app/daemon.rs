@@ -42,7 +42,9 @@ fn snapshot_name(now: Timestamp) -> String {
 impl Daemon for DaemonPort {
     fn ready(&self) -> Result<(), String> {
         if let Some(seconds) = self.stuck_seconds() {
-            return Err(format!("no collector has come to an end for {seconds} s: a read of one of them is not answered"));
+            return Err(format!(
+                "no collector has come to an end for {seconds} s: a read of one of them is not answered"
+            ));
         }
         match self.ring.failure() {
             Some(why) => Err(format!("{why}; samples are kept in memory only until the disk takes them again")),

@@ -107,17 +107,15 @@ fn a_fast_collector_that_fails_costs_itself_only() {
     // The slot of the start has passed. Each writes a sample first: at 900 all three, at 1000 nobody, then b always and c at every second slot.
     let found: Vec<(i64, usize)> = sink.batches.lock().iter().map(|batch| (batch.ts, batch.len())).collect();
     assert_eq!(found, [(900, 3), (1100, 2), (1200, 1), (1300, 2), (1400, 1), (1500, 2)]);
-    // Another pace begins its slots anew; no pace at all ends them.
-    assert!(sampler.tick(1_700, 2) && !sampler.tick(1_900, 2) && !sampler.tick(2_000, 1) && !sampler.tick(2_100, 0));
-    assert!(!sampler.tick(2_300, 5) && sampler.tick(2_401, 5));
+    // Another pace goes on behind the last slot; no pace at all ends them.
+    assert!(!sampler.tick(1_700, 2) && sampler.tick(2_500, 2) && !sampler.tick(2_600, 1) && !sampler.tick(2_700, 0));
+    assert!(!sampler.tick(2_750, 5) && sampler.tick(2_801, 5));
 }
 
 #[test]
 fn another_pace_samples_no_slot_twice() {
-    let jobs = vec![FastJob {
-        every: Duration::from_secs(10),
-        collector: Box::new(Told("a", || Ok(Reading::Complete))),
-    }];
+    let jobs =
+        vec![FastJob { every: Duration::from_secs(10), collector: Box::new(Told("a", || Ok(Reading::Complete))) }];
     let (sink, counters) = (Arc::new(Kept::default()), Arc::<super::SamplingCounters>::default());
     let mut sampler =
         FastSampler::new(jobs, Arc::new(Interner::default()), sink.clone(), GroupId(7), Arc::clone(&counters));
@@ -151,10 +149,7 @@ fn a_read_that_hangs_does_not_hold_the_end_up() {
         GATE.1.wait_while(&mut GATE.0.lock(), |open| !*open);
         Ok(Reading::Complete)
     };
-    let (scheduler, sink, _) = scheduler(vec![
-        job("b", 10, "y", || Ok(Reading::Complete)),
-        job("a", 10, "x", hang),
-    ]);
+    let (scheduler, sink, _) = scheduler(vec![job("b", 10, "y", || Ok(Reading::Complete)), job("a", 10, "x", hang)]);
     let mut handle = scheduler.spawn(Clock::System).unwrap();
     let mut batches = sink.batches.lock();
     if batches.is_empty() {

@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::matcher::Matchers;
 use super::reader::ProcReader;
 use crate::collect::system::Roots;
-use crate::collect::system::report::Trouble;
 use crate::collect::system::bytes::{label, lines, number, text, words};
+use crate::collect::system::report::Trouble;
 use crate::model::Timestamp;
 
 /// Bytes of `/etc/passwd` that are read; users of a directory service are not in it and keep their number.
@@ -122,7 +122,10 @@ impl Pointers {
         let name = |place: usize| matchers.name_of(place).unwrap_or("(a template)");
         for place in &self.hidden_ports {
             trouble.note(|| {
-                format!("group {:?}: its port belongs to a process whose open files this user may not see", name(*place))
+                format!(
+                    "group {:?}: its port belongs to a process whose open files this user may not see",
+                    name(*place)
+                )
             });
         }
         for place in &self.hidden_files {
@@ -131,11 +134,9 @@ impl Pointers {
     }
 
     /// Groups that ask for ports or pid files, with how many of their matchers name somebody whom this user may not see.
-    pub(super) fn hidden<'m>(
-        &self,
-        matchers: &'m Matchers,
-    ) -> impl Iterator<Item = (&'m str, [Option<u64>; 2])> {
-        let asking = matchers.named().filter(|(_, _, matcher)| !(matcher.port.is_empty() && matcher.pidfile.is_empty()));
+    pub(super) fn hidden<'m>(&self, matchers: &'m Matchers) -> impl Iterator<Item = (&'m str, [Option<u64>; 2])> {
+        let asking =
+            matchers.named().filter(|(_, _, matcher)| !(matcher.port.is_empty() && matcher.pidfile.is_empty()));
         asking.map(|(place, name, matcher)| {
             let count = |asked: bool, places: &[usize]| asked.then(|| u64::from(places.contains(&place)));
             let ports = count(!matcher.port.is_empty(), &self.hidden_ports);
@@ -161,11 +162,7 @@ fn pid_of(path: &Path) -> io::Result<(i32, Option<f64>)> {
 }
 
 /// Processes that hold a listening socket of a matcher's port, and matchers whose sockets belong to nobody whose files may be read.
-fn listeners(
-    matchers: &Matchers,
-    root: &Path,
-    pids: impl Iterator<Item = i32>,
-) -> (Vec<(usize, i32)>, Vec<usize>) {
+fn listeners(matchers: &Matchers, root: &Path, pids: impl Iterator<Item = i32>) -> (Vec<(usize, i32)>, Vec<usize>) {
     let sockets: Vec<(u16, u64)> = ["tcp", "tcp6"].iter().flat_map(|name| listening(root, name)).collect();
     let wanted: Vec<(usize, u64)> = matchers
         .iter()

@@ -205,7 +205,8 @@ impl Member {
         if let Some(tid) = speaker {
             // Its switches are another thread's.
             let status = proc.file(pid, &format!("task/{tid}/status"));
-            self.swap_bytes = status.ok().and_then(|bytes| field(bytes, b"VmSwap:")).map(|kib| kib.saturating_mul(1024));
+            self.swap_bytes =
+                status.ok().and_then(|bytes| field(bytes, b"VmSwap:")).map(|kib| kib.saturating_mul(1024));
             return;
         }
         let Ok(bytes) = proc.file(pid, "status") else { return };

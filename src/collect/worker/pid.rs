@@ -78,9 +78,16 @@ impl PidReader {
     pub fn read(&self, pid: i32) -> Result<PidReading, PidError> {
         let mut buffer = [0; STAT_BYTES];
         let path = self.roots.proc.join(pid.to_string()).join("stat");
-        let length = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).and_then(|mut file| file.read(&mut buffer)).map_err(|source| {
-            if is_gone(&source) { PidError::Gone(pid) } else { PidError::Unreadable { pid, source } }
-        })?;
+        let length = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .and_then(|mut file| file.read(&mut buffer))
+            .map_err(
+                |source| {
+                    if is_gone(&source) { PidError::Gone(pid) } else { PidError::Unreadable { pid, source } }
+                },
+            )?;
         let stat = PidStat::parse(buffer.get(..length).unwrap_or_default()).ok_or(PidError::Garbage(pid))?;
         Ok(PidReading {
             pid,

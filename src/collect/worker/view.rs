@@ -184,7 +184,8 @@ struct Row {
 impl WorkersHandle {
     pub(super) fn live(shared: Arc<Mutex<Shared>>) -> Self {
         let roots = shared.lock().roots.clone();
-        let asked = Asked { proc: ProcReader::new(&roots), users: Users::new(&roots), io: HashMap::new(), cpu: HashMap::new() };
+        let asked =
+            Asked { proc: ProcReader::new(&roots), users: Users::new(&roots), io: HashMap::new(), cpu: HashMap::new() };
         Self(Source::Live { shared, asked: Arc::new(Mutex::new(asked)) })
     }
 

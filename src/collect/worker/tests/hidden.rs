@@ -39,7 +39,8 @@ fn what_may_not_be_seen_is_a_gap_and_not_nothing() {
     close("rootfs/run/x.pid", 0);
     let Machine { workers, intern, .. } = &mut machine;
     let (page, result) = as_nobody(|| collect(workers, intern, 0));
-    let gap = |group: &str, kind: &str| of(&page, "scrape_permission_denied", &format!("group={group:?}, kind={kind:?}"));
+    let gap =
+        |group: &str, kind: &str| of(&page, "scrape_permission_denied", &format!("group={group:?}, kind={kind:?}"));
     assert_eq!([gap("p", "port"), gap("q", "port"), gap("f", "pidfile")], [1.0, 0.0, 1.0].map(Some));
     assert_eq!([gap("p", "pidfile"), gap("f", "port")], [None, None], "nobody asked");
     let procs = ["p", "q", "f"].map(|group| of(&page, "procs", &format!("group={group:?}")));

@@ -18,8 +18,14 @@ fn procs<const N: usize>(page: &Page, names: [&str; N]) -> [Option<f64>; N] {
 
 #[test]
 fn a_port_or_a_pid_file_takes_a_child_from_its_launchers_group() {
-    let port = WorkerMatcher { name: "srv".into(), port: vec![8080], children: true, declared: true, ..Default::default() };
-    let file = WorkerMatcher { name: "filed".into(), pidfile: vec!["/run/x.pid".into()], declared: true, ..Default::default() };
+    let port =
+        WorkerMatcher { name: "srv".into(), port: vec![8080], children: true, declared: true, ..Default::default() };
+    let file = WorkerMatcher {
+        name: "filed".into(),
+        pidfile: vec!["/run/x.pid".into()],
+        declared: true,
+        ..Default::default()
+    };
     let mut machine = Machine::new(vec![port, file, comm("launcher", true), comm("python", true)]);
     machine.run(10, "launcher", "launcher", 1, (0, 0), 5);
     machine.run(11, "server", "server", 10, (0, 0), 5);
@@ -132,7 +138,8 @@ fn padded_and_long_command_lines_match_as_they_are_shown() {
 
 #[test]
 fn programs_have_arguments() {
-    let exe = |name: &str| WorkerMatcher { exe: vec![name.into()], children: true, declared: true, ..Default::default() };
+    let exe =
+        |name: &str| WorkerMatcher { exe: vec![name.into()], children: true, declared: true, ..Default::default() };
     let mut machine = Machine::new(vec![exe("kthreadd"), exe("x")]);
     machine.run(2, "kthreadd", "", 0, (0, 0), 5);
     machine.run(3, "kworker/0:0", "", 2, (0, 0), 5);
@@ -150,7 +157,11 @@ fn names_are_cut_where_the_kernel_cuts_them() {
         no_cmdline(named("cut", "fourteen-byteséx")),
     ]);
     machine.run(10, "kworker/u8:1-events_unbound", "", 2, (0, 0), 5);
-    let bytes = [&b"11 ("[..], "fourteen-bytes\u{e9}x".as_bytes().get(..15).unwrap(), b") S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 5 8192 10 0 0 0"];
+    let bytes = [
+        &b"11 ("[..],
+        "fourteen-bytes\u{e9}x".as_bytes().get(..15).unwrap(),
+        b") S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 5 8192 10 0 0 0",
+    ];
     std::fs::create_dir_all(machine.root.path().join("proc/11")).unwrap();
     std::fs::write(machine.root.path().join("proc/11/stat"), bytes.concat()).unwrap();
     assert_eq!(procs(&machine.tick(0), ["kernel", "cut"]), [1.0, 1.0].map(Some));

@@ -22,9 +22,7 @@ fn an_answer_is_of_now() {
     machine.end(11);
     machine.put("proc/12/stat", &stat(12, 'S', 0, 10, 90 * hz));
     let handle = machine.workers.handle();
-    let ask = |now: i64| {
-        handle.heaviest(&ProcessQuery { sort: ProcessSort::Cpu, descending: true, limit: 9 }, now)
-    };
+    let ask = |now: i64| handle.heaviest(&ProcessQuery { sort: ProcessSort::Cpu, descending: true, limit: 9 }, now);
     let first = ask(last + 1_000);
     let page_bytes = crate::collect::proc_pid::page_bytes();
     assert_eq!(first.iter().map(|view| view.pid).collect::<Vec<_>>(), [10], "the others are gone, or somebody else");
