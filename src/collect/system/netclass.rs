@@ -108,8 +108,12 @@ impl NetClass {
         }
         let [address, broadcast, duplex, operstate, ifalias] = row.state.each_ref().map(|value| label(value));
         emit.put(info, info_desc, &[&device, &address, &broadcast, &duplex, &operstate, &ifalias], 1.0);
-        let is_up = row.state[OPERSTATE].as_slice() == b"up";
-        emit.put(up, up_desc, &[&device], if is_up { 1.0 } else { 0.0 });
+        // Without a state it is not known.
+        let is_up = match row.state[OPERSTATE].as_slice() {
+            b"" => None,
+            state => Some(if state == b"up" { 1.0 } else { 0.0 }),
+        };
+        emit.put_opt(up, up_desc, &[&device], is_up);
         for ((slot, desc), file) in numbers.iter_mut().zip(number_descs).zip(FILES) {
             let bytes = read_once(&folder.join(file), &mut self.buffer).ok();
             emit.put_opt(slot, desc, &[&device], bytes.and_then(|bytes| property(file, bytes)));
@@ -128,7 +132,10 @@ impl Collector for NetClass {
         let mut trouble = Trouble::default();
         let entries = match std::fs::read_dir(&self.root) {
             Ok(entries) => entries,
-            Err(error) => return unread("netclass", &self.root, &error),
+            Err(error) => {
+                self.interfaces.end_tick(&emit);
+                return unread("netclass", &self.root, &error);
+            }
         };
         for entry in entries.flatten() {
             let name = entry.file_name();
@@ -193,5 +200,8 @@ mod tests {
         let (page, _) = collect(&mut net, &intern, 0);
         assert_eq!(page[r#"node_network_up{device="eth0"}"#], 0.0);
         assert!(!page.contains_key(info) && page.len() == 3 && intern.released() == 1);
+        std::fs::remove_file(root.path().join(eth0).join("operstate")).unwrap();
+        let (page, _) = collect(&mut net, &intern, 0);
+        assert!(page.keys().all(|series| !series.starts_with("node_network_up")), "not known is not down");
     }
 }
