@@ -117,7 +117,8 @@ impl Daemon for DaemonPort {
         rule_files.sort_unstable();
         rule_files.dedup();
         let on_disk = rule_files.iter().filter(|file| std::path::Path::new(&***file).is_file()).count();
-        Some((stated + on_disk) as u64)
+        let read_anew = self.reloader.scraper.watched_files() + crate::collect::textfile::watched_files();
+        Some((stated + on_disk + read_anew) as u64)
     }
 
     fn processes(&self, query: &ProcessQuery) -> serde_json::Value {
@@ -127,8 +128,11 @@ impl Daemon for DaemonPort {
     }
 
     fn collectors(&self) -> serde_json::Value {
-        let views = self.views.get().map(|views| views()).unwrap_or_default();
-        views.iter().map(collector).collect()
+        let mut list = Vec::new();
+        if let Some(views) = self.views.get() {
+            views(&mut |view| list.push(collector(view)));
+        }
+        list.into()
     }
 }
 
