@@ -12,7 +12,7 @@ use crate::pipeline::Pipeline;
 use crate::promql::{DURATION_BOUNDS, Engine, Refusal};
 use crate::rules::RuleManager;
 use crate::storage::Ring;
-use crate::telemetry::{OwnSource, Readings};
+use crate::telemetry::{LogCounts, OwnSource, Readings};
 
 use super::up::Views;
 
@@ -100,6 +100,7 @@ families! {
     SAMPLING_LATEST "watchfire_sampling_latest_seconds" Gauge "seconds" "The longest that a slot began after its time since the start, by rate." ["hertz"];
     LIVE_HERTZ "watchfire_live_hertz" Gauge "hertz" "Samples a second that the fastest page asks for; 0 without a page." [];
     COLLECTOR_MISSED "watchfire_collector_missed_ticks_total" Counter "" "Slots of the collector that passed without a tick." ["collector"];
+    LOG_MESSAGES "watchfire_log_messages_total" Counter "" "Lines that the daemon logged, by level." ["level"];
 }
 
 fn value(counter: &AtomicU64) -> f64 {
@@ -248,6 +249,15 @@ pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
             out.add_with(&COLLECTOR_SUCCESS, &[name], success);
             out.add_with(&COLLECTOR_SECONDS, &[name], duration.as_secs_f64());
             out.add_with(&COLLECTOR_MISSED, &[name], missed as f64);
+        }
+    })
+}
+
+/// Lines of the log.
+pub(super) fn logs(counts: LogCounts) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        for (level, count) in counts.by_level() {
+            out.add_with(&LOG_MESSAGES, &[level], count as f64);
         }
     })
 }

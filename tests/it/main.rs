@@ -25,6 +25,7 @@ mod process_exporter;
 mod prometheus;
 mod promql_parser;
 mod ring;
+mod reload;
 mod rollups;
 mod rules;
 mod sampling;
