@@ -32,6 +32,10 @@ impl Agents {
 
     pub(super) fn forget(&self, state: &mut State, now: Timestamp) -> bool {
         let limit = now.saturating_sub(i64::try_from(self.config.forget_after.as_millis()).unwrap_or(i64::MAX));
+        // Silence counts from when somebody could have been heard.
+        if state.awake_since >= limit {
+            return false;
+        }
         let last = |worker: &Worker| worker.place.view.load().last_heartbeat;
         let gone: Vec<Arc<str>> =
             state.workers.iter().filter(|(_, worker)| last(worker) < limit).map(|(id, _)| Arc::clone(id)).collect();

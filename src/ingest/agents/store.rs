@@ -16,6 +16,9 @@ use super::view::AgentView;
 use super::worker::{Place, Worker};
 use crate::model::{Batch, Intern, SeriesRef, Timestamp};
 
+/// Two ticks that are further apart than this, or in the wrong order, tell of a sleep or of a clock that was set.
+const LONGEST_TICK_MS: i64 = 60_000;
+
 /// Why a heartbeat was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BeatError {
@@ -35,6 +38,21 @@ pub(super) struct State {
     pub(super) runs: Runs,
     /// Who was heard of since the last tick, or since it was last shown between two.
     heard: FxHashSet<Arc<str>>,
+    last_tick: Option<Timestamp>,
+    /// Since when ticks come one after the other: while the machine slept, or the clock jumped, nobody could be heard.
+    pub(super) awake_since: Timestamp,
+}
+
+impl State {
+    fn follow_clock(&mut self, now: Timestamp) {
+        if let Some(last) = self.last_tick.replace(now)
+            && !(0..=LONGEST_TICK_MS).contains(&now.saturating_sub(last))
+        {
+            self.awake_since = now;
+            // What was heard in a future that is not there any more was heard by now.
+            self.workers.values_mut().for_each(|worker| worker.not_after(now));
+        }
+    }
 }
 
 /// The rooms that [`Agents`] stand on.
@@ -69,7 +87,13 @@ impl Agents {
         let (mut runs, unread) = Runs::load(records, config.max_runs);
         counters.run_errors.fetch_add(unread, Ordering::Relaxed);
         let published = ArcSwap::from_pointee(runs.publish().unwrap_or_default());
-        let state = Mutex::new(State { workers: FxHashMap::default(), runs, heard: FxHashSet::default() });
+        let state = Mutex::new(State {
+            workers: FxHashMap::default(),
+            runs,
+            heard: FxHashSet::default(),
+            last_tick: None,
+            awake_since: Timestamp::MIN,
+        });
         Self { config, room, state, places: ArcSwap::default(), runs: published, counters }
     }
 
@@ -132,6 +156,7 @@ impl Agents {
                 worker.see(pid, reading, now);
             }
         }
+        state.follow_clock(now);
         let forgotten = self.forget(&mut state, now);
         self.publish(&mut state, forgotten);
         state.runs.record(&*self.room.runs);
@@ -191,7 +216,7 @@ impl Agents {
             let worker = Worker::new(id, &beat, self.config.silent_after.as_millis() as i64, now);
             state.workers.insert(Arc::clone(&worker.place.view.load().id), worker);
         }
-        let State { workers, runs, heard } = state;
+        let State { workers, runs, heard, .. } = state;
         let worker = workers.get_mut(id).ok_or(BeatError::Full(self.config.max_workers))?;
         let runs_changed = worker.take(runs, beat, now);
         let view = worker.place.view.load_full();

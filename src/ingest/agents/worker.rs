@@ -86,6 +86,20 @@ impl Worker {
         runs_changed
     }
 
+    /// The clock was set back to `now`: nothing of what is known happened later.
+    pub(super) fn not_after(&mut self, now: Timestamp) {
+        let mut view = AgentView::clone(&self.place.view.load());
+        if view.last_heartbeat <= now {
+            return;
+        }
+        view.first_heartbeat = view.first_heartbeat.min(now);
+        view.last_heartbeat = now;
+        view.idle_since = view.idle_since.map(|since| since.min(now));
+        view.run_started_at = view.run_started_at.map(|at| at.min(now));
+        (self.pid_since, self.last) = (self.pid_since.min(now), None);
+        self.place.view.store(Arc::new(view));
+    }
+
     /// Takes a reading of process `pid` in.
     pub(super) fn see(&mut self, pid: i32, reading: Result<ProcessReading, String>, now: Timestamp) {
         let mut view = AgentView::clone(&self.place.view.load());

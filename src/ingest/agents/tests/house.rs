@@ -111,3 +111,32 @@ fn readers_and_heartbeats_meet_ticks() {
     assert_eq!((agents.views().len(), agents.runs().len()), (1000, 1000));
     assert_eq!(agents.beat("one-more", br#"{"status":"idle"}"#, at(25.0)), Err(BeatError::Full(1000)));
 }
+
+#[test]
+fn a_sleep_or_a_set_clock_forgets_nobody() {
+    let world = World::new(AgentsConfig::default());
+    let body = r#"{"status":"idle","run_id":"r","ttl_seconds":5}"#;
+    let silent = |second: f64| world.agents.views().first().map(|view| view.is_silent(at(second)));
+    world.beat("w", body, 0.0);
+    world.tick(1.0);
+    // The machine slept for an hour: nobody could be heard.
+    world.tick(3600.0);
+    assert_eq!(silent(3600.0), Some(true));
+    (3601..4200).step_by(20).for_each(|second| drop(world.tick(f64::from(second))));
+    assert_eq!(silent(4190.0), Some(true), "ten minutes of being awake are not over");
+    world.tick(4201.0);
+    assert_eq!(silent(4201.0), None, "now they are");
+    // The clock is set back by an hour: what was heard then is not heard for another hour.
+    world.beat("w", body, 7200.0);
+    world.tick(7201.0);
+    world.tick(3600.0);
+    let view = world.agents.views()[0].clone();
+    assert_eq!((view.last_heartbeat, view.idle_seconds(at(3600.0))), (at(3600.0), 0.0));
+    assert_eq!((view.reapable(at(3604.0)), view.reapable(at(3605.0))), (Some(false), Some(true)));
+    (3610..3640).step_by(10).for_each(|second| drop(world.tick(f64::from(second))));
+    assert_eq!(silent(3631.0), Some(true));
+    // A heartbeat before the first tick of the new time is as good as any.
+    world.beat("w", body, 3500.0);
+    world.tick(3500.0);
+    assert_eq!(silent(3500.0), Some(false));
+}

@@ -42,6 +42,7 @@ fn a_heartbeat_becomes_series_and_silence_ends_what_was_said() {
     }
     assert_eq!(world.agents.views()[0].status(at(31.0)), None);
     // Forgotten after ten minutes, with everything that was held.
+    (4..60).for_each(|tens| assert!(!world.tick(f64::from(tens) * 10.0).is_empty()));
     assert!(!world.tick(600.0).is_empty());
     assert_eq!(world.tick(601.0), Vec::<String>::new());
     assert_eq!((world.agents.views().len(), world.table.counts().held), (0, 0));
