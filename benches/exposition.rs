@@ -1,13 +1,16 @@
 //! Encoding `/metrics` and parsing pages: ns a series, MB/s of the thread's CPU time.
 //!
-//! `cargo bench --bench exposition`; pages of real servers come from `$WATCHFIRE_SHARED/captures`, if it is there.
+//! `cargo bench --bench exposition`; pages of real servers come from `$WATCHFIRE_SHARED/captures`, if it is there. `benches/exposition-count.sh` counts the
+//! instructions of reading instead, which a busy machine does not change.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire::clock::Stopwatch;
-use watchfire::exposition::{Format, Meta, Page, PageFamily, PageSeries, SampleLine, Sink, gzip, parse, parse_series};
+use watchfire::exposition::{
+    Format, Meta, Page, PageFamily, PageSeries, SampleLine, Sink, gzip, parse, parse_series, push_bound, push_series_of,
+};
 use watchfire::model::{Batch, Family, GroupId, Histogram, Intern, MetricKind, Origin, SeriesKey};
 use watchfire::registry::{Latest, Layout, RegistryConfig, SeriesTable};
 use watchfire::wire::{FamilyHead, FamilySink, Histograms, Point, Sampled, read_families};
@@ -150,21 +153,112 @@ fn parse_both(what: &str, text: &str, format: Format) {
     per_series(&format!("parse {what}, every label, {:.0} MB/s", speed(took)), samples, took);
 }
 
-/// Counts what a protobuf page has.
+/// What a scraper does with a protobuf page: each series is written as its line in text would begin, and compared or read.
 #[derive(Default)]
-struct Counted(f64);
+struct Lines {
+    known: Vec<Box<[u8]>>,
+    at: usize,
+    cold: bool,
+    name: String,
+    bound: Vec<u8>,
+    line: Vec<u8>,
+    sum: f64,
+}
 
-impl FamilySink for Counted {
-    fn family(&mut self, _: &FamilyHead<'_>) {}
-
-    fn float(&mut self, _: &Point<'_>, value: f64, _: &Sampled<'_>) -> Result<(), String> {
-        self.0 += value;
+impl Lines {
+    fn take(&mut self, point: &Point<'_>, value: f64) -> Result<(), String> {
+        self.name.clear();
+        self.name.push_str(point.family);
+        self.name.push_str(point.suffix);
+        self.bound.clear();
+        if let Some((_, bound)) = point.bound {
+            push_bound(&mut self.bound, bound);
+        }
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+        let bound = point.bound.map(|(label, _)| (label, text(&self.bound)));
+        self.line.clear();
+        push_series_of(&mut self.line, &self.name, point.labels.iter().copied().chain(bound));
+        match self.known.get(self.at) {
+            Some(known) if !self.cold && **known == *self.line => {}
+            _ => {
+                self.sum += parse_series(text(&self.line))?.labels.len() as f64;
+                if !self.cold {
+                    self.known.push(self.line.as_slice().into());
+                }
+            }
+        }
+        self.at += 1;
+        self.sum += value;
         Ok(())
     }
+}
 
-    fn histogram(&mut self, _: &Point<'_>, value: Histogram, _: &Sampled<'_>) -> Result<(), String> {
-        self.0 += value.count;
-        Ok(())
+impl FamilySink for Lines {
+    fn family(&mut self, _: &FamilyHead<'_>) {}
+
+    fn float(&mut self, point: &Point<'_>, value: f64, _: &Sampled<'_>) -> Result<(), String> {
+        self.take(point, value)
+    }
+
+    fn histogram(&mut self, point: &Point<'_>, value: Histogram, _: &Sampled<'_>) -> Result<(), String> {
+        self.take(point, value.count)
+    }
+}
+
+/// A field of protobuf with its length before it.
+fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    out.extend([number << 3 | 2]);
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(bytes);
+}
+
+/// The families of a layout as protobuf, with the values of [`setup`].
+fn protobuf(layout: &Layout) -> Vec<u8> {
+    let mut page = Vec::new();
+    let mut index = 0;
+    for family in &layout.families {
+        let mut message = Vec::new();
+        let counter = family.family.kind == MetricKind::Counter;
+        field(&mut message, 1, family.series[0].name.as_bytes());
+        field(&mut message, 2, family.family.help.as_bytes());
+        message.extend([3 << 3, u8::from(!counter)]);
+        for series in &family.series {
+            let mut metric = Vec::new();
+            for (name, value) in series.labels.iter() {
+                let mut label = Vec::new();
+                field(&mut label, 1, name.as_bytes());
+                field(&mut label, 2, value.as_bytes());
+                field(&mut metric, 1, &label);
+            }
+            let value = if index % 2 == 0 { index as f64 } else { index as f64 * 1.337 };
+            index += 1;
+            let mut body = vec![1 << 3 | 1];
+            body.extend(value.to_le_bytes());
+            field(&mut metric, if counter { 3 } else { 2 }, &body);
+            field(&mut message, 4, &metric);
+        }
+        let mut whole = Vec::new();
+        field(&mut whole, 1, &message);
+        page.extend_from_slice(&whole[1..]);
+    }
+    page
+}
+
+fn read_both(what: &str, page: &[u8]) {
+    for (cold, how) in [(false, "known series"), (true, "every label")] {
+        let mut lines = Lines { cold, ..Lines::default() };
+        let mut samples = 0;
+        let took = time(|| {
+            lines.at = 0;
+            samples = read_families(black_box(page), Histograms::NATIVE, &mut lines).expect("a good page");
+        });
+        let speed = page.len() as f64 / took.as_secs_f64() / 1e6;
+        per_series(&format!("read {what}, {how}, {speed:.0} MB/s"), samples, took);
     }
 }
 
@@ -181,14 +275,49 @@ fn captures() {
         }
     }
     let page = include_bytes!("../tests/fixtures/client_golang.pb");
-    let mut counted = Counted::default();
-    let samples = read_families(page, Histograms::Native, &mut counted).expect("a good page");
-    let took = time(|| drop(black_box(read_families(black_box(page), Histograms::Native, &mut counted))));
-    let speed = page.len() as f64 / took.as_secs_f64() / 1e6;
-    per_series(&format!("read protobuf (Go client), {speed:.0} MB/s"), samples, took);
+    read_both("protobuf (Go client)", page);
+}
+
+/// Reads one page so many times, for instruction counts: `count text|openmetrics|protobuf known|new ROUNDS`.
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn count(words: &[String]) {
+    let [format, how, rounds] = words else { panic!("expected: count FORMAT known|new ROUNDS") };
+    let (setup, cold) = (setup(10_000), how == "new");
+    let rounds: usize = rounds.parse().expect("a number");
+    if format == "protobuf" {
+        let page = protobuf(&setup.layout);
+        println!("{} bytes", page.len());
+        let mut lines = Lines { cold, ..Lines::default() };
+        for _ in 0..rounds {
+            lines.at = 0;
+            read_families(black_box(&page), Histograms::NATIVE, &mut lines).expect("a good page");
+        }
+        return;
+    }
+    let format = if format == "text" { Format::Text } else { Format::OpenMetrics };
+    let (mut values, mut out) = (Vec::new(), Vec::new());
+    setup.latest.read(&mut values);
+    page(format, &setup.layout).render(&values, "", &mut out);
+    println!("{} bytes", out.len());
+    let text = String::from_utf8(out).expect("text");
+    let mut known = Known::default();
+    for _ in 0..rounds {
+        if cold {
+            parse(black_box(&text), format, &mut Cold::default()).expect("a good page");
+        } else {
+            known.at = 0;
+            parse(black_box(&text), format, &mut known).expect("a good page");
+        }
+    }
 }
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let Some((first, rest)) = words.split_first()
+        && first == "count"
+    {
+        return count(rest);
+    }
     for count in [500, 10_000] {
         let setup = setup(count);
         per_series("registry: take a tick over", count, time(|| setup.latest.update(black_box(&setup.batch))));
@@ -207,6 +336,7 @@ fn main() {
             let text = String::from_utf8(out).expect("text");
             parse_both(&format!("{format:?}"), &text, format);
         }
+        read_both("protobuf", &protobuf(&setup.layout));
         per_series(
             "layout and format anew",
             count,

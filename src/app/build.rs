@@ -96,6 +96,7 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
     pub fn start(settings: Settings, logging: Logging) -> Result<Self, StartError> {
+        super::open_files::raise();
         let clock = Clock::System;
         let bound = http::bind(&settings.http)?;
         let settings = Arc::new(settings);
@@ -145,6 +146,7 @@ impl App {
             config: RwLock::new(settings.config.clone()),
             waiting: RwLock::default(),
             watched_files: AtomicU64::new(0),
+            discovery_files: Arc::default(),
             collecting: Arc::clone(&collecting),
             reloading: parking_lot::Mutex::default(),
             settings: Arc::clone(&settings),
@@ -168,7 +170,7 @@ impl App {
             counters::queries(&engine),
             counters::collectors(Arc::clone(&views)),
             counters::sampling(collecting.sampling(), Arc::clone(&ground.hub)),
-            counters::sources(Arc::clone(&scraper), events.counters()),
+            counters::sources(Arc::clone(&scraper), events.counters(), Arc::clone(&reloader.discovery_files)),
             counters::agents(agents.counters()),
             counters::logs(logging.counts),
             Arc::clone(&http_counters) as _,

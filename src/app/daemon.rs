@@ -112,7 +112,9 @@ impl Daemon for DaemonPort {
     }
 
     fn watched_files(&self) -> Option<u64> {
-        Some(self.reloader.watched_files.load(Ordering::Relaxed))
+        let (stated, discovered) = (&self.reloader.watched_files, &self.reloader.discovery_files);
+        let textfiles = crate::collect::textfile::watched_files() as u64;
+        Some(stated.load(Ordering::Relaxed) + discovered.load(Ordering::Relaxed) + textfiles)
     }
 
     fn processes(&self, query: &ProcessQuery) -> serde_json::Value {

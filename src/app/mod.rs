@@ -9,6 +9,7 @@ mod collecting;
 mod counters;
 mod daemon;
 mod live;
+mod open_files;
 mod processes;
 mod reload;
 mod settings;

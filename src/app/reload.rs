@@ -25,6 +25,8 @@ pub(super) struct Reloader {
     pub(super) waiting: RwLock<Vec<&'static str>>,
     /// Files that a reload reads, as of the last one.
     pub(super) watched_files: AtomicU64,
+    /// Files that targets are discovered in, as of the last tick: who asks for it waits for no lock of the scraper.
+    pub(super) discovery_files: Arc<AtomicU64>,
     pub(super) collecting: Arc<Collecting>,
     /// Held while a reload goes on: a signal and a request may come together.
     pub(super) reloading: Mutex<()>,

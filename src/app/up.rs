@@ -114,3 +114,75 @@ impl Collector for OwnFeed {
         Ok(Reading::Complete)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use parking_lot::Mutex;
+
+    use super::{Up, Views};
+    use crate::collect::{Collector, CollectorView, Outcome};
+    use crate::model::{Batch, GroupId, Intern};
+    use crate::registry::{RegistryConfig, SeriesTable};
+
+    fn view(source: &str, outcome: Outcome) -> CollectorView {
+        CollectorView {
+            name: "one",
+            source: source.into(),
+            interval_ms: 1_000,
+            last_slot: None,
+            duration: std::time::Duration::from_millis(250),
+            outcome,
+            last_trouble: None,
+            samples: 3,
+            ticks: 1,
+            failures: 0,
+            missed: 0,
+        }
+    }
+
+    #[test]
+    fn a_job_is_up_while_one_of_its_collectors_is_and_absent_without_any() {
+        let (why, table) = (String::new, SeriesTable::new(RegistryConfig::default()));
+        let views = Arc::<Mutex<Vec<CollectorView>>>::default();
+        let shared = Arc::clone(&views);
+        let all: Views = Arc::new(OnceLock::from(
+            Box::new(move || shared.lock().clone()) as Box<dyn Fn() -> Vec<CollectorView> + Send + Sync>
+        ));
+        let mut up = Up::new("h", all);
+        // Sources with their outcomes; `up` and samples by job.
+        type Case = (Vec<(&'static str, Outcome)>, &'static str);
+        let cases: Vec<Case> = vec![
+            (vec![], ""),
+            (vec![("gpu", Outcome::Pending)], ""),
+            (vec![("gpu", Outcome::Unavailable(why()))], ""),
+            (vec![("gpu", Outcome::Unavailable(why())), ("gpu@5s", Outcome::Pending)], ""),
+            (vec![("gpu", Outcome::Unavailable(why())), ("node", Outcome::Complete)], "node 1 3"),
+            (vec![("gpu", Outcome::Failed(why()))], "gpu 0 3"),
+            (vec![("gpu", Outcome::Degraded(why()))], "gpu 1 3"),
+            (vec![("gpu", Outcome::Unavailable(why())), ("gpu@5s", Outcome::Failed(why()))], "gpu 0 6"),
+            (vec![("node", Outcome::Failed(why())), ("node@5s", Outcome::Complete)], "node 1 6"),
+            // It comes back as the same series.
+            (vec![("gpu", Outcome::Complete)], "gpu 1 3"),
+        ];
+        for (sources, expected) in cases {
+            let named = format!("{sources:?}");
+            *views.lock() = sources.into_iter().map(|(source, outcome)| view(source, outcome)).collect();
+            let mut batch = Batch::new(GroupId(0), 1_000);
+            up.collect(1_000, &table, &mut batch).expect("it cannot fail");
+            let value = |name: &str, job: &str| {
+                let of = |(series, value): &(_, f64)| {
+                    let labels = table.labels(*series)?;
+                    (labels.metric_name() == name && labels.get("job") == job).then_some(*value)
+                };
+                batch.floats.iter().find_map(of)
+            };
+            let line =
+                |job: &str| Some(format!("{job} {} {}", value("up", job)?, value("scrape_samples_scraped", job)?));
+            let found: Vec<String> = ["gpu", "node"].iter().filter_map(|job| line(job)).collect();
+            assert_eq!(found.join(","), expected, "{named}");
+        }
+        assert_eq!(table.held(), 6, "three series of each job");
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::collect::system::Roots;
 use crate::http::ListenAddr;
 use crate::limits;
 use crate::model::parse_duration;
@@ -125,15 +126,8 @@ pub(crate) struct ServeArgs {
         env = "WATCHFIRE_QUERY_LOOKBACK_DELTA"
     )]
     pub(crate) query_lookback_delta: Duration,
-    /// Mount point of proc.
-    #[arg(long = "path.procfs", value_name = "DIR", default_value = "/proc", env = "WATCHFIRE_PATH_PROCFS")]
-    pub(crate) procfs: PathBuf,
-    /// Mount point of sys.
-    #[arg(long = "path.sysfs", value_name = "DIR", default_value = "/sys", env = "WATCHFIRE_PATH_SYSFS")]
-    pub(crate) sysfs: PathBuf,
-    /// Mount point of the root file system.
-    #[arg(long = "path.rootfs", value_name = "DIR", default_value = "/", env = "WATCHFIRE_PATH_ROOTFS")]
-    pub(crate) rootfs: PathBuf,
+    #[command(flatten)]
+    pub(crate) paths: PathArgs,
     /// Show a synthetic machine instead of this one, in a temporary history.
     #[arg(long = "demo", env = "WATCHFIRE_DEMO")]
     pub(crate) demo: bool,
@@ -146,6 +140,26 @@ pub(crate) struct ServeArgs {
     /// Form of the log; a terminal gets a short human form unless this is given.
     #[arg(long = "log.format", value_name = "FORMAT", env = "WATCHFIRE_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+}
+
+/// Where the kernel's files are, for a container that watches its host.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PathArgs {
+    /// Mount point of proc.
+    #[arg(long = "path.procfs", value_name = "DIR", default_value = "/proc", env = "WATCHFIRE_PATH_PROCFS")]
+    procfs: PathBuf,
+    /// Mount point of sys.
+    #[arg(long = "path.sysfs", value_name = "DIR", default_value = "/sys", env = "WATCHFIRE_PATH_SYSFS")]
+    sysfs: PathBuf,
+    /// Mount point of the root file system.
+    #[arg(long = "path.rootfs", value_name = "DIR", default_value = "/", env = "WATCHFIRE_PATH_ROOTFS")]
+    rootfs: PathBuf,
+}
+
+impl PathArgs {
+    pub(crate) fn roots(&self) -> Roots {
+        Roots { proc: self.procfs.clone(), sys: self.sysfs.clone(), rootfs: self.rootfs.clone() }
+    }
 }
 
 /// A duration as Prometheus writes it.
@@ -172,14 +186,15 @@ pub(crate) enum LogFormat {
 }
 
 #[derive(Debug, Args)]
-#[group(required = false, multiple = false)]
 pub(crate) struct OnceArgs {
     /// Print JSON (the default).
     #[arg(long)]
     pub(crate) json: bool,
     /// Print the OpenMetrics page.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub(crate) prom: bool,
+    #[command(flatten)]
+    pub(crate) paths: PathArgs,
 }
 
 #[derive(Debug, Subcommand)]

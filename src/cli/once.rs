@@ -56,17 +56,14 @@ pub(super) fn run(args: &OnceArgs) -> Outcome {
     let table = Arc::new(SeriesTable::new(RegistryConfig::default()));
     let latest = Arc::new(Latest::new(Arc::clone(&table)));
     let usage = Arc::<Usage>::default();
-    let config = SystemConfig::default();
+    let config = SystemConfig { roots: args.paths.roots(), ..SystemConfig::default() };
+    let gpus = GpuConfig { roots: config.roots.clone(), ..GpuConfig::default() };
     let interval = Duration::from_millis(1);
     let mut jobs = collectors(&config, &usage);
     let workers = Workers::new(&config.roots, &WorkerConfig::default());
     let processes = workers.handle();
     jobs.push(Job { group: "worker", interval, collector: Box::new(workers) });
-    jobs.push(Job {
-        group: "gpu",
-        interval,
-        collector: Box::new(Gpus::new(Some(processes.clone()), &GpuConfig::default())),
-    });
+    jobs.push(Job { group: "gpu", interval, collector: Box::new(Gpus::new(Some(processes.clone()), &gpus)) });
     jobs.iter_mut().for_each(|job| job.interval = interval);
     let intern = Arc::clone(&table) as Arc<dyn Intern>;
     let mut scheduler = Scheduler::new(jobs, intern, Arc::new(IntoLatest(Arc::clone(&latest), AtomicU32::new(0))));

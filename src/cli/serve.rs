@@ -4,7 +4,6 @@ use std::io::Write;
 
 use crate::app::{App, Settings};
 use crate::clock::Clock;
-use crate::collect::system::Roots;
 use crate::http::{DEFAULT_PORT, HttpConfig, ListenAddr};
 use crate::model::format_duration;
 use crate::promql::EngineConfig;
@@ -54,7 +53,7 @@ pub(super) fn settings(args: &ServeArgs) -> Result<Settings, String> {
             ..EngineConfig::default()
         },
         storage_path: args.storage_path.clone(),
-        roots: Roots { proc: args.procfs.clone(), sys: args.sysfs.clone(), rootfs: args.rootfs.clone() },
+        roots: args.paths.roots(),
         demo: args.demo.then_some(args.demo_seed),
         log: log_config(args),
         flags: flags(args),
@@ -94,14 +93,15 @@ fn log_config(args: &ServeArgs) -> LogConfig {
 fn flags(args: &ServeArgs) -> Vec<(String, String)> {
     let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let listen: Vec<String> = args.listen.iter().map(ListenAddr::to_string).collect();
+    let roots = args.paths.roots();
     let listen = if listen.is_empty() { format!("127.0.0.1:{DEFAULT_PORT}") } else { listen.join(",") };
     [
         ("config.file", path(&args.config_file)),
         ("demo", args.demo.to_string()),
         ("log.level", format!("{:?}", args.log_level).to_lowercase()),
-        ("path.procfs", args.procfs.display().to_string()),
-        ("path.rootfs", args.rootfs.display().to_string()),
-        ("path.sysfs", args.sysfs.display().to_string()),
+        ("path.procfs", roots.proc.display().to_string()),
+        ("path.rootfs", roots.rootfs.display().to_string()),
+        ("path.sysfs", roots.sys.display().to_string()),
         ("query.lookback-delta", format_duration(args.query_lookback_delta)),
         ("query.max-concurrency", args.query_max_concurrency.to_string()),
         ("query.max-samples", args.query_max_samples.to_string()),

@@ -197,7 +197,10 @@ impl<T> Table<T> {
         if self.rows.get(self.cursor).is_some_and(|row| row.key == key) {
             return Some(self.cursor);
         }
-        self.rows.iter().position(|row| row.key == key)
+        // What is missing in between is skipped; what is not found behind is in front, or new.
+        let (before, after) = self.rows.split_at_checked(self.cursor)?;
+        let behind = after.iter().position(|row| row.key == key).map(|index| self.cursor + index);
+        behind.or_else(|| before.iter().position(|row| row.key == key))
     }
 
     fn insert(&mut self, key: &[u8], state: impl FnOnce() -> T) -> Option<usize> {
@@ -208,6 +211,11 @@ impl<T> Table<T> {
         let slots = vec![Slot::New; self.width];
         self.rows.insert(index, Row { key: key.to_vec(), absent_ticks: 0, seen: false, slots, state: state() });
         Some(index)
+    }
+
+    /// All rows, in the order of the source.
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Row<T>> {
+        self.rows.iter_mut()
     }
 
     /// The slots of all rows, to give their series back at once.

@@ -1,5 +1,6 @@
 //! Prometheus' settings of HTTP clients, as scrape jobs, discovery, notifications and remote write have them among their own keys:
-//! `basic_auth`, `authorization`, `bearer_token`, `bearer_token_file`, `tls_config`, `follow_redirects`, `http_headers`.
+//! `basic_auth`, `authorization`, `bearer_token`, `bearer_token_file`, `oauth2`, `tls_config`, `follow_redirects`, `http_headers`, `proxy_url`, `no_proxy`,
+//! `proxy_from_environment`, `proxy_connect_header`.
 //!
 //! Files are named here and read when they are used, so a token that is not there yet fails its requests, not the start.
 
@@ -7,7 +8,10 @@ use std::path::Path;
 
 use hyper::header::HeaderName;
 
-use crate::net::{Auth, ClientConfig, Pem, Redirects, Secret, TlsConfig, TlsVersion};
+use crate::net::{
+    Auth, ClientConfig, NoProxy, OAuth2Config, Pem, ProxyConfig, ProxyUrl, Redirects, Secret, TlsConfig, TlsVersion,
+    parse_url,
+};
 use crate::yaml::{Mapping, Node, YamlErrors};
 
 use super::relative_to;
@@ -34,14 +38,6 @@ const RESERVED: [&str; 18] = [
     "x-amz-content-sha256",
 ];
 
-/// Keys of Prometheus that would change where requests go or who we are: leaving them out silently would be wrong.
-const REFUSED: [(&str, &str); 4] = [
-    ("proxy_url", "requests go straight to their host: expected none, or a target that can be reached without a proxy"),
-    ("proxy_from_environment", "proxies are not used: expected false"),
-    ("proxy_connect_header", "proxies are not used: expected none"),
-    ("oauth2", "OAuth 2 is not spoken: expected basic_auth or authorization"),
-];
-
 /// What the keys say. The redirects are a setting of each request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HttpClientSection {
@@ -53,15 +49,7 @@ pub struct HttpClientSection {
 
 /// Takes the keys of an HTTP client out of a mapping that may have others; relative files are in `folder`.
 pub fn http_client(map: &mut Mapping<'_>, errors: &mut YamlErrors, folder: Option<&Path>) -> HttpClientSection {
-    for (key, why) in REFUSED {
-        let unset =
-            |node: &Node<'_>| node.is_null() || node.string(&mut YamlErrors::default()).as_deref() == Some("false");
-        if let Some(node) = map.get(key).filter(|node| !unset(node)) {
-            errors.push(node.error(why));
-        }
-    }
-    // Known, and without meaning where no proxy and no HTTP/2 is spoken.
-    let _ = map.get("no_proxy");
+    // Known, and without meaning where no HTTP/2 is spoken.
     let _ = map.optional("enable_http2", errors, Node::boolean);
     let follow = map.optional("follow_redirects", errors, Node::boolean).unwrap_or(true);
     let auth = auth(map, errors, folder);
@@ -69,7 +57,7 @@ pub fn http_client(map: &mut Mapping<'_>, errors: &mut YamlErrors, folder: Optio
     let headers =
         map.optional("http_headers", errors, |node, errors| headers(node, errors, folder)).unwrap_or_default();
     HttpClientSection {
-        client: ClientConfig { tls, auth, headers, ..ClientConfig::default() },
+        client: ClientConfig { tls, auth, headers, proxy: proxy(map, errors), ..ClientConfig::default() },
         redirects: if follow { Redirects::Anywhere } else { Redirects::Never },
     }
 }
@@ -94,8 +82,12 @@ fn auth(map: &mut Mapping<'_>, errors: &mut YamlErrors, folder: Option<&Path>) -
         let token = file(&node, errors, folder).map(|path| bearer(Secret::File(path)));
         found.push(("bearer_token_file", node, token));
     }
+    if let Some(node) = present(map, "oauth2") {
+        let auth = oauth2(&node, errors, folder);
+        found.push(("oauth2", node, auth.map(|config| Auth::OAuth2(Box::new(config)))));
+    }
     if let [(first, ..), (second, node, _), ..] = &found[..] {
-        let all = "at most one of basic_auth, authorization, bearer_token and bearer_token_file";
+        let all = "at most one of basic_auth, authorization, oauth2, bearer_token and bearer_token_file";
         errors.push(node.error(format!("{second} cannot stand beside {first}")).expected(all));
     }
     found.into_iter().next().and_then(|(_, _, auth)| auth)
@@ -131,6 +123,87 @@ fn authorization(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&Path>
             None
         }
     }
+}
+
+/// A server that gives tokens.
+fn oauth2(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&Path>) -> Option<OAuth2Config> {
+    let mut map = node.mapping(errors);
+    let client_id = map.required("client_id", errors, Node::nonempty_string);
+    let secret = either(&mut map, errors, folder, ("client_secret", "client_secret_file"), ShowAs::Secret);
+    let token_url = map.required("token_url", errors, |node, errors| {
+        let url = node.nonempty_string(errors)?;
+        parse_url(&url).map_err(|error| errors.push(node.error(error.to_string()))).ok().map(|_| url)
+    });
+    let scopes = map.optional("scopes", errors, Node::strings).unwrap_or_default();
+    let params = map.optional("endpoint_params", errors, Node::string_map).unwrap_or_default();
+    let tls = map.optional("tls_config", errors, |node, errors| tls_config(node, errors, folder)).unwrap_or_default();
+    let proxy = proxy(&mut map, errors);
+    map.finish(errors);
+    if secret.is_none() {
+        errors.push(node.error("there is no client_secret").expected("client_secret or client_secret_file"));
+    }
+    let endpoint_params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Some(OAuth2Config {
+        client_id: client_id?,
+        client_secret: secret?,
+        token_url: token_url?,
+        scopes,
+        endpoint_params,
+        tls,
+        proxy,
+    })
+}
+
+/// `proxy_url`, `no_proxy`, `proxy_from_environment`, `proxy_connect_header`: in the combinations that Prometheus takes.
+fn proxy(map: &mut Mapping<'_>, errors: &mut YamlErrors) -> Option<ProxyConfig> {
+    let of_environment = map.optional("proxy_from_environment", errors, Node::boolean).unwrap_or(false);
+    let stated = |node: &Node<'_>| !node.string(&mut YamlErrors::default()).is_some_and(|text| text.is_empty());
+    let url = present(map, "proxy_url").filter(stated);
+    let no_proxy = present(map, "no_proxy").filter(stated);
+    let connect = present(map, "proxy_connect_header");
+    let connect_headers = connect.as_ref().and_then(|node| connect_headers(node, errors)).unwrap_or_default();
+    if let (true, Some(node)) = (of_environment, &url) {
+        errors.push(node.error("proxy_url cannot stand beside proxy_from_environment").expected("one of the two"));
+    }
+    if let Some(node) = no_proxy.as_ref().filter(|_| of_environment || url.is_none()) {
+        errors.push(
+            node.error("no_proxy is for a proxy_url").expected("proxy_url beside it, NO_PROXY in the environment"),
+        );
+    }
+    if let Some(node) = connect.as_ref().filter(|_| !of_environment && url.is_none()) {
+        errors.push(node.error("there is no proxy for these headers").expected("proxy_url or proxy_from_environment"));
+    }
+    let found = if of_environment {
+        let variable = |name: &str| std::env::var(name).ok();
+        let place = map.get("proxy_from_environment")?;
+        ProxyConfig::from_environment(variable).map_err(|error| errors.push(place.error(error.to_string()))).ok()
+    } else {
+        let node = url?;
+        let text = node.secret(errors)?.reveal().to_owned();
+        let no_proxy = no_proxy.and_then(|node| node.string(errors)).map(|text| NoProxy::parse(&text));
+        match ProxyUrl::parse(&text) {
+            Ok(url) => Some(ProxyConfig::of(url, no_proxy)),
+            Err(error) => {
+                errors.push(node.error(error.to_string()).expected("http://host:port of a proxy"));
+                None
+            }
+        }
+    };
+    found.map(|proxy| ProxyConfig { connect_headers, ..proxy })
+}
+
+/// Values by name: always lists, and always secret.
+fn connect_headers(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Vec<(HeaderName, Secret)>> {
+    let mut headers = Vec::new();
+    for (name, node) in node.mapping(errors).pairs() {
+        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
+            errors.push(node.error(format!("{name:?} cannot be the name of a header")));
+            continue;
+        };
+        let values = node.strings(errors).unwrap_or_default();
+        headers.extend(values.into_iter().map(|text| (header.clone(), Secret::Inline(text))));
+    }
+    Some(headers)
 }
 
 /// Reads `tls_config`.
@@ -283,6 +356,41 @@ mod tests {
     }
 
     #[test]
+    fn proxies() {
+        let proxied = |text: &str, target: &str| {
+            let proxy = read(text).expect(text).client.proxy;
+            assert!(!format!("{proxy:?}").contains("hunter2"), "{proxy:?}");
+            proxy.and_then(|proxy| Some(proxy.proxy_of(&target.parse().expect("a URL"))?.place().to_owned()))
+        };
+        let cases = [
+            ("proxy_url: ''", "http://a/", None),
+            ("proxy_from_environment: false\nno_proxy: ''", "http://a/", None),
+            ("proxy_url: http://u:hunter2@p:1", "http://a/", Some("p:1")),
+            ("proxy_url: http://p:1", "https://127.0.0.1/", Some("p:1")),
+            ("proxy_url: http://p:1\nno_proxy: 'a,10.0.0.0/8'", "https://a/", None),
+            ("proxy_url: http://p:1\nno_proxy: 'a,10.0.0.0/8'", "http://10.1.1.1:9100/", None),
+            ("proxy_url: http://p:1\nno_proxy: 'a,10.0.0.0/8'", "http://b:9100/", Some("p:1")),
+            ("proxy_url: http://p:1\nproxy_connect_header: {X-Key: [hunter2]}", "https://b/", Some("p:1")),
+        ];
+        for (text, target, expected) in cases {
+            assert_eq!(proxied(text, target).as_deref(), expected, "{text} {target}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_a_server() {
+        let text = "oauth2: {client_id: x, client_secret_file: s, token_url: 'https://a/t', scopes: [r, w], \
+                    endpoint_params: {audience: b}, tls_config: {insecure_skip_verify: true}, proxy_url: 'http://p:1'}";
+        let Some(Auth::OAuth2(config)) = read(text).expect("good").client.auth else { panic!("no tokens") };
+        assert_eq!(config.client_secret, Secret::File("/etc/wf/s".into()));
+        assert_eq!(
+            (config.scopes.len(), &config.endpoint_params[..]),
+            (2, &[("audience".to_owned(), "b".to_owned())][..])
+        );
+        assert!(config.tls.insecure_skip_verify && config.proxy.is_some());
+    }
+
+    #[test]
     fn bad_settings() {
         let cases = [
             ("basic_auth: {username: u}\nbearer_token: t", "bearer_token cannot stand beside basic_auth"),
@@ -302,9 +410,19 @@ mod tests {
             ("tls_config: {max_version: TLS11}", "TLS below 1.2 is not spoken"),
             ("tls_config: {min_version: SSL3}", "TLS10"),
             ("tls_config: {server_name: 'a b'}", "expected a host name"),
-            ("proxy_url: http://p:1", "without a proxy"),
-            ("proxy_from_environment: true", "expected false"),
-            ("oauth2: {client_id: x}", "OAuth 2 is not spoken"),
+            ("proxy_url: socks5://p:1", "unknown scheme socks5"),
+            ("proxy_url: https://p:1", "without TLS"),
+            ("proxy_url: http://p:1\nproxy_from_environment: true", "cannot stand beside proxy_from_environment"),
+            ("no_proxy: a", "proxy_url beside it"),
+            ("no_proxy: a\nproxy_from_environment: true", "NO_PROXY in the environment"),
+            ("proxy_connect_header: {A: [b]}", "no proxy for these headers"),
+            ("proxy_url: http://p:1\nproxy_connect_header: {'a b': [c]}", "cannot be the name of a header"),
+            ("oauth2: {client_id: x, client_secret: y}", "token_url"),
+            ("oauth2: {client_id: x, token_url: 'http://a'}", "client_secret or client_secret_file"),
+            ("oauth2: {client_secret: x, token_url: 'http://a'}", "client_id"),
+            ("oauth2: {client_id: x, client_secret: y, token_url: a}", "bad URL"),
+            ("oauth2: {client_id: x, client_secret: y, token_url: 'http://a', grant_type: jwt}", "unknown key"),
+            ("oauth2: {client_id: x, client_secret: y, token_url: 'http://a'}\nbearer_token: t", "cannot stand beside"),
             ("http_headers: {Authorization: {values: [x]}}", "written by other settings"),
             ("http_headers: {'a b': {values: [x]}}", "cannot be the name of a header"),
             ("http_headers: {X: {value: x}}", "unknown key"),

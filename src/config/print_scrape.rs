@@ -26,6 +26,7 @@ pub(super) struct Job {
     fallback_scrape_protocol: Option<&'static str>,
     scrape_native_histograms: bool,
     always_scrape_classic_histograms: bool,
+    convert_classic_histograms_to_nhcb: bool,
     extra_scrape_metrics: bool,
     metrics_path: String,
     scheme: String,
@@ -55,10 +56,26 @@ struct Client {
     basic_auth: Option<BTreeMap<&'static str, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization: Option<BTreeMap<&'static str, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oauth2: Option<OAuth2>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_proxy: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tls_config: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     http_headers: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct OAuth2 {
+    client_id: String,
+    #[serde(flatten)]
+    client_secret: BTreeMap<&'static str, String>,
+    token_url: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -107,6 +124,7 @@ impl Job {
             ("label_name_length_limit", job.label_name_length_limit),
             ("label_value_length_limit", job.label_value_length_limit),
             ("keep_dropped_targets", job.keep_dropped_targets),
+            ("native_histogram_bucket_limit", job.histogram_bucket_limit),
         ];
         Self {
             job_name: job.job_name.clone(),
@@ -120,6 +138,7 @@ impl Job {
             fallback_scrape_protocol: job.fallback_protocol.map(|protocol| protocol.name()),
             scrape_native_histograms: job.native_histograms,
             always_scrape_classic_histograms: job.always_classic_histograms,
+            convert_classic_histograms_to_nhcb: job.custom_histograms,
             extra_scrape_metrics: job.extra_metrics,
             metrics_path: job.metrics_path.clone(),
             scheme: job.scheme.clone(),
@@ -156,7 +175,7 @@ impl Job {
 
 impl Client {
     fn of(config: &ClientConfig) -> Self {
-        let (mut basic_auth, mut authorization) = (None, None);
+        let (mut basic_auth, mut authorization, mut oauth2) = (None, None, None);
         match &config.auth {
             Some(Auth::Basic { username, password }) => {
                 let mut shown = BTreeMap::new();
@@ -172,8 +191,20 @@ impl Client {
                 secret(&mut shown, ("credentials", "credentials_file"), credentials);
                 authorization = Some(shown);
             }
+            Some(Auth::OAuth2(config)) => {
+                let mut client_secret = BTreeMap::new();
+                secret(&mut client_secret, ("client_secret", "client_secret_file"), &config.client_secret);
+                let (client_id, scopes) = (config.client_id.clone(), config.scopes.clone());
+                oauth2 =
+                    Some(OAuth2 { client_id, client_secret, token_url: without_userinfo(&config.token_url), scopes });
+            }
             None => {}
         }
+        let proxy = config.proxy.as_ref();
+        let proxy_url = proxy.and_then(|proxy| proxy.http.as_ref().or(proxy.https.as_ref()));
+        let proxy_url = proxy_url.map(|url| format!("http://{}", url.place()));
+        let no_proxy = proxy.and_then(|proxy| proxy.no_proxy.as_ref()).map(|no_proxy| no_proxy.as_str().to_owned());
+        let no_proxy = no_proxy.filter(|list| proxy_url.is_some() && !list.is_empty());
         let tls = &config.tls;
         let mut tls_config = BTreeMap::new();
         for (keys, pem) in
@@ -193,7 +224,7 @@ impl Client {
             tls_config.insert("insecure_skip_verify", "true".to_owned());
         }
         let http_headers = config.headers.iter().map(|(name, _)| format!("{name}: {SECRET}")).collect();
-        Self { basic_auth, authorization, tls_config, http_headers }
+        Self { basic_auth, authorization, oauth2, proxy_url, no_proxy, tls_config, http_headers }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::collect::scrape::{Escaping, ScrapeConfig, ScrapeProtocol};
 use crate::limits::MOST_SCRAPE_BYTES;
 use crate::net::Redirects;
+use crate::wire::schema_of_factor;
 use crate::yaml::{Mapping, Node, YamlErrors};
 
 use super::discovery::{self, NOT_HERE};
@@ -13,11 +14,8 @@ use super::http_client::http_client;
 use super::relabel::rules;
 
 /// Settings of Prometheus' jobs that this version does not act on, with what may be said instead.
-const NOT_YET: [(&str, &str); 3] = [
-    ("scrape_failure_log_file", "a job without it; /api/v1/targets has the last error of each target"),
-    ("native_histogram_bucket_limit", "a job without it"),
-    ("native_histogram_min_bucket_factor", "a job without it"),
-];
+const NOT_YET: [(&str, &str); 1] =
+    [("scrape_failure_log_file", "a job without it; /api/v1/targets has the last error of each target")];
 
 /// Reads all jobs. Problems that the scrape room finds are placed at their job.
 pub(super) fn jobs(
@@ -82,6 +80,12 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
             .unwrap_or_default(),
         fallback_protocol: map
             .optional("fallback_scrape_protocol", errors, |node, errors| node.word(&ScrapeProtocol::ALL, errors)),
+        histogram_bucket_limit: map
+            .optional("native_histogram_bucket_limit", errors, Node::integer::<u32>)
+            .map_or(0, |limit| limit as usize),
+        histogram_schema: map
+            .optional("native_histogram_min_bucket_factor", errors, Node::float)
+            .map_or(defaults.histogram_schema, schema_of_factor),
         honor_labels,
         honor_timestamps,
         track_timestamps_staleness,
@@ -94,10 +98,6 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
         NOT_YET.into_iter().chain(NOT_HERE.map(|key| (key, "static_configs, file_sd_configs or http_sd_configs")))
     {
         if let Some(found) = map.get(key) {
-            // Its default: no limit.
-            if key == "native_histogram_bucket_limit" && found.integer::<u64>(&mut YamlErrors::default()) == Some(0) {
-                continue;
-            }
             errors.push(found.error(format!("{key} is not part of this version")).expected(instead));
         }
     }
@@ -118,6 +118,7 @@ pub struct Options {
     protocols: Option<Vec<ScrapeProtocol>>,
     native_histograms: bool,
     always_classic_histograms: bool,
+    custom_histograms: bool,
     extra_metrics: bool,
     legacy_names: bool,
     escaping: Option<Escaping>,
@@ -144,18 +145,14 @@ impl Options {
         let native_histograms = boolean("scrape_native_histograms", above.native_histograms, errors);
         let always = boolean("always_scrape_classic_histograms", above.always_classic_histograms, errors);
         let extra_metrics = boolean("extra_scrape_metrics", above.extra_metrics, errors);
-        if boolean("convert_classic_histograms_to_nhcb", false, errors)
-            && let Some(node) = map.get("convert_classic_histograms_to_nhcb")
-        {
-            let what = "classic histograms are not made into native ones by this version";
-            errors.push(node.error(what).expected("false"));
-        }
+        let custom = boolean("convert_classic_histograms_to_nhcb", above.custom_histograms, errors);
         let (legacy_names, escaping) = names(map, errors, above);
         Self {
             body_size_limit: map.optional("body_size_limit", errors, body_size).unwrap_or(above.body_size_limit),
             protocols: map.optional("scrape_protocols", errors, protocols).or_else(|| above.protocols.clone()),
             native_histograms,
             always_classic_histograms: always,
+            custom_histograms: custom,
             extra_metrics,
             legacy_names,
             escaping,
@@ -181,6 +178,7 @@ impl Options {
             protocols: self.protocols.unwrap_or(usual),
             native_histograms: self.native_histograms,
             always_classic_histograms: self.always_classic_histograms,
+            custom_histograms: self.custom_histograms,
             extra_metrics: self.extra_metrics,
             legacy_names: self.legacy_names,
             escaping: self.escaping.unwrap_or(escaping),

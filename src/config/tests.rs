@@ -35,6 +35,8 @@ const CASES: &[(&str, &[&str])] = &[
     ("collectors: {enabled: []}", &[]),
     ("collectors: {gpu: {aliases: [dcgm, nvidia_smi]}}", &[]),
     ("collectors: {gpu: {aliases: [dcgn]}}", &["dcgm"]),
+    ("collectors: {gpu: {libraries: [libnvidia-ml.so.1, /opt/driver/libnvidia-ml.so.1]}}", &[]),
+    ("collectors: {gpu: {libraries: {a: b}}}", &["list"]),
     ("collectors: {cgroups: {include: '^/system', exclude: x, limit: 9, depth: 3, walk_interval: 5s}}", &[]),
     (
         "collectors: {cgroups: {include: '(', limit: 5000, depth: 33, walk_interval: 0s, deep: 1}}",
@@ -92,13 +94,16 @@ const CASES: &[(&str, &[&str])] = &[
         &[],
     ),
     ("scrape_configs: [{job_name: a, scheme: ftp}]", &["http or https"]),
-    ("scrape_configs: [{job_name: a, proxy_url: 'http://p:1'}]", &["proxy"]),
+    ("scrape_configs: [{job_name: a, proxy_url: 'http://p:1', no_proxy: 'x'}]", &[]),
+    ("scrape_configs: [{job_name: a, no_proxy: 'x'}]", &["proxy_url beside it"]),
+    ("scrape_configs: [{job_name: a, oauth2: {client_id: x, client_secret: y, token_url: 'https://t/'}}]", &[]),
     (
         "scrape_configs: [{job_name: a, file_sd_configs: [{files: ['t/*.yml', x.json, 'a*b*.yml', 'x[ab]?.json'], refresh_interval: 1m}]}]",
         &[],
     ),
     ("scrape_configs: [{job_name: a, native_histogram_bucket_limit: 0}]", &[]),
-    ("scrape_configs: [{job_name: a, native_histogram_bucket_limit: 9}]", &["native_histogram_bucket_limit"]),
+    ("scrape_configs: [{job_name: a, native_histogram_bucket_limit: 9, native_histogram_min_bucket_factor: 1.1}]", &[]),
+    ("scrape_configs: [{job_name: a, native_histogram_bucket_limit: -1}]", &["native_histogram_bucket_limit"]),
     ("scrape_configs: [{job_name: a, file_sd_configs: [{files: ['t/*/x.yml', x.txt]}]}]", &["t/*/x.yml", "x.txt"]),
     ("scrape_configs: [{job_name: a, file_sd_configs: [{files: []}, {}]}]", &["no file", "files"]),
     ("scrape_configs: [{job_name: a, http_sd_configs: [{url: 'http://h/sd', authorization: {credentials: x}}]}]", &[]),
@@ -123,7 +128,8 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     ("scrape_configs: [{job_name: a, body_size_limit: 1GB}]", &["at most 256MB"]),
     ("scrape_configs: [{job_name: a, body_size_limit: 0, sample_limit: 5, label_limit: 0}]", &[]),
-    ("scrape_configs: [{job_name: a, convert_classic_histograms_to_nhcb: true}]", &["expected false"]),
+    ("scrape_configs: [{job_name: a, convert_classic_histograms_to_nhcb: true}]", &[]),
+    ("global: {convert_classic_histograms_to_nhcb: x}", &["convert_classic_histograms_to_nhcb"]),
     (
         "scrape_configs: [{job_name: a, metric_name_validation_scheme: legacy, metric_name_escaping_scheme: allow-utf-8}]",
         &["underscores"],
@@ -185,9 +191,15 @@ fn the_example_is_valid_and_shows_itself_without_secrets() {
     assert_eq!(config.models.len(), 2);
     assert!(config.collectors.has(CollectorFamily::Gpu));
     assert!(config.to_yaml().contains("job_name: app"));
-    let text = "scrape_configs: [{job_name: a, authorization: {credentials: hunter2}}]";
-    let shown = Config::parse("f.yml", text).expect("valid").to_yaml();
-    assert!(!shown.contains("hunter2") && shown.contains("<secret>"), "{shown}");
+    for secret in [
+        "authorization: {credentials: hunter2}",
+        "proxy_url: 'http://u:hunter2@p:1', no_proxy: n, bearer_token: hunter2",
+        "oauth2: {client_id: x, client_secret: hunter2, token_url: 'http://u:hunter2@t/', scopes: [a]}",
+    ] {
+        let shown = Config::parse("f.yml", &format!("scrape_configs: [{{job_name: a, {secret}}}]"));
+        let shown = shown.unwrap_or_else(|errors| panic!("{errors}")).to_yaml();
+        assert!(!shown.contains("hunter2") && shown.contains("<secret>"), "{shown}");
+    }
 }
 
 #[test]

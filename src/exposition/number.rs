@@ -24,6 +24,15 @@ pub fn push_bound(out: &mut Vec<u8>, bound: f64) {
     }
 }
 
+/// A bound or quantile as [`push_bound`] spells it; `None` when it is no number, which stays as it is.
+pub fn canonical_bound(text: &str) -> Option<String> {
+    // Anything with letters may be an infinity; a number that is too large is none.
+    let bound = parse_value(text).filter(|bound| bound.is_finite() || !text.contains(|c: char| c.is_ascii_digit()))?;
+    let mut out = Vec::with_capacity(text.len() + 2);
+    push_bound(&mut out, bound);
+    String::from_utf8(out).ok()
+}
+
 const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// Characters of the numbers that [`parse_plain`] takes: a sign, a point and 15 digits.
@@ -72,7 +81,7 @@ fn slow(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_value, push_bound, push_value};
+    use super::{canonical_bound, parse_value, push_bound, push_value};
 
     fn print(value: f64) -> String {
         let mut out = Vec::new();
@@ -102,6 +111,40 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(print(value), expected);
+        }
+    }
+
+    #[test]
+    fn bounds_of_others() {
+        // As Prometheus 3 has them.
+        let cases = [
+            ("1", "1.0"),
+            ("1.0", "1.0"),
+            ("1.00", "1.0"),
+            ("0", "0.0"),
+            ("-1", "-1.0"),
+            ("-0", "-0.0"),
+            (".5", "0.5"),
+            ("0.10", "0.1"),
+            ("10000000", "1e+07"),
+            ("1e7", "1e+07"),
+            ("100000", "100000.0"),
+            ("1000000", "1e+06"),
+            ("0.00001", "1e-05"),
+            ("+Inf", "+Inf"),
+            ("Inf", "+Inf"),
+            ("inf", "+Inf"),
+            ("-Inf", "-Inf"),
+            ("+infinity", "+Inf"),
+            ("NaN", "NaN"),
+            ("1e999", ""),
+            ("", ""),
+            ("x", ""),
+            ("1 ", ""),
+            ("1_0", ""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(canonical_bound(text).unwrap_or_default(), expected, "{text}");
         }
     }
 

@@ -45,7 +45,7 @@ pub trait Daemon: Send + Sync {
     /// Each collector with its last outcome. JSON.
     fn collectors(&self) -> serde_json::Value;
 
-    /// How many files the daemon reads again when it reloads; `None` where nobody knows.
+    /// How many files the daemon reads again, at a reload or when they change; `None` where nobody knows.
     fn watched_files(&self) -> Option<u64> {
         None
     }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    USER_AGENT,
+    PROXY_AUTHORIZATION, USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -18,6 +18,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 
 use super::gunzip::{GunzipError, gunzip};
+use super::oauth2::Tokens;
+use super::proxy::{Connector, ProxyConfig, ProxyUrl};
 use super::reason::{is_tls, reason};
 use super::resolve::Resolver;
 use super::secret::{Auth, Secret, header};
@@ -44,6 +46,8 @@ pub struct ClientConfig {
     pub tls: TlsConfig,
     /// How the client proves who it is; a request's own Authorization header comes first.
     pub auth: Option<Auth>,
+    /// Proxies on the way; none without it.
+    pub proxy: Option<ProxyConfig>,
     /// Headers of every request, until it is redirected to another host.
     pub headers: Vec<(HeaderName, Secret)>,
 }
@@ -57,6 +61,7 @@ impl Default for ClientConfig {
             user_agent: concat!("watchfire/", env!("CARGO_PKG_VERSION")).to_owned(),
             tls: TlsConfig::default(),
             auth: None,
+            proxy: None,
             headers: Vec::new(),
         }
     }
@@ -139,8 +144,7 @@ impl HttpResponse {
 }
 
 type Body = Full<Bytes>;
-type Tcp = HttpConnector<Resolver>;
-type Secure = Client<HttpsConnector<Tcp>, Body>;
+type Secure = Client<HttpsConnector<Connector>, Body>;
 
 /// The one HTTP client. Clones share its connections.
 ///
@@ -148,9 +152,10 @@ type Secure = Client<HttpsConnector<Tcp>, Body>;
 /// ones are left. Nothing is read before the first such request.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    plain: Client<Tcp, Body>,
+    plain: Client<Connector, Body>,
     secure: Arc<Mutex<Option<(Stamps, Secure)>>>,
     config: Arc<ClientConfig>,
+    tokens: Option<Arc<Tokens>>,
     user_agent: HeaderValue,
 }
 
@@ -162,13 +167,17 @@ impl HttpClient {
     /// error of the request.
     pub fn new(config: &ClientConfig) -> Result<Self, TlsError> {
         config.tls.validate()?;
-        Ok(Self::with(config))
+        let tokens = match &config.auth {
+            Some(Auth::OAuth2(oauth2)) => Some(Arc::new(Tokens::new(oauth2)?)),
+            _ => None,
+        };
+        Ok(Self { tokens, ..Self::with(config) })
     }
 
     fn with(config: &ClientConfig) -> Self {
         let user_agent = HeaderValue::from_str(&config.user_agent).unwrap_or(HeaderValue::from_static("watchfire"));
         let plain = pool(config, tcp(config));
-        Self { plain, secure: Arc::default(), config: Arc::new(config.clone()), user_agent }
+        Self { plain, secure: Arc::default(), config: Arc::new(config.clone()), tokens: None, user_agent }
     }
 
     /// The client that speaks TLS with the files as they are now.
@@ -178,8 +187,7 @@ impl HttpClient {
         if let Some((_, client)) = secure.as_ref().filter(|(known, _)| *known == stamps) {
             return Ok(client.clone());
         }
-        let mut connector = tcp(&self.config);
-        connector.enforce_http(false);
+        let connector = tcp(&self.config);
         let builder = HttpsConnectorBuilder::new().with_tls_config(self.config.tls.build()?).https_only();
         let builder = match &self.config.tls.server_name {
             Some(name) => builder.with_server_name_resolver(FixedServerNameResolver::new(server_name(name)?)),
@@ -204,7 +212,7 @@ impl HttpClient {
 
     async fn follow(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let mut uri = parse_url(&request.url)?;
-        self.authorize(&mut request)?;
+        self.authorize(&mut request).await?;
         for _ in 0..=MAX_REDIRECTS {
             let response = self.exchange(&request, uri.clone()).await?;
             let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
@@ -233,6 +241,9 @@ impl HttpClient {
         let mut message = Request::new(Full::new(request.body.clone()));
         *message.method_mut() = request.method.clone();
         let encrypted = uri.scheme_str() == Some("https");
+        let through = self.config.proxy.as_ref().filter(|_| !encrypted).and_then(|proxy| proxy.proxy_of(&uri));
+        let proxied = through.and_then(ProxyUrl::authorization).transpose();
+        let proxied = proxied.map_err(|reason| HttpError::Credentials { url: url(), reason })?;
         *message.uri_mut() = uri;
         let headers = message.headers_mut();
         headers.insert(USER_AGENT, self.user_agent.clone());
@@ -242,6 +253,9 @@ impl HttpClient {
         }
         for (name, value) in &request.headers {
             headers.append(name, value.clone());
+        }
+        if let Some(value) = proxied {
+            headers.insert(PROXY_AUTHORIZATION, value);
         }
         let answer = if encrypted {
             let client = self.secure().map_err(|error| HttpError::Tls { url: url(), reason: error.to_string() })?;
@@ -262,8 +276,9 @@ impl HttpClient {
     }
 
     /// Adds who we are; secrets in files are read anew.
-    fn authorize(&self, request: &mut HttpRequest) -> Result<(), HttpError> {
-        let failed = |reason| HttpError::Credentials { url: without_userinfo(&request.url), reason };
+    async fn authorize(&self, request: &mut HttpRequest) -> Result<(), HttpError> {
+        let url = without_userinfo(&request.url);
+        let failed = |reason| HttpError::Credentials { url: url.clone(), reason };
         let mut own = Vec::new();
         for (name, value) in &self.config.headers {
             own.push((name.clone(), value.read().and_then(|text| header(&text)).map_err(failed)?));
@@ -271,7 +286,12 @@ impl HttpClient {
         if let Some(auth) = &self.config.auth
             && !request.headers.iter().any(|(name, _)| *name == AUTHORIZATION)
         {
-            own.push((AUTHORIZATION, auth.header().map_err(failed)?));
+            let value = match &self.tokens {
+                // Boxed, because the server that gives tokens is asked by a client too.
+                Some(tokens) => Box::pin(tokens.header()).await,
+                None => auth.header(),
+            };
+            own.push((AUTHORIZATION, value.map_err(failed)?));
         }
         request.headers.extend(own);
         Ok(())
@@ -288,11 +308,12 @@ impl Default for HttpClient {
     }
 }
 
-fn tcp(config: &ClientConfig) -> Tcp {
+fn tcp(config: &ClientConfig) -> Connector {
     let mut connector = HttpConnector::new_with_resolver(Resolver::shared());
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_nodelay(true);
-    connector
+    connector.enforce_http(false);
+    Connector::new(connector, config.proxy.clone().map(Arc::new))
 }
 
 fn pool<C: Connect + Clone>(config: &ClientConfig, connector: C) -> Client<C, Body> {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 
+use super::oauth2::OAuth2Config;
+
 /// Bytes of a certificate, key or password file: the system's whole bundle of authorities has some 200 KiB.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
@@ -46,6 +48,8 @@ pub enum Auth {
         /// The token.
         credentials: Secret,
     },
+    /// `Authorization: Bearer …` with a token that a server gives.
+    OAuth2(Box<OAuth2Config>),
 }
 
 impl Pem {
@@ -89,6 +93,8 @@ impl Auth {
                 format!("Basic {}", base64(format!("{}:{}", username.read()?, password.read()?).as_bytes()))
             }
             Self::Authorization { scheme, credentials } => format!("{scheme} {}", credentials.read()?),
+            // Its header takes a question to the server: the client asks.
+            Self::OAuth2(_) => return Err("there is no token yet".to_owned()),
         };
         header(&text)
     }

@@ -354,3 +354,28 @@ async fn servers_that_speak_something_else() {
     let text = format!("{config:?}");
     assert!(!text.contains("BEGIN CERTIFICATE"), "{text}");
 }
+
+#[tokio::test]
+async fn a_tunnel_speaks_tls_with_the_target() {
+    let authority = Authority::new("wf");
+    let identity = authority.sign("localhost", |_| {});
+    let address = Served::with(&identity).start().await;
+    let (place, asked) = super::proxy_tests::proxy(None).await;
+    let config = ClientConfig {
+        tls: TlsConfig {
+            ca: Some(Pem::Inline(authority.pem())),
+            server_name: Some("localhost".to_owned()),
+            ..TlsConfig::default()
+        },
+        proxy: super::proxy_tests::through(&format!("http://u:p@{place}"), None),
+        ..ClientConfig::default()
+    };
+    let client = HttpClient::new(&config).expect("good");
+    for _ in 0..2 {
+        let response = client.send(HttpRequest::get(format!("https://{address}/"))).await.expect("an answer");
+        assert_eq!(response.status.as_u16(), 200);
+    }
+    // The connection is kept, and nothing but its target is said to the proxy.
+    let expected = format!("CONNECT {address} HTTP/1.1|x-key: k|Proxy-Authorization: Basic dTpw");
+    assert_eq!(*asked.lock(), [expected]);
+}

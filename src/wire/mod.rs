@@ -24,17 +24,21 @@
 //! // A gauge `up` with the value 1.
 //! let page = [19, 0x0a, 2, b'u', b'p', 0x18, 1, 0x22, 11, 0x12, 9, 0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
 //! let mut sum = Sum::default();
-//! assert_eq!(read_families(&page, Histograms::Native, &mut sum), Ok(1));
+//! assert_eq!(read_families(&page, Histograms::NATIVE, &mut sum), Ok(1));
 //! assert_eq!(sum.0, 1.0);
 //! ```
 
 mod error;
+mod listed;
 mod native;
 mod prometheus;
 mod protobuf;
+mod resolution;
 
 pub use error::WireError;
+pub use listed::of_classic;
 pub use prometheus::{ExemplarParts, FamilyHead, FamilySink, Histograms, Point, Sampled, is_protobuf, read_families};
+pub use resolution::{limit_buckets, schema_of_factor};
 
 #[cfg(test)]
 mod encode;

@@ -64,7 +64,7 @@ fn shown(value: &Histogram) -> String {
 
 fn check(page: &[u8]) -> String {
     let mut lines = Lines::default();
-    match read_families(page, Histograms::Native, &mut lines) {
+    match read_families(page, Histograms::NATIVE, &mut lines) {
         Ok(_) => lines.0.join("\n"),
         Err(error) => format!("ERROR {error}"),
     }
@@ -216,9 +216,9 @@ fn both_kinds_of_buckets() {
     let native = "h[] schema 0 count 6 sum 9.5 zero 0@0 pos 0+1 [6.0] neg  []";
     let classic = "h_count[] 6\nh_sum[] 9.5\nh_bucket[] le=1 2\nh_bucket[] le=inf 6";
     for (wanted, expected) in [
-        (Histograms::Classic, classic.to_owned()),
-        (Histograms::Native, native.to_owned()),
-        (Histograms::Both, format!("{native}\n{classic}")),
+        (Histograms::CLASSIC, classic.to_owned()),
+        (Histograms::NATIVE, native.to_owned()),
+        (Histograms::BOTH, format!("{native}\n{classic}")),
     ] {
         let mut lines = Lines::default();
         let samples = read_families(&page, wanted, &mut lines).expect("good");
@@ -310,7 +310,7 @@ fn every_cut_of_a_real_page_is_an_error_with_a_place() {
     let mut lines = Lines::default();
     for cut in 0..REAL.len() {
         lines.0.clear();
-        match read_families(&REAL[..cut], Histograms::Native, &mut lines) {
+        match read_families(&REAL[..cut], Histograms::NATIVE, &mut lines) {
             // A page may end between two families.
             Ok(_) => ends.push(cut),
             Err(error) => assert!(error.offset <= cut, "{cut}: {error}"),
@@ -349,7 +349,7 @@ fn random_bytes_and_mutations_do_no_harm() {
             page
         };
         let mut lines = Lines::default();
-        match read_families(&page, Histograms::Both, &mut lines) {
+        match read_families(&page, Histograms::BOTH, &mut lines) {
             Ok(samples) => assert!(samples <= page.len()),
             Err(error) => {
                 refused += 1;

@@ -105,7 +105,7 @@ fn prometheus_says_the_same_in_protobuf_and_in_text() {
     let open = text.header("content-type").starts_with("application/openmetrics-text");
     let format = if open { Format::OpenMetrics } else { Format::Text };
     parse(&text.text(), format, &mut in_text).expect("its text");
-    let samples = read_families(&binary.body, Histograms::Native, &mut in_binary).expect("its protobuf");
+    let samples = read_families(&binary.body, Histograms::NATIVE, &mut in_binary).expect("its protobuf");
     assert!(samples > 200, "{samples} samples: {}", prometheus.log());
     // A family with native buckets has no classic ones in protobuf.
     let native: Vec<String> =

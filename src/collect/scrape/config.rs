@@ -12,6 +12,9 @@ use crate::relabel::RelabelRules;
 /// The shortest time between two scrapes of a target.
 pub(super) const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The finest schema of native histograms that there is.
+const FINEST_SCHEMA: i32 = 8;
+
 /// One entry of `scrape_configs`, with Prometheus' meanings. A limit of 0 means none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScrapeConfig {
@@ -73,6 +76,12 @@ pub struct ScrapeConfig {
     pub native_histograms: bool,
     /// Whether classic histograms are taken beside the native ones of the same family.
     pub always_classic_histograms: bool,
+    /// Whether classic histograms become native ones with listed bounds.
+    pub custom_histograms: bool,
+    /// The most buckets of a native histogram: more are merged, and fail the scrape where that cannot be.
+    pub histogram_bucket_limit: usize,
+    /// The finest schema of native histograms; finer ones are made coarser.
+    pub histogram_schema: i32,
     /// Whether `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes` are written.
     pub extra_metrics: bool,
     /// How targets are connected to, and how we prove who we are.
@@ -144,6 +153,9 @@ impl Default for ScrapeConfig {
             legacy_names: false,
             native_histograms: false,
             always_classic_histograms: false,
+            custom_histograms: false,
+            histogram_bucket_limit: 0,
+            histogram_schema: FINEST_SCHEMA,
             extra_metrics: false,
             client: ClientConfig::default(),
         }

@@ -99,6 +99,11 @@ impl Scraper {
         (self.ground.targets.load(Ordering::Relaxed), dropped)
     }
 
+    /// How many files the discovery of targets reads again.
+    pub fn watched_files(&self) -> usize {
+        self.pools.lock().iter().map(|pool| pool.watched_files()).sum()
+    }
+
     /// What the targets say about their families.
     pub fn metadata(&self) -> Vec<TargetMetadata> {
         let mut all = Vec::new();

@@ -7,6 +7,7 @@
 //! the interval and keep their place after a restart. Steady scrapes compare each line's series with the one that stood there the last time;
 //! labels are read only for series that are new.
 
+mod assemble;
 mod cache;
 mod config;
 mod counters;
@@ -19,9 +20,11 @@ mod protobuf;
 mod protocol;
 mod report;
 mod run;
+mod running;
 mod series;
 mod sink;
 pub(crate) mod slots;
+mod sources;
 mod started;
 mod target;
 mod view;

@@ -42,13 +42,16 @@ impl<'r> ScrapedPage<'r> {
     /// Hands it to the sink, and says what is wrong with it.
     pub(super) fn read(&self, sink: &mut PageSink<'_>) -> Result<(), String> {
         match self {
-            Self::Text(text, format) => parse(text, *format, sink).map(drop).map_err(|error| error.to_string()),
+            Self::Text(text, format) => {
+                parse(text, *format, sink).map_err(|error| error.to_string())?;
+                sink.end()
+            }
             Self::Protobuf(bytes) => {
                 let job = &sink.target.job;
-                let histograms = match (job.native_histograms, job.always_classic_histograms) {
-                    (false, _) => Histograms::Classic,
-                    (true, false) => Histograms::Native,
-                    (true, true) => Histograms::Both,
+                let histograms = Histograms {
+                    native: job.native_histograms,
+                    classic: job.always_classic_histograms || !(job.native_histograms || job.custom_histograms),
+                    custom: job.custom_histograms,
                 };
                 let read = read_families(bytes, histograms, &mut Families::new(sink));
                 read.map(drop).map_err(|error| error.to_string())

@@ -30,6 +30,10 @@ struct Taken {
 
 impl Taken {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut ScrapeConfig)) -> Self {
         let recorder = Arc::new(Recorder::default());
         let shared = Shared {
             forbidden: Arc::default(),
@@ -40,12 +44,13 @@ impl Taken {
             counters: Arc::default(),
         };
         let group = TargetGroup { addresses: vec!["h:1".to_owned()], ..TargetGroup::default() };
-        let job = ScrapeConfig {
+        let mut job = ScrapeConfig {
             job_name: "app".to_owned(),
             static_configs: vec![group],
             native_histograms: true,
             ..ScrapeConfig::default()
         };
+        change(&mut job);
         let target = Target::all(&[job]).remove(0);
         Self { recorder, scrape: Scrape::new(shared, target) }
     }
@@ -130,4 +135,43 @@ fn damage_fails_the_scrape_with_its_place() {
     let mut binary = Taken::new();
     let problem = binary.read(PROTOBUF, PAGE.split_at(PAGE.len() - 3).0).expect("cut off");
     assert!(problem.starts_with("byte "), "{problem}");
+}
+
+#[test]
+fn native_histograms_keep_to_the_limits_of_their_job() {
+    let schemas = |change: fn(&mut ScrapeConfig)| {
+        let mut taken = Taken::with(change);
+        let problem = taken.read(PROTOBUF, PAGE);
+        let batch = taken.scrape.batch();
+        let shape =
+            |(_, one): &(_, Arc<crate::model::Histogram>)| (one.schema, one.positive.len() + one.negative.len());
+        (problem, batch.histograms.iter().map(shape).collect::<Vec<_>>())
+    };
+    let (problem, before) = schemas(|_| {});
+    assert!(problem.is_none() && before.iter().any(|(_, buckets)| *buckets > 3), "{before:?}");
+    let (problem, coarse) = schemas(|job| job.histogram_schema = -1);
+    assert!(problem.is_none() && coarse.iter().all(|(schema, _)| *schema <= -1), "{coarse:?}");
+    let (problem, few) = schemas(|job| job.histogram_bucket_limit = 6);
+    assert_eq!(problem, None, "{before:?}");
+    assert!(few.iter().all(|(_, buckets)| *buckets <= 6), "{few:?}");
+    let (problem, _) = schemas(|job| job.histogram_bucket_limit = 1);
+    assert!(problem.is_some_and(|problem| problem.contains("histogram bucket limit exceeded")));
+}
+
+#[test]
+fn classic_histograms_of_protobuf_become_native_ones_as_those_of_text() {
+    let convert = |job: &mut ScrapeConfig| (job.custom_histograms, job.native_histograms) = (true, false);
+    let (mut binary, mut text) = (Taken::with(convert), Taken::with(convert));
+    assert_eq!(binary.read(PROTOBUF, PAGE), None);
+    assert_eq!(text.read(OPENMETRICS, TEXT), None);
+    let shown = |taken: &Taken| -> BTreeMap<String, String> {
+        let histograms = &taken.scrape.batch().histograms;
+        let line = |one: &crate::model::Histogram| {
+            format!("{:?} {:?} {} {}", one.custom_values, one.positive, one.count, one.sum)
+        };
+        histograms.iter().map(|(series, one)| (taken.name(*series), line(one))).collect()
+    };
+    assert!(shown(&binary).len() > 1, "{:#?}", shown(&binary));
+    assert_eq!(shown(&binary), shown(&text));
+    assert!(!binary.floats().keys().any(|name| name.contains("_bucket")));
 }

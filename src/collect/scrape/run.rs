@@ -20,7 +20,9 @@ use super::slots::Slots;
 use super::target::Target;
 use super::view::{Health, TargetView};
 use crate::clock::{Clock, Stopwatch};
-use crate::model::{Batch, GroupId, Intern, Irregular, IrregularSample, Output, SeriesRef, Timestamp, stale_marker};
+use crate::model::{
+    Batch, GroupId, Intern, Irregular, IrregularSample, MetricKind, Output, SeriesRef, Timestamp, stale_marker,
+};
 use crate::net::{HttpClient, HttpError, HttpRequest, HttpResponse, Redirects};
 
 /// How far ahead of the clock a page's timestamps may be, as in Prometheus.
@@ -302,6 +304,8 @@ impl Scrape {
             out_of_order: 0,
             out_of_bounds: 0,
             latest: slot + MAX_AHEAD_MS,
+            kind: MetricKind::Unknown,
+            assembly: self.target.job.custom_histograms.then(Box::default),
         };
         let result = page.read(&mut sink);
         let over_limit = sink.over_limit();
@@ -314,7 +318,9 @@ impl Scrape {
             Ok(_) => None,
         };
         // Labels over a limit are found while the page is read.
-        let limited = over_limit || problem.as_ref().is_some_and(|problem| problem.contains("limit exceeded (metric:"));
+        let limits = ["limit exceeded (metric:", "histogram bucket limit exceeded"];
+        let limited =
+            over_limit || problem.as_ref().is_some_and(|problem| limits.iter().any(|limit| problem.contains(limit)));
         let counters = &self.shared.counters;
         let mut taken = Taken { samples: sink.samples, kept: sink.kept, added: 0, limited, problem, body_bytes: 0.0 };
         if taken.problem.is_none() {

@@ -1,14 +1,16 @@
 //! From the labels of a line to those of a series: the target's labels, relabeling, limits.
 
 use super::config::ScrapeConfig;
-use crate::exposition::parse_series;
-use crate::model::{Labels, LabelsBuilder, METRIC_NAME, is_classic_label_name, is_classic_metric_name};
+use crate::exposition::{canonical_bound, parse_series};
+use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MetricKind, is_classic_label_name, is_classic_metric_name};
 
 /// What the series of a target depend on.
 #[derive(Clone, Copy)]
 pub(super) struct SeriesRules<'t> {
     pub(super) target: &'t Labels,
     pub(super) job: &'t ScrapeConfig,
+    /// The type that the page stated last.
+    pub(super) kind: MetricKind,
 }
 
 impl SeriesRules<'_> {
@@ -19,11 +21,20 @@ impl SeriesRules<'_> {
     pub(super) fn labels(&self, raw: &str) -> Result<Option<Labels>, String> {
         let parsed = parse_series(raw)?;
         let mut labels = LabelsBuilder::new();
+        // `1`, `1.0` and `1.00` are one bound: clients spell them as they like, and differently in each format.
+        let bound = match self.kind {
+            MetricKind::Histogram => "le",
+            MetricKind::Summary => "quantile",
+            _ => "",
+        };
         for (name, value) in &parsed.labels {
             if name == METRIC_NAME {
                 return Err("expected no label __name__ on a sample".to_owned());
             }
-            labels.put(name, value);
+            match (*name == bound).then(|| canonical_bound(value)).flatten() {
+                Some(value) => labels.put(name, &value),
+                None => labels.put(name, value),
+            };
         }
         if self.job.honor_labels {
             // An empty label of the page is honored too: it takes the target's away.

@@ -1,14 +1,20 @@
 //! From lines of a page to samples of a batch.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
+use super::assemble::{Assembly, Offered};
 use super::cache::{Entry, Found, SeriesCache};
+use super::config::ScrapeConfig;
 use super::metadata::MetadataStore;
 use super::series::SeriesRules;
 use super::started;
 use super::target::Target;
 use crate::exposition::{ExemplarText, Meta, SampleLine, Sink, parse_series};
-use crate::model::{Batch, Exemplar, Intern, Irregular, IrregularSample, Labels, SeriesRef, Timestamp, Value};
+use crate::model::{
+    Batch, Exemplar, Intern, Irregular, IrregularSample, Labels, MetricKind, SeriesRef, Timestamp, Value,
+};
+use crate::wire::limit_buckets;
 
 /// Takes one page over.
 pub(super) struct PageSink<'s> {
@@ -28,6 +34,10 @@ pub(super) struct PageSink<'s> {
     pub(super) out_of_bounds: u64,
     /// The last timestamp that a page may state.
     pub(super) latest: Timestamp,
+    /// The type that the page stated last.
+    pub(super) kind: MetricKind,
+    /// Where lines of a classic histogram become one sample, if the job asks for that.
+    pub(super) assembly: Option<Box<Assembly>>,
 }
 
 /// A sample of any format.
@@ -41,6 +51,9 @@ pub(super) struct PageSample<'p> {
 
 impl<'a> Sink<'a> for PageSink<'_> {
     fn sample(&mut self, sample: SampleLine<'a>) -> Result<(), String> {
+        if self.assembly.is_some() && self.assemble(&sample)? {
+            return Ok(());
+        }
         let SampleLine { series, value, ts, exemplar } = sample;
         self.take(PageSample { series, value: value.into(), ts, start_ts: None, exemplars: exemplar.as_slice() })
     }
@@ -58,11 +71,20 @@ impl<'a> Sink<'a> for PageSink<'_> {
         {
             let lines = self.cache.latest().take_while(|(line, _)| started::is_part(line, name, labels));
             self.batch.start_ts.extend(lines.filter_map(|(_, series)| series).map(|series| (series, start)));
+            if let Some(assembly) = &mut self.assembly {
+                assembly.created(sample.series, start);
+            }
         }
         self.sample(sample)
     }
 
     fn meta(&mut self, name: &'a str, meta: Meta<'a>) {
+        if let Meta::Kind(kind) = meta {
+            self.kind = kind;
+            if let Some(assembly) = &mut self.assembly {
+                assembly.family(name, kind);
+            }
+        }
         self.metadata.note(name, meta);
     }
 }
@@ -80,10 +102,26 @@ impl PageSink<'_> {
         limit > 0 && self.kept >= limit
     }
 
+    /// The page has no more lines.
+    pub(super) fn end(&mut self) -> Result<(), String> {
+        let whole = self.assembly.as_mut().and_then(|assembly| assembly.finish());
+        whole.map_or(Ok(()), |whole| whole.give(|sample| self.take(sample)))
+    }
+
+    /// Puts a line of a classic histogram to those before it; says whether that is all that is to be done with it.
+    fn assemble(&mut self, line: &SampleLine<'_>) -> Result<bool, String> {
+        let Some(assembly) = &mut self.assembly else { return Ok(false) };
+        let Offered { part, before } = assembly.offer(line);
+        if let Some(before) = before {
+            before.give(|sample| self.take(sample))?;
+        }
+        Ok(part && !self.target.job.always_classic_histograms)
+    }
+
     /// Takes one sample over.
     pub(super) fn take(&mut self, sample: PageSample<'_>) -> Result<(), String> {
         let job = &self.target.job;
-        let rules = SeriesRules { target: &self.target.labels, job };
+        let rules = SeriesRules { target: &self.target.labels, job, kind: self.kind };
         self.samples += 1;
         if self.is_full() {
             // The page is refused; it is read on only to say how many samples it has.
@@ -96,6 +134,10 @@ impl PageSink<'_> {
             return Ok(());
         }
         self.kept += 1;
+        let value = match sample.value {
+            Value::Float(value) => Value::Float(value),
+            value => limited(job, value)?,
+        };
         let entry = match found {
             Found::Series(entry) => entry,
             Found::Duplicate => {
@@ -111,7 +153,7 @@ impl PageSink<'_> {
         match ts {
             None => {
                 entry.stated = None;
-                match sample.value {
+                match value {
                     Value::Float(value) => self.batch.floats.push((series, value)),
                     Value::Histogram(value) => self.batch.histograms.push((series, value)),
                 }
@@ -124,7 +166,7 @@ impl PageSink<'_> {
             Some(ts) if ts > self.latest => self.out_of_bounds += 1,
             Some(ts) => {
                 entry.stated = Some(ts);
-                let sample = IrregularSample { ts, start_ts: sample.start_ts.unwrap_or(0), value: sample.value };
+                let sample = IrregularSample { ts, start_ts: sample.start_ts.unwrap_or(0), value };
                 match self.irregular.last_mut().filter(|last| last.series == series) {
                     Some(last) => last.samples.push(sample),
                     None => self.irregular.push(Irregular { series, samples: vec![sample] }),
@@ -137,6 +179,13 @@ impl PageSink<'_> {
         }
         Ok(())
     }
+}
+
+/// A native histogram within the limits of the job.
+fn limited(job: &ScrapeConfig, value: Value) -> Result<Value, String> {
+    let Value::Histogram(histogram) = &value else { return Ok(value) };
+    let coarser = limit_buckets(histogram, job.histogram_schema, job.histogram_bucket_limit)?;
+    Ok(coarser.map_or(value, |coarser| Value::Histogram(Arc::new(coarser))))
 }
 
 /// The exemplars, unless the page has shown the same ones before.

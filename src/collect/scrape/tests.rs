@@ -7,7 +7,7 @@ use super::run::{Scrape, Shared};
 use super::target::Target;
 use super::{Health, ScrapeConfig, Scraper, TargetGroup};
 use crate::clock::Clock;
-use crate::model::MetricKind;
+use crate::model::{Intern, MetricKind};
 use crate::net::HttpClient;
 
 const REPORT: [&str; 5] = [
@@ -95,6 +95,75 @@ async fn pages_become_samples() {
     assert_eq!(found, ["a{job=\"app\"} 1"]);
     let (found, irregular, _) = once(|job| job.honor_timestamps = false, "", "a 1 1500").await;
     assert_eq!((found, irregular.len()), (strings(&["a{T} 1"]), 0));
+}
+
+#[tokio::test]
+async fn bounds_are_spelled_in_one_way() {
+    // As Prometheus 3 does: by the type that was stated last, whatever the family's name.
+    let page = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 1\nh_bucket{le=\"10000000\",quantile=\"1\"} 2\n\
+                h_bucket{le=\"x\"} 3\nh_bucket{le=\"+Inf\"} 4\n# TYPE s summary\ns{quantile=\"1\",le=\"1\"} 5\n\
+                # TYPE g gauge\ng{le=\"1\",quantile=\"1\"} 6\n";
+    let expected = [
+        "g{T, le=\"1\", quantile=\"1\"} 6",
+        "h_bucket{T, le=\"+Inf\"} 4",
+        "h_bucket{T, le=\"1.0\"} 1",
+        "h_bucket{T, le=\"1e+07\", quantile=\"1\"} 2",
+        "h_bucket{T, le=\"x\"} 3",
+        "s{T, le=\"1\", quantile=\"1.0\"} 5",
+    ];
+    for (kind, end) in [("text/plain", ""), ("application/openmetrics-text", "# EOF\n")] {
+        let (found, _, error) = once(|_| {}, kind, &format!("{page}{end}")).await;
+        assert_eq!((found, error.as_str()), (strings(&expected), ""), "{kind}");
+    }
+    let (found, _, _) = once(|_| {}, "text/plain", "h_bucket{le=\"1\"} 1").await;
+    assert_eq!(found, ["h_bucket{T, le=\"1\"} 1"], "without a type nothing is known");
+}
+
+/// The histograms of a page, one line each: series, schema, bounds, counts, count, sum.
+async fn histograms(change: impl FnOnce(&mut ScrapeConfig), kind: &str, page: &str) -> (Vec<String>, Vec<String>) {
+    let (address, pages) = serve().await;
+    set(&pages, "/metrics", 200, kind, page);
+    let mut job = ScrapeConfig { custom_histograms: true, ..job(&address.to_string()) };
+    change(&mut job);
+    let recorder = Arc::new(Recorder::default());
+    let mut scrape = scrape(&recorder, &job);
+    for slot in [1_000, 2_000] {
+        scrape.scrape(slot).await;
+    }
+    let error = scrape.status().view.lock().last_error.clone();
+    assert_eq!(error, "");
+    let cut =
+        |text: String| text.replace(&format!("instance=\"{address}\", job=\"app\""), "T").replace(", zone=\"a\"", "");
+    let batches = recorder.batches.lock();
+    let last = batches.last().expect("scraped");
+    let line = |(series, one): &(_, Arc<crate::model::Histogram>)| {
+        let labels = recorder.labels(*series).unwrap_or_default().to_string();
+        cut(format!("{labels} {:?} {:?} {} {}", one.custom_values, one.positive, one.count, one.sum))
+    };
+    let found = last.histograms.iter().map(line).collect();
+    drop(batches);
+    (found, recorder.last(&REPORT).into_iter().map(cut).collect())
+}
+
+#[tokio::test]
+async fn classic_histograms_become_native_ones_when_asked() {
+    let page = "# TYPE h histogram\nh_bucket{x=\"1\",le=\"1\"} 1\nh_bucket{x=\"1\",le=\"2\"} 3\nh_bucket{le=\"+Inf\",x=\"1\"} 4\n\
+                h_sum{x=\"1\"} 5.5\nh_count{x=\"1\"} 4\nh_bucket{x=\"2\",le=\"+Inf\"} 0\nh_sum{x=\"2\"} 0\nh_count{x=\"2\"} 0\n\
+                # TYPE bad histogram\nbad_bucket{le=\"1\"} 5\nbad_bucket{le=\"+Inf\"} 4\nbad_count 4\n\
+                # TYPE g gauge\ng 1\nh_bucket{le=\"1\"} 1\n# TYPE u_p histogram\nu_p_bucket{le=\"1\"} 1\nu_p_count 2\nu_p_sum 3\n";
+    let expected =
+        ["h{T, x=\"1\"} [1.0, 2.0] [1.0, 2.0, 1.0] 4 5.5", "h{T, x=\"2\"} [] [0.0] 0 0", "u_p{T} [1.0] [1.0, 1.0] 2 3"];
+    for (kind, end) in [("text/plain", ""), ("application/openmetrics-text", "# EOF\n")] {
+        let page = format!("{page}{end}");
+        let (found, floats) = histograms(|_| {}, kind, &page).await;
+        assert_eq!(found, expected, "{kind}");
+        assert_eq!(floats, ["g{T} 1", "h_bucket{T, le=\"1\"} 1"], "{kind}");
+        let (found, floats) = histograms(|job| job.always_classic_histograms = true, kind, &page).await;
+        assert_eq!(found, expected, "{kind}");
+        assert_eq!(floats.len(), 2 + 5 + 3 + 3 + 3, "{floats:#?}");
+        let (found, _) = histograms(|job| job.custom_histograms = false, kind, &page).await;
+        assert!(found.is_empty());
+    }
 }
 
 fn strings(lines: &[&str]) -> Vec<String> {

@@ -3,14 +3,14 @@
 //! What is there is found by a scan now and then; in between, each tick reads the files that were found. A series keeps
 //! its labels and its open file for as long as scans find it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bytes::label;
 use super::report::{Trouble, unread};
-use super::source::{Source, is_missing, read_once};
+use super::source::{Source, is_gone, is_missing, read_once};
 use crate::collect::emit::{Emit, Slot};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, Family, FamilyDesc, Intern, Timestamp};
@@ -277,16 +277,20 @@ impl Devices {
     fn adopt(&mut self, found: Vec<Series>, emit: &Emit<'_>) {
         let key = |series: &Series| (series.named.name().to_owned(), series.fixed().to_vec());
         let mut old: HashMap<_, _> = self.series.drain(..).map(|series| (key(&series), series)).collect();
-        self.series = found;
-        for series in &mut self.series {
-            let Some(known) = old.remove(&key(series)) else { continue };
-            if known.same_file(series) {
-                *series = known;
-            } else if matches!((&known.content, &series.content), (Content::Constant(_), Content::Constant(_))) {
-                series.slot = known.slot;
-            } else {
-                emit.release(&[known.slot]);
+        let mut taken = HashSet::with_capacity(found.len());
+        for mut series in found {
+            let key = key(&series);
+            let known = old.remove(&key);
+            if !taken.insert(key) {
+                continue; // Two files for one series: the first counts.
             }
+            match known {
+                Some(known) if known.same_file(&series) => series = known,
+                Some(known) if known.is_constant() && series.is_constant() => series.slot = known.slot,
+                Some(known) => emit.release(&[known.slot]),
+                None => {}
+            }
+            self.series.push(series);
         }
         let gone: Vec<Slot> = old.into_values().map(|series| series.slot).collect();
         emit.release(&gone);
@@ -300,6 +304,10 @@ impl Series {
             _ => self.labels.len(),
         };
         self.labels.get(..count).unwrap_or_default()
+    }
+
+    fn is_constant(&self) -> bool {
+        matches!(self.content, Content::Constant(_))
     }
 
     fn same_file(&self, other: &Self) -> bool {
@@ -325,13 +333,17 @@ impl Series {
                     return true;
                 }
                 Err(error) => {
-                    trouble.note(|| format!("{}: {error}", file.path().display()));
-                    return !is_missing(&error);
+                    if !*optional && !is_missing(&error) {
+                        trouble.note(|| format!("{}: {error}", file.path().display()));
+                    }
+                    return !is_gone(&error);
                 }
             },
             Content::Facts { files, fixed, prefix } => {
-                if learn(files, (*fixed, prefix), &mut self.labels, buffer) {
-                    emit.release(&[std::mem::take(&mut self.slot)]);
+                match learn(files, (*fixed, prefix), &mut self.labels, buffer) {
+                    Learnt::Same => {}
+                    Learnt::Changed => emit.release(&[std::mem::take(&mut self.slot)]),
+                    Learnt::Gone => return false,
                 }
                 1.0
             }
@@ -341,17 +353,115 @@ impl Series {
     }
 }
 
-/// Reads facts into the labels behind the first `fixed`; whether one changed. A file that is not there says nothing.
-fn learn(files: &mut [File], (fixed, prefix): (usize, &str), labels: &mut Vec<String>, buffer: &mut Vec<u8>) -> bool {
-    let mut changed = false;
+/// What a look at the facts of a device found.
+enum Learnt {
+    Same,
+    Changed,
+    Gone,
+}
+
+/// Reads facts into the labels behind the first `fixed`. A file that is not there says nothing; when none is there, nor
+/// their folder, the device has gone.
+fn learn(files: &mut [File], (fixed, prefix): (usize, &str), labels: &mut Vec<String>, buffer: &mut Vec<u8>) -> Learnt {
+    let (mut changed, mut gone) = (false, 0);
     labels.resize(fixed + files.len(), String::new());
-    for (known, file) in labels.iter_mut().skip(fixed).zip(files) {
-        let fresh = file.read(buffer).unwrap_or_default().trim_ascii();
+    for (known, file) in labels.iter_mut().skip(fixed).zip(files.iter_mut()) {
+        let read = file.read(buffer);
+        gone += usize::from(matches!(&read, Err(error) if is_gone(error)));
+        let fresh = read.unwrap_or_default().trim_ascii();
         let fresh = fresh.strip_prefix(prefix.as_bytes()).unwrap_or(fresh);
         if known.as_bytes() != fresh && *known != label(fresh) {
             *known = label(fresh).into_owned();
             changed = true;
         }
     }
-    changed
+    let folder = files.first().and_then(|file| file.path().parent());
+    match folder {
+        Some(folder) if gone == files.len() && !folder.exists() => Learnt::Gone,
+        _ if changed => Learnt::Changed,
+        _ => Learnt::Same,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{Class, Named};
+    use crate::collect::Reading;
+    use crate::collect::catalogue::gauge;
+    use crate::collect::testing::{Interner, collect, put};
+    use crate::model::FamilyDesc;
+
+    static INFO: FamilyDesc = gauge("x_info", "", "Facts.", &["device", "model"], 9);
+    static VALUE: FamilyDesc = gauge("x_value", "", "A number.", &["device"], 9);
+
+    /// Devices `d/*` with a model each; `f/a` and `f/b` are two files of one series.
+    fn class(root: &Path) -> Class {
+        let place = root.to_owned();
+        Class::new("x", root.to_owned(), move |scan| {
+            for device in scan.try_entries(&place.join("d"))? {
+                scan.facts(&INFO, &[&device], std::iter::once(place.join("d").join(&device).join("model")));
+            }
+            for file in ["f/a", "f/b"] {
+                scan.parsed(Named::Declared(&VALUE), &["f"], place.join(file), (parse, 1.0), true);
+            }
+            Ok(())
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Option<f64> {
+        super::super::bytes::decimal(bytes)
+    }
+
+    #[test]
+    fn the_info_of_a_device_that_has_gone_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut class, intern) = (class(root.path()), Interner::default());
+        put(root.path(), "d/one/model", "Fast\n");
+        std::fs::create_dir_all(root.path().join("d/two")).unwrap();
+        let names = |page: crate::collect::testing::Page| -> Vec<String> { page.into_keys().collect() };
+        let two = r#"x_info{device="two"}"#;
+        assert_eq!(names(collect(&mut class, &intern, 0).0), [r#"x_info{device="one", model="Fast"}"#, two]);
+        std::fs::remove_dir_all(root.path().join("d/one")).unwrap();
+        assert_eq!(names(collect(&mut class, &intern, 1_000).0), [two]);
+        assert_eq!(names(collect(&mut class, &intern, 2_000).0), [two]);
+        assert_eq!(intern.released(), 1);
+        put(root.path(), "d/one/model", "New\n");
+        assert_eq!(names(collect(&mut class, &intern, 40_000).0), [r#"x_info{device="one", model="New"}"#, two]);
+    }
+
+    #[test]
+    fn two_files_of_one_series_are_one() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut class, intern) = (class(root.path()), Interner::default());
+        std::fs::create_dir_all(root.path().join("d")).unwrap();
+        put(root.path(), "f/a", "1");
+        put(root.path(), "f/b", "2");
+        for now in [0, 40_000, 80_000] {
+            let (page, result) = collect(&mut class, &intern, now);
+            assert_eq!((page.len(), page[r#"x_value{device="f"}"#], result.unwrap()), (1, 1.0, Reading::Complete));
+        }
+        assert_eq!((intern.count(), intern.released()), (1, 0));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_reason_to_look_again() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("d")).unwrap();
+        let looks = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (count, path) = (std::sync::Arc::clone(&looks), PathBuf::from("/proc/self/mem"));
+        // Reading the first page of a process' memory is an error, and the file is there.
+        let mut class = Class::new("x", root.path().to_owned(), move |scan| {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            scan.parsed(Named::Declared(&VALUE), &["f"], path.clone(), (parse, 1.0), true);
+            Ok(())
+        });
+        let intern = Interner::default();
+        for now in 0..3 {
+            let (page, result) = collect(&mut class, &intern, now);
+            assert!(page.is_empty() && matches!(result, Ok(Reading::Complete)), "{result:?}");
+        }
+        assert_eq!(looks.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
 }

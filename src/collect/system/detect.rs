@@ -29,15 +29,21 @@ impl Found {
 /// Looks at the machine once. No port is probed and no process is asked.
 pub fn detect(config: &SystemConfig) -> Vec<Found> {
     let roots = &config.roots;
-    if !roots.proc.join("stat").exists() {
-        let why = format!("{} holds no stat file: sysinfo is used, with fewer figures", roots.proc.display());
+    if !roots.proc.is_dir() {
+        let why = match cfg!(target_os = "linux") {
+            true => format!("{} is no folder: see --path.procfs", roots.proc.display()),
+            false => "no proc file system here: sysinfo is used, with fewer figures".to_owned(),
+        };
         return vec![Found::no("proc", why)];
     }
     vec![cpu(roots), memory(roots), disks(config), networks(config), pressure(roots), sensors(roots)]
 }
 
 fn cpu(roots: &Roots) -> Found {
-    let stat = std::fs::read(roots.proc.join("stat")).unwrap_or_default();
+    let path = roots.proc.join("stat");
+    let Ok(stat) = std::fs::read(&path) else {
+        return Found::no("cpu", format!("{} cannot be read", path.display()));
+    };
     let cores = lines(&stat).filter(|line| line.starts_with(b"cpu") && line.get(3) != Some(&b' ')).count();
     let info = std::fs::read_to_string(roots.proc.join("cpuinfo")).unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -112,7 +118,9 @@ mod tests {
     fn tells_what_is_there_and_what_is_not() {
         let root = tempfile::tempdir().unwrap();
         let config = SystemConfig { roots: Roots::under(root.path()), ..SystemConfig::default() };
-        assert!(!detect(&config)[0].present);
+        assert!(matches!(&detect(&config)[..], [found] if found.what == "proc" && !found.present));
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        assert!(matches!(&detect(&config)[..], [cpu, _, ..] if cpu.what == "cpu" && !cpu.present));
         put(root.path(), "proc/stat", "cpu  1 2\ncpu0 1 2\ncpu1 1 2\n");
         put(root.path(), "proc/cpuinfo", "model name\t: Quick One\n");
         put(root.path(), "proc/meminfo", "MemTotal:       2097152 kB\n");

@@ -119,6 +119,11 @@ pub(super) fn rapl(roots: &Roots) -> Class {
     })
 }
 
+/// A family of one series without a type, which the kernel named: node_exporter states none.
+pub(super) fn untyped_family(name: String, help: String) -> Family {
+    Family { name: name.into(), kind: MetricKind::Unknown, unit: "".into(), help: help.into() }
+}
+
 /// A text as a part of a metric's name.
 pub(super) fn identifier(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()

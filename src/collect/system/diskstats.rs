@@ -6,14 +6,16 @@ use super::bytes::{label, lines, number, words};
 use super::filter::Filter;
 use super::report::{Trouble, unread};
 use super::roots::Roots;
-use super::source::Source;
+use super::source::{Source, read_once};
 use crate::collect::catalogue::{counter, gauge};
-use crate::collect::emit::{Emit, Table};
+use crate::collect::emit::{Emit, Slot, Table};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
 
 /// Devices that are watched at most.
 const MAX_DISKS: usize = 1024;
+/// Time between two looks into udev's database.
+const REREAD_MS: i64 = 30_000;
 /// The kernel's sector in these counters, whatever the device's own is.
 const SECTOR: f64 = 512.0;
 /// The kernel counts milliseconds.
@@ -131,19 +133,35 @@ const UDEV_ATA: [&str; 3] = ["ID_ATA_WRITE_CACHE", "ID_ATA_WRITE_CACHE_ENABLED",
 /// A fact of a disk: the place of its family, labels behind the device, value.
 type Fact = (usize, Vec<String>, f64);
 
+/// What is known about a disk, and since when. udev writes it after the kernel lists the disk, and again after `mkfs`.
+#[derive(Default)]
+struct Known {
+    major: Vec<u8>,
+    minor: Vec<u8>,
+    read_at: Option<Timestamp>,
+    facts: Vec<Fact>,
+}
+
 /// The collector.
 pub(super) struct DiskStats {
     source: Source,
     roots: Roots,
     filter: Filter,
     /// What udev knows of the device; `None` when it is not shown.
-    devices: Table<Option<Vec<Fact>>>,
+    devices: Table<Option<Known>>,
+    buffer: Vec<u8>,
 }
 
 impl DiskStats {
     pub(super) fn new(roots: &Roots, filter: Filter) -> Self {
         let source = Source::new(roots.proc.join("diskstats"));
-        Self { source, roots: roots.clone(), filter, devices: Table::new(FAMILIES.len(), MAX_DISKS) }
+        Self {
+            source,
+            roots: roots.clone(),
+            filter,
+            devices: Table::new(FAMILIES.len(), MAX_DISKS),
+            buffer: Vec::new(),
+        }
     }
 }
 
@@ -152,10 +170,11 @@ impl Collector for DiskStats {
         "diskstats"
     }
 
-    fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+    fn collect(&mut self, now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.source.read() {
+            self.devices.end_tick(&emit);
             return unread("diskstats", self.source.path(), &error);
         }
         let (path, bytes) = self.source.last();
@@ -165,13 +184,12 @@ impl Collector for DiskStats {
                 trouble.bad_line(path, line, "a device");
                 continue;
             };
-            let (filter, roots) = (&self.filter, &self.roots);
-            let learn = || filter.shows(name).then(|| facts(roots, &label(major), &label(minor)));
-            let Some(row) = self.devices.row(name, learn) else {
+            let filter = &self.filter;
+            let Some(row) = self.devices.row(name, || filter.shows(name).then(Known::default)) else {
                 trouble.note(|| format!("{}: more than {MAX_DISKS} devices", path.display()));
                 continue;
             };
-            let Some(facts) = &row.state else { continue };
+            let Some(known) = &mut row.state else { continue };
             let Some((columns, count)) = columns(fields) else {
                 trouble.bad_line(path, line, "counters of a device");
                 continue;
@@ -182,7 +200,10 @@ impl Collector for DiskStats {
             {
                 emit.put(slot, desc, &[&device], column as f64 * factor);
             }
-            for (place, labels, value) in facts {
+            if known.is_due(now, major, minor) {
+                known.learn(facts(&self.roots, major, minor, &mut self.buffer), &mut row.slots, &emit);
+            }
+            for (place, labels, value) in &known.facts {
                 let (Some(slot), Some(desc)) = (row.slots.get_mut(*place), FAMILIES.get(*place)) else { continue };
                 let mut all = [""; 8];
                 let texts = std::iter::once(&*device).chain(labels.iter().map(String::as_str));
@@ -205,15 +226,39 @@ fn columns<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<([u64; 17], usi
     (count >= OLDEST_COLUMNS).then_some((columns, count))
 }
 
+impl Known {
+    /// Whether udev's database is to be read: now and then, and when another disk has the name.
+    fn is_due(&mut self, now: Timestamp, major: &[u8], minor: &[u8]) -> bool {
+        let is_fresh = |at: Timestamp| (0..REREAD_MS).contains(&now.saturating_sub(at));
+        if self.major == major && self.minor == minor && self.read_at.is_some_and(is_fresh) {
+            return false;
+        }
+        (self.major, self.minor, self.read_at) = (major.to_vec(), minor.to_vec(), Some(now));
+        true
+    }
+
+    /// Takes new facts over; series whose labels are others now end.
+    fn learn(&mut self, fresh: Vec<Fact>, slots: &mut [Slot], emit: &Emit<'_>) {
+        for (place, slot) in slots.iter_mut().enumerate().skip(INFO) {
+            let labels = |facts: &[Fact]| facts.iter().find(|fact| fact.0 == place).map(|fact| fact.1.clone());
+            if labels(&self.facts) != labels(&fresh) {
+                emit.release(&[std::mem::take(slot)]);
+            }
+        }
+        self.facts = fresh;
+    }
+}
+
 /// What udev's database has of a device; without it, only its number is known.
-fn facts(roots: &Roots, major: &str, minor: &str) -> Vec<Fact> {
+fn facts(roots: &Roots, major: &[u8], minor: &[u8], buffer: &mut Vec<u8>) -> Vec<Fact> {
+    let (major, minor) = (label(major), label(minor));
     let path = roots.on_rootfs(&format!("/run/udev/data/b{major}:{minor}"));
-    let data = std::fs::read_to_string(path).unwrap_or_default();
+    let data = label(read_once(&path, buffer).unwrap_or_default());
     let known: HashMap<&str, &str> = data.lines().filter_map(|line| line.strip_prefix("E:")?.split_once('=')).collect();
     let texts = |names: &[&str]| -> Vec<String> {
         names.iter().map(|name| known.get(name).copied().unwrap_or_default().to_owned()).collect()
     };
-    let mut info = vec![major.to_owned(), minor.to_owned()];
+    let mut info = vec![major.into_owned(), minor.into_owned()];
     info.extend(texts(&UDEV_INFO));
     let mut facts = vec![(INFO, info, 1.0)];
     if known.contains_key("ID_FS_USAGE") {
@@ -263,5 +308,31 @@ mod tests {
         put(root.path(), "proc/diskstats", "8 0 sda 1 2 3\n8 0 sdb 1 2 3 4 5 x 7 8 9 10 11\n8\n");
         let (page, result) = collect(&mut disks, &intern, 0);
         assert!(page.is_empty() && matches!(result, Ok(Reading::Degraded(text)) if text.contains("and 2 more")));
+    }
+
+    #[test]
+    fn facts_come_late_and_change() {
+        let root = tempfile::tempdir().unwrap();
+        let mut disks = DiskStats::new(&Roots::under(root.path()), SystemOptions::default().disks);
+        let intern = Interner::default();
+        let line = |minor| format!("8 {minor} sdb 1 2 3 4 5 6 7 8 9 10 11\n");
+        let mut facts = |now| -> Vec<String> {
+            let page = collect(&mut disks, &intern, now).0;
+            page.into_keys().filter_map(|series| Some(series.split_once("_info")?.1.to_owned())).collect()
+        };
+        put(root.path(), "proc/diskstats", &line(0));
+        assert_eq!(facts(0), [r#"{device="sdb", major="8", minor="0"}"#]);
+        std::fs::create_dir_all(root.path().join("rootfs/run/udev/data")).unwrap();
+        let udev = b"E:ID_MODEL=B\xffd\nE:ID_SERIAL_SHORT=1\nE:ID_FS_USAGE=filesystem\nE:ID_FS_UUID=u\n";
+        std::fs::write(root.path().join("rootfs/run/udev/data/b8:0"), udev).unwrap();
+        assert_eq!(facts(1_000).len(), 1, "not before it is time to look");
+        let full = [
+            r#"{device="sdb", usage="filesystem", uuid="u"}"#.to_owned(),
+            "{device=\"sdb\", major=\"8\", minor=\"0\", model=\"B\u{fffd}d\", serial=\"1\"}".to_owned(),
+        ];
+        assert_eq!(facts(30_000), full);
+        put(root.path(), "proc/diskstats", &line(16));
+        assert_eq!(facts(31_000), [r#"{device="sdb", major="8", minor="16"}"#], "another disk under the same name");
+        assert_eq!((intern.released(), intern.count()), (3, 11 + 4));
     }
 }

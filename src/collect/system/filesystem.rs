@@ -1,23 +1,29 @@
-//! Mounted file systems: `statvfs` of each mount. Remote ones are asked on another thread, because a server that is
-//! gone lets the call hang for ever; meanwhile `node_filesystem_device_error` says so and the tick goes on.
+//! Mounted file systems: `statvfs` of each mount. Only what is known to be a local disk is asked on the collectors'
+//! thread: a server or a process that is gone lets the call hang for ever. All others are asked beside it; meanwhile
+//! `node_filesystem_device_error` says so and the tick goes on.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use regex::bytes::Regex;
 
 use super::bytes::{label, lines, words};
-use super::remote_mounts::RemoteMounts;
 use super::report::{Trouble, unread};
 use super::roots::Roots;
-use super::source::Source;
+use super::side_mounts::SideMounts;
+use super::source::{Source, is_missing};
 use crate::collect::catalogue::gauge;
-use crate::collect::emit::{Emit, Row, Table};
+use crate::collect::emit::{Emit, Slot, Table};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
 
-/// Mounts that are watched at most.
+/// Mounts that are shown at most.
 const MAX_MOUNTS: usize = 512;
+/// Lines that are looked at, those of left out mounts included: a host of containers has thousands.
+const MAX_LINES: usize = 8192;
+/// Mounts that are no local disks and are remembered: what is mounted below them is asked beside the tick too.
+const MAX_POINTS: usize = 1024;
 const LABELS: &[&str] = &["device", "mountpoint", "fstype"];
 const MAX: u32 = MAX_MOUNTS as u32;
 
@@ -43,22 +49,56 @@ pub(super) static FAMILIES: [FamilyDesc; 7] = [
     gauge("node_filesystem_files_free", "", "Filesystem total free file nodes.", LABELS, MAX),
 ];
 
-/// File systems whose answer comes over a network or from a process that may hang.
-const REMOTE: [&[u8]; 14] = [
-    b"nfs",
-    b"nfs4",
-    b"cifs",
-    b"smb3",
-    b"smbfs",
-    b"9p",
-    b"ceph",
-    b"glusterfs",
-    b"lustre",
-    b"afs",
-    b"beegfs",
-    b"gpfs",
-    b"virtiofs",
-    b"fuseblk",
+/// File systems that answer from this machine's disks and memory, without a server or a process behind them.
+const LOCAL: [&[u8]; 48] = [
+    b"apfs",
+    b"bcachefs",
+    b"binfmt_misc",
+    b"bpf",
+    b"btrfs",
+    b"cgroup",
+    b"cgroup2",
+    b"configfs",
+    b"cramfs",
+    b"debugfs",
+    b"devpts",
+    b"devtmpfs",
+    b"efivarfs",
+    b"erofs",
+    b"exfat",
+    b"ext2",
+    b"ext3",
+    b"ext4",
+    b"f2fs",
+    b"fusectl",
+    b"hfs",
+    b"hfsplus",
+    b"hugetlbfs",
+    b"iso9660",
+    b"jffs2",
+    b"jfs",
+    b"mqueue",
+    b"msdos",
+    b"nilfs2",
+    b"nsfs",
+    b"ntfs",
+    b"ntfs3",
+    b"overlay",
+    b"proc",
+    b"pstore",
+    b"ramfs",
+    b"reiserfs",
+    b"rootfs",
+    b"securityfs",
+    b"selinuxfs",
+    b"squashfs",
+    b"sysfs",
+    b"tmpfs",
+    b"tracefs",
+    b"ubifs",
+    b"udf",
+    b"vfat",
+    b"xfs",
 ];
 
 /// What the kernel says about one mount.
@@ -69,13 +109,14 @@ pub(super) struct Space {
     avail: f64,
     files: f64,
     files_free: f64,
-    read_only: bool,
 }
 
-/// What is remembered of a mount line.
+/// What is remembered of a mount line; of one that is left out, nothing.
 struct Mount {
-    excluded: bool,
-    remote: bool,
+    /// The tick in which it was last listed.
+    listed: u64,
+    /// Asked beside the tick.
+    aside: bool,
     read_only: bool,
     device: String,
     point: String,
@@ -85,26 +126,59 @@ struct Mount {
 
 /// The collector.
 pub(super) struct Filesystem {
-    source: Source,
+    /// PID 1 sees the host's mounts even where we live in a mount namespace of our own; then ours.
+    sources: [Source; 2],
+    names: Names,
+    mounts: Table<Option<Mount>>,
+    aside: SideMounts,
+    tick: u64,
+}
+
+/// How lines of mounts are understood.
+struct Names {
     roots: Roots,
     mount_exclude: Regex,
     type_exclude: Regex,
-    mounts: Table<Mount>,
-    remote: RemoteMounts,
+    /// Mount points that are no local disks.
+    foreign: Vec<Vec<u8>>,
 }
 
 impl Filesystem {
     pub(super) fn new(roots: &Roots, mount_exclude: Regex, type_exclude: Regex) -> Self {
-        // PID 1 sees the host's mounts even where we live in a mount namespace of our own.
-        let first = roots.proc.join("1/mounts");
-        let path = if std::fs::read(&first).is_ok() { first } else { roots.proc.join("mounts") };
         Self {
-            source: Source::new(path),
-            roots: roots.clone(),
-            mount_exclude,
-            type_exclude,
-            mounts: Table::new(FAMILIES.len(), MAX_MOUNTS),
-            remote: RemoteMounts::default(),
+            sources: ["1/mounts", "mounts"].map(|file| Source::new(roots.proc.join(file))),
+            names: Names { roots: roots.clone(), mount_exclude, type_exclude, foreign: Vec::new() },
+            mounts: Table::new(FAMILIES.len(), MAX_LINES),
+            aside: SideMounts::default(),
+            tick: 0,
+        }
+    }
+
+    /// Marks the mounts that are listed and shown, and asks those that may hang.
+    fn list(&mut self, source: usize, now: Timestamp, trouble: &mut Trouble) {
+        let Some((path, bytes)) = self.sources.get(source).map(Source::last) else { return };
+        let mut shown = 0;
+        for line in lines(bytes) {
+            let Some((key, options)) = split(line) else {
+                trouble.bad_line(path, line, "device, mount point, type and options");
+                continue;
+            };
+            let Some(row) = self.mounts.row(key, || self.names.mount(key)) else {
+                trouble.note(|| format!("{}: more than {MAX_LINES} lines", path.display()));
+                continue;
+            };
+            // Of mounts on top of each other, the first names them all.
+            let Some(mount) = row.state.as_mut().filter(|mount| mount.listed != self.tick) else { continue };
+            shown += 1;
+            if shown > MAX_MOUNTS {
+                trouble.note(|| format!("{}: more than {MAX_MOUNTS} mounts", path.display()));
+                continue;
+            }
+            mount.listed = self.tick;
+            mount.read_only = options.split(|byte| *byte == b',').any(|option| option == b"ro");
+            if mount.aside {
+                self.aside.ask(&mount.path, now);
+            }
         }
     }
 }
@@ -117,71 +191,99 @@ impl Collector for Filesystem {
     fn collect(&mut self, now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
-        if let Err(error) = self.source.read() {
-            return unread("filesystem", self.source.path(), &error);
-        }
-        let (path, bytes) = self.source.last();
-        let (roots, mount_exclude, type_exclude) = (&self.roots, &self.mount_exclude, &self.type_exclude);
-        for line in lines(bytes) {
-            let parse = || Mount::parse(line, roots, mount_exclude, type_exclude);
-            let Some(row) = self.mounts.row(line, parse) else {
-                trouble.note(|| format!("{}: more than {MAX_MOUNTS} mounts", path.display()));
-                continue;
-            };
-            if row.state.excluded {
-                continue;
+        self.tick += 1;
+        let [first, second] = &mut self.sources;
+        let read = match first.read() {
+            Ok(_) => Ok(0),
+            Err(error) => second.read().map(|_| 1).map_err(|other| if is_missing(&error) { other } else { error }),
+        };
+        match read {
+            Ok(source) => self.list(source, now, &mut trouble),
+            Err(error) => {
+                self.mounts.end_tick(&emit);
+                return unread("filesystem", second.path(), &error);
             }
-            let space = match row.state.remote {
-                true => self.remote.ask(&row.state.path, now),
-                false => statvfs(&row.state.path),
+        }
+        self.aside.wait();
+        for row in self.mounts.rows_mut() {
+            let Some(mount) = row.state.as_ref().filter(|mount| mount.listed == self.tick) else { continue };
+            let space = match mount.aside {
+                true => self.aside.answer(&mount.path, now),
+                false => statvfs(&mount.path),
             };
             if let Err(error) = &space {
-                trouble.note(|| format!("{}: {error}", row.state.point));
+                trouble.note(|| format!("{}: {error}", mount.point));
             }
-            put(&mut emit, row, space.ok());
+            put(&mut emit, &mut row.slots, mount, space.ok());
         }
-        self.remote.end_tick(now);
+        self.aside.end_tick();
         self.mounts.end_tick(&emit);
         Ok(trouble.reading())
     }
 }
 
-impl Mount {
-    /// A line that cannot be understood is left out like an excluded one.
-    fn parse(line: &[u8], roots: &Roots, mount_exclude: &Regex, type_exclude: &Regex) -> Self {
-        let mut fields = words(line);
-        let mut next = || unescape(fields.next().unwrap_or_default());
-        let (device, point, fstype, options) = (next(), next(), next(), next());
-        let excluded = options.is_empty() || mount_exclude.is_match(&point) || type_exclude.is_match(&fstype);
-        let path = roots.on_rootfs(&label(&point));
-        let path = CString::new(path.into_os_string().into_encoded_bytes()).unwrap_or_default();
-        Self {
-            excluded: excluded || path.is_empty(),
-            remote: REMOTE.contains(&fstype.as_slice()) || fstype.starts_with(b"fuse."),
-            read_only: options.split(|byte| *byte == b',').any(|option| option == b"ro"),
-            device: label(&device).into_owned(),
-            point: label(&point).into_owned(),
-            fstype: label(&fstype).into_owned(),
-            path: Arc::new(path),
+/// Device, mount point and type, by which a mount is known, and its options.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let options = words(line).nth(3)?;
+    let before = (options.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
+    Some((line.get(..before)?.trim_ascii(), options))
+}
+
+impl Names {
+    /// What is remembered of `device point type`; nothing when it is not to be shown.
+    fn mount(&mut self, key: &[u8]) -> Option<Mount> {
+        let mut fields = words(key);
+        let (device, point, fstype) = (fields.next()?, unescape(fields.next()?), fields.next()?);
+        let aside = !LOCAL.contains(&fstype) || self.foreign.iter().any(|above| is_below(&point, above));
+        if aside && self.foreign.len() < MAX_POINTS && !self.foreign.contains(&point) {
+            self.foreign.push(point.clone());
+        }
+        let inside = self.inside(&point);
+        if self.mount_exclude.is_match(inside) || self.type_exclude.is_match(fstype) {
+            return None;
+        }
+        let path = self.roots.rootfs.join(OsStr::from_bytes(inside.strip_prefix(b"/").unwrap_or(inside)));
+        Some(Mount {
+            listed: 0,
+            aside,
+            read_only: false,
+            // As node_exporter, which shows the device as it is written there, with `\040` for a blank.
+            device: label(device).into_owned(),
+            point: label(inside).into_owned(),
+            fstype: label(fstype).into_owned(),
+            path: Arc::new(CString::new(path.into_os_string().into_encoded_bytes()).ok()?),
+        })
+    }
+
+    /// A mount point without the folder under which we see the host's root.
+    fn inside<'p>(&self, point: &'p [u8]) -> &'p [u8] {
+        let root = self.roots.rootfs.as_os_str().as_bytes();
+        match point.strip_prefix(root.strip_suffix(b"/").unwrap_or(root)) {
+            Some(b"") => b"/",
+            Some(rest) if rest.starts_with(b"/") => rest,
+            _ => point,
         }
     }
 }
 
-fn put(emit: &mut Emit<'_>, row: &mut Row<Mount>, space: Option<Space>) {
-    let mount = &row.state;
+/// Whether the path leads through `above`. All paths lead through `/`, which hangs us in any case.
+fn is_below(point: &[u8], above: &[u8]) -> bool {
+    above != b"/" && point.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"))
+}
+
+fn put(emit: &mut Emit<'_>, slots: &mut [Slot], mount: &Mount, space: Option<Space>) {
     let labels = [mount.device.as_str(), mount.point.as_str(), mount.fstype.as_str()];
     let flag = |set: bool| if set { 1.0 } else { 0.0 };
-    let read_only = space.map_or(mount.read_only, |space| mount.read_only || space.read_only);
     let values = [
         Some(flag(space.is_none())),
-        Some(flag(read_only)),
+        Some(flag(mount.read_only)),
         space.map(|space| space.size),
         space.map(|space| space.free),
         space.map(|space| space.avail),
         space.map(|space| space.files),
         space.map(|space| space.files_free),
     ];
-    for ((slot, desc), value) in row.slots.iter_mut().zip(&FAMILIES).zip(values) {
+    for ((slot, desc), value) in slots.iter_mut().zip(&FAMILIES).zip(values) {
         emit.put_opt(slot, desc, &labels, value);
     }
 }
@@ -222,35 +324,93 @@ pub(super) fn statvfs(path: &CString) -> std::io::Result<Space> {
         avail: stat.f_bavail as f64 * block,
         files: stat.f_files as f64,
         files_free: stat.f_ffree as f64,
-        read_only: stat.f_flag & libc::ST_RDONLY != 0,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::{Filesystem, unescape};
     use crate::collect::Reading;
     use crate::collect::system::{Roots, SystemOptions};
     use crate::collect::testing::{Interner, collect, put};
 
+    fn filesystem(root: &Path) -> Filesystem {
+        let config = SystemOptions::default();
+        Filesystem::new(&Roots::under(root), config.mount_exclude, config.fstype_exclude)
+    }
+
     #[test]
     fn mounts_excludes_and_errors() {
         let root = tempfile::tempdir().unwrap();
-        let config = SystemOptions::default();
         put(root.path(), "rootfs/a b/file", "");
-        let text = "/dev/vda / ext4 rw 0 0\nproc /proc proc rw 0 0\n/dev/vdb /a\\040b xfs ro,nodev 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n/dev/x /gone ext4 rw 0 0\nbad\n";
+        let text = "/dev/vda / ext4 rw 0 0\nproc /proc proc rw 0 0\n/dev/v\\040db /a\\040b xfs ro,nodev 0 0\n/dev/v\\040db /a\\040b xfs rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n/dev/x /gone ext4 rw 0 0\nbad\n";
         put(root.path(), "proc/mounts", text);
-        let mut files = Filesystem::new(&Roots::under(root.path()), config.mount_exclude, config.fstype_exclude);
+        let mut files = filesystem(root.path());
         let intern = Interner::default();
         let (page, result) = collect(&mut files, &intern, 0);
-        assert!(matches!(result, Ok(Reading::Degraded(text)) if text.starts_with("/gone: ")));
+        assert!(matches!(&result, Ok(Reading::Degraded(text)) if text.ends_with("(and 1 more)")), "{result:?}");
         assert_eq!(page.len(), 7 + 7 + 2, "a mount that cannot be asked has no sizes");
-        let labels = r#"{device="/dev/vdb", fstype="xfs", mountpoint="/a b"}"#;
-        assert_eq!(page[&format!("node_filesystem_readonly{labels}")], 1.0);
+        let labels = r#"{device="/dev/v\\040db", fstype="xfs", mountpoint="/a b"}"#;
+        assert_eq!(page[&format!("node_filesystem_readonly{labels}")], 1.0, "the first of two");
         assert!(page[&format!("node_filesystem_size_bytes{labels}")] > 0.0);
         assert_eq!(page[r#"node_filesystem_device_error{device="/dev/x", fstype="ext4", mountpoint="/gone"}"#], 1.0);
         assert_eq!(collect(&mut files, &intern, 1).0.len(), 16);
-        assert_eq!(intern.count(), 16);
+        put(root.path(), "proc/mounts", &text.replace("ext4 rw", "ext4 ro"));
+        let page = collect(&mut files, &intern, 2).0;
+        assert_eq!(page[r#"node_filesystem_readonly{device="/dev/vda", fstype="ext4", mountpoint="/"}"#], 1.0);
+        assert_eq!(intern.count(), 16, "other options are the same mount");
+    }
+
+    #[test]
+    fn mounts_of_containers_leave_room_for_the_others() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("rootfs/data")).unwrap();
+        let mut text: String = (0..3_000).map(|i| format!("overlay /x/{i} overlay rw 0 0\n")).collect();
+        text.push_str("/dev/vdb /data ext4 rw 0 0\n");
+        put(root.path(), "proc/mounts", &text);
+        let (page, result) = collect(&mut filesystem(root.path()), &Interner::default(), 0);
+        assert_eq!((page.len(), result.unwrap()), (7, Reading::Complete));
+        let text: String = (0..600).map(|i| format!("/dev/{i} /data ext4 rw 0 0\n")).collect();
+        put(root.path(), "proc/mounts", &text);
+        let (page, result) = collect(&mut filesystem(root.path()), &Interner::default(), 0);
+        assert_eq!(page.len(), 7 * 512);
+        assert!(matches!(result, Ok(Reading::Degraded(text)) if text.contains("more than 512 mounts")));
+    }
+
+    #[test]
+    fn only_local_disks_are_asked_by_the_tick() {
+        let mut files = filesystem(Path::new("/nowhere"));
+        for (key, expected) in [
+            ("/dev/sda / ext4", Some(("/", false))),
+            ("s3 /bucket fuse", Some(("/bucket", true))),
+            ("s3 /buckets ext4", Some(("/buckets", false))),
+            ("/dev/sdb /bucket/disk xfs", Some(("/bucket/disk", true))),
+            ("home /home fuse.sshfs", Some(("/home", true))),
+            ("disk /cluster ocfs2", Some(("/cluster", true))),
+            ("/dev/sdc /nowhere/rootfs xfs", Some(("/", false))),
+            ("/dev/sdc /nowhere/rootfs/var xfs", Some(("/var", false))),
+            ("none /sys/kernel tmpfs", None),
+            ("none /x proc", None),
+        ] {
+            let mount = files.names.mount(key.as_bytes());
+            let found = mount.as_ref().map(|mount| (mount.point.as_str(), mount.aside));
+            assert_eq!(found, expected, "{key}");
+        }
+        assert!(super::LOCAL.is_sorted());
+    }
+
+    #[test]
+    fn other_types_answer_in_the_first_tick_too() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("rootfs/m")).unwrap();
+        put(root.path(), "proc/mounts", "bucket /m fuse rw 0 0\nbucket /gone fuse rw 0 0\n");
+        let (page, _) = collect(&mut filesystem(root.path()), &Interner::default(), 0);
+        let error = |point| {
+            page[&format!(r#"node_filesystem_device_error{{device="bucket", fstype="fuse", mountpoint="{point}"}}"#)]
+        };
+        assert_eq!((error("/m"), error("/gone"), page.len()), (0.0, 1.0, 9));
     }
 
     #[test]

@@ -108,12 +108,13 @@ pub(super) fn hwmon(roots: &Roots, chips: Filter) -> Class {
 }
 
 fn look(scan: &mut Scan<'_>, folder: &Path, chip: &str) {
-    if let Some(name) = read_name(&folder.join("name")) {
+    let name = read_name(&folder.join("name")).map(|name| clean(&name));
+    if let Some(name) = name.filter(|name| !name.is_empty()) {
         scan.constant(Named::Declared(&FACTS[0]), vec![chip.to_owned(), name], 1.0);
     }
     // Old drivers keep the files in the device's folder.
     let mut seen = Vec::new();
-    for folder in [folder.to_owned(), folder.join("device")] {
+    for folder in [folder.join("device"), folder.to_owned()] {
         for file in scan.entries(&folder) {
             if !seen.contains(&file)
                 && let Some(sensor) = Sensor::parse(&file)
@@ -130,6 +131,8 @@ struct Sensor<'f> {
     kind: &'static str,
     /// Kind and number: `temp2`.
     name: String,
+    /// As the file's name has it.
+    plain: &'f str,
     property: &'f str,
 }
 
@@ -145,8 +148,12 @@ impl<'f> Sensor<'f> {
             None if property.is_empty() => "",
             _ => return None,
         };
-        let number = if number.is_empty() { "0" } else { number };
-        Some(Self { kind, name: format!("{kind}{number}"), property })
+        let plain = file.get(..kind.len() + digits)?;
+        let number = match number.trim_start_matches('0') {
+            "" => "0",
+            number => number,
+        };
+        Some(Self { kind, name: format!("{kind}{number}"), plain, property })
     }
 
     fn add(&self, scan: &mut Scan<'_>, chip: &str, file: PathBuf) {
@@ -156,11 +163,11 @@ impl<'f> Sensor<'f> {
             }
             return;
         }
-        let (name, factor) = self.family();
+        let (name, factor) = self.family(&file);
         let mut sensor = self.name.clone();
-        if self.kind == "freq" {
+        if self.kind == "freq" && self.property == "input" {
             // Frequencies are known by their label only.
-            let Some(label) = read_name(&file.with_file_name(format!("{sensor}_label"))) else { return };
+            let Some(label) = read_name(&file.with_file_name(format!("{}_label", self.plain))) else { return };
             sensor = clean(&label);
         }
         let name = format!("node_hwmon_{name}");
@@ -170,7 +177,7 @@ impl<'f> Sensor<'f> {
     }
 
     /// Name without prefix, and what makes base units of the kernel's.
-    fn family(&self) -> (String, f64) {
+    fn family(&self, file: &Path) -> (String, f64) {
         let (kind, property) = (self.kind, self.property);
         match (kind, property) {
             ("beep_enable", _) => return ("beep_enabled".to_owned(), 1.0),
@@ -179,7 +186,9 @@ impl<'f> Sensor<'f> {
             _ => {}
         }
         let base = match property {
-            "" | "input" => kind.to_owned(),
+            "" => kind.to_owned(),
+            // The input is the sensor's value, unless there is a file of the plain name too.
+            "input" if !file.with_file_name(self.plain).exists() => kind.to_owned(),
             property => format!("{kind}_{}", clean(property)),
         };
         match (kind, property) {
@@ -194,8 +203,8 @@ impl<'f> Sensor<'f> {
                 (format!("{base}_seconds"), 1e-3)
             }
             ("power", _) => (format!("{base}_watt"), 1e-6),
-            ("fan", "" | "input" | "min" | "max" | "target") => (format!("{base}_rpm"), 1.0),
-            ("freq", "" | "input") => ("freq_freq_mhz".to_owned(), 1e-6),
+            ("fan", "input" | "min" | "max" | "target") => (format!("{base}_rpm"), 1.0),
+            ("freq", "input") => (format!("{base}_freq_mhz"), 1e-6),
             _ => (base, 1.0),
         }
     }
@@ -244,7 +253,9 @@ fn clean(name: &str) -> String {
 
 fn read_name(path: &Path) -> Option<String> {
     let mut buffer = Vec::new();
-    let bytes = read_once(path, &mut buffer).ok()?.trim_ascii();
+    let bytes = read_once(path, &mut buffer).ok()?;
+    // Blanks are a part of the name, as in node_exporter.
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     (!bytes.is_empty()).then(|| label(bytes).into_owned())
 }
 
@@ -272,18 +283,26 @@ mod tests {
             ("power1_average", "2500000\n"),
             ("in0_input", "rubbish\n"),
             ("tempx_input", "1\n"),
+            ("fan3", "900\n"),
+            ("fan3_input", "901\n"),
         ] {
             put(root.path(), &format!("{chip}/{file}"), text);
         }
+        put(root.path(), "sys/class/hwmon/hwmon1/name", "BAT0\n");
+        put(root.path(), "sys/class/hwmon/hwmon1/temp1_label", "Left side  \n");
         let (page, result) = collect(&mut hwmon, &intern, 0);
         assert!(result.is_ok());
         let found: Vec<String> = page.iter().map(|(name, value)| format!("{name} {value}")).collect();
         assert_eq!(
             found,
             [
+                r#"node_hwmon_chip_names{chip="bat0", chip_name="bat0"} 1"#,
                 r#"node_hwmon_chip_names{chip="k10temp", chip_name="k10temp"} 1"#,
+                r#"node_hwmon_fan_input_rpm{chip="k10temp", sensor="fan3"} 901"#,
                 r#"node_hwmon_fan_rpm{chip="k10temp", sensor="fan2"} 900"#,
+                r#"node_hwmon_fan{chip="k10temp", sensor="fan3"} 900"#,
                 r#"node_hwmon_power_average_watt{chip="k10temp", sensor="power1"} 2.5"#,
+                r#"node_hwmon_sensor_label{chip="bat0", label="Left side  ", sensor="temp1"} 1"#,
                 r#"node_hwmon_sensor_label{chip="k10temp", label="Tctl", sensor="temp1"} 1"#,
                 r#"node_hwmon_temp_celsius{chip="k10temp", sensor="temp1"} 45.5"#,
                 r#"node_hwmon_temp_crit_celsius{chip="k10temp", sensor="temp1"} -1"#,

@@ -109,14 +109,13 @@ fn array(first: &[u8], rest: &[&[u8]]) -> Option<Array> {
     let members: Vec<&[u8]> = fields.filter(|word| word.contains(&b'[')).collect();
     let marked = |mark: &[u8]| members.iter().filter(|member| member.ends_with(mark)).count() as u64;
     let (failed, spare) = (marked(b"(F)"), marked(b"(S)"));
-    let present = (members.len() as u64).saturating_sub(failed + spare);
     let status = rest.first()?;
     let blocks = words(status).next().and_then(number)?;
     let (required, active) = if activity == b"inactive" {
         (0, 0)
     } else {
-        // Arrays without redundancy do not say how many they need: all that they have.
-        members_wanted(status).unwrap_or((members.len() as u64, present))
+        // Arrays without redundancy do not say how many they need: all that they have, and all are counted as active.
+        members_wanted(status).unwrap_or((members.len() as u64, members.len() as u64))
     };
     let mut array = Array {
         disks: [active, failed, spare],
@@ -143,7 +142,8 @@ fn members_wanted(status: &[u8]) -> Option<(u64, u64)> {
 
 /// `[=>...]  recovery =  8.5% (16775552/195310144) …` or `resync=DELAYED`: the state and the blocks that are done.
 fn repair(line: &[u8]) -> Option<(usize, Option<u64>)> {
-    let kinds: [(&[u8], usize); 4] = [(b"recovery", 2), (b"reshape", 2), (b"resync", 3), (b"check", 4)];
+    // A reshape is a change of an array that is whole: node_exporter calls it active.
+    let kinds: [(&[u8], usize); 3] = [(b"recovery", 2), (b"resync", 3), (b"check", 4)];
     let (_, state) = kinds.into_iter().find(|(kind, _)| words(line).any(|word| word.starts_with(kind)))?;
     let done = words(line).find_map(|word| {
         let inner = word.strip_prefix(b"(")?.strip_suffix(b")")?;
@@ -161,7 +161,17 @@ mod tests {
 
     #[test]
     fn arrays() {
-        let cases: [(&str, &[&str], Option<Array>); 6] = [
+        let cases: [(&str, &[&str], Option<Array>); 8] = [
+            (
+                "md6 : active raid0 sdb2[1](F) sda2[0]",
+                &[" 7 blocks 64k chunks"],
+                Some(Array { disks: [2, 1, 0], required: 2, blocks: 7, synced: 7, state: 0 }),
+            ),
+            (
+                "md7 : active raid5 a[0] b[1] c[2]",
+                &["  90 blocks [3/3] [UUU]", "  [=>..]  reshape =  8.5% (16/100) finish=17min"],
+                Some(Array { disks: [3, 0, 0], required: 3, blocks: 90, synced: 90, state: 0 }),
+            ),
             (
                 "md0 : active raid1 sda1[0] sdb1[1](F)",
                 &["  100 blocks [2/1] [U_]", "  [=>..]  recovery =  8.5% (16/100) finish=17min"],

@@ -2,7 +2,7 @@
 //!
 //! Names, labels and types are node_exporter's on Linux, so that its dashboards and alert rules work unchanged. Every
 //! collector takes the roots of `/proc`, `/sys` and `/` from [`Roots`], keeps its files open and interns a series once.
-//! Where there is no `/proc`, sysinfo fills what it can.
+//! On systems without `/proc`, sysinfo fills what it can.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -45,10 +45,10 @@ mod per_cpu;
 mod power_supply;
 mod pressure;
 pub(crate) mod proc_stat;
-mod remote_mounts;
 pub(crate) mod report;
 mod roots;
 mod sensors;
+mod side_mounts;
 mod simple;
 mod sockstat;
 pub(crate) mod source;
@@ -145,8 +145,9 @@ pub(super) static FAMILIES: &[&[FamilyDesc]] = &[
 
 /// The jobs of the machine: what `config` enables, each on its interval. `usage` is kept up to date by them.
 pub fn collectors(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Job> {
-    let roots = &config.roots;
-    let mut all: Vec<Box<dyn Collector>> = if roots.proc.join("stat").exists() {
+    // Never by what is in the roots: with a file missing, the others still count, and figures of this machine are wrong
+    // where the roots lead to another.
+    let mut all: Vec<Box<dyn Collector>> = if cfg!(target_os = "linux") {
         linux(config, usage)
     } else {
         vec![Box::new(fallback::SysInfo::new(Arc::clone(usage)))]
@@ -243,4 +244,31 @@ fn hardware(config: &SystemConfig) -> Vec<Box<dyn Collector>> {
         Box::new(power_supply::power_supply(roots, options.power_supplies_ignored.clone())),
         Box::new(devices::watchdog(roots)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Roots, SystemConfig, collectors};
+    use crate::collect::Reading;
+    use crate::collect::testing::{Interner, collect, put};
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn without_a_stat_file_the_others_go_on() {
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), "proc/loadavg", "1.5 2.5 3.5 1/2 3\n");
+        let config = SystemConfig { roots: Roots::under(root.path()), ..SystemConfig::default() };
+        let mut jobs = collectors(&config, &Arc::default());
+        let intern = Interner::default();
+        let mut of = |name: &str| {
+            let job = jobs.iter_mut().find(|job| job.collector.name() == name).expect(name);
+            collect(&mut *job.collector, &intern, 0)
+        };
+        for name in ["cpu", "stat"] {
+            assert!(matches!(of(name), (page, Ok(Reading::Unavailable(_))) if page.is_empty()), "{name}");
+        }
+        assert_eq!(of("loadavg").0["node_load1"], 1.5);
+    }
 }

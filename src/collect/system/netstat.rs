@@ -5,13 +5,14 @@ use std::path::Path;
 use regex::bytes::Regex;
 
 use super::bytes::{label, lines, number, signed, words};
+use super::devices::{identifier, untyped_family};
 use super::report::{Trouble, unread};
 use super::roots::Roots;
 use super::source::{Source, is_missing};
 use crate::collect::catalogue::untyped;
 use crate::collect::emit::{Emit, Slot, Table};
 use crate::collect::{CollectError, Collector, Reading};
-use crate::model::{Batch, Family, FamilyDesc, Intern, MetricKind, Timestamp};
+use crate::model::{Batch, Family, FamilyDesc, Intern, Timestamp};
 
 /// Protocols of one file; Linux has nine.
 const MAX_PROTOCOLS: usize = 64;
@@ -35,30 +36,15 @@ pub(super) static FAMILIES: [FamilyDesc; 42] = fields![
     "Udp_InDatagrams" "Udp_InErrors" "Udp_NoPorts" "Udp_OutDatagrams" "Udp_RcvbufErrors" "Udp_SndbufErrors"
 ];
 
-/// A field that is shown, or one that the pattern leaves out.
-enum Field {
-    LeftOut,
-    Shown { name: String, slot: Slot },
+/// The name of a field that is shown; `None` of one that the pattern leaves out.
+type Field = Option<String>;
+
+fn field(protocol: &[u8], field: &[u8], fields: &Regex) -> Field {
+    let name = [protocol, b"_", field].concat();
+    fields.is_match(&name).then(|| label(&name).into_owned())
 }
 
-impl Field {
-    fn new(protocol: &[u8], field: &[u8], fields: &Regex) -> Self {
-        let name = [protocol, b"_", field].concat();
-        if fields.is_match(&name) {
-            Self::Shown { name: label(&name).into_owned(), slot: Slot::New }
-        } else {
-            Self::LeftOut
-        }
-    }
-
-    fn put(&mut self, emit: &mut Emit<'_>, value: f64) {
-        if let Self::Shown { name, slot } = self {
-            emit.put_family(slot, || family(name), value);
-        }
-    }
-}
-
-/// The words of a header, and what they are to us.
+/// The words of a header, and what they are to us; their slots are the row's.
 #[derive(Default)]
 struct Header {
     text: Vec<u8>,
@@ -79,7 +65,7 @@ impl NetStat {
         Self {
             pairs: ["netstat", "snmp"].map(|file| (Source::new(net.join(file)), Table::new(0, MAX_PROTOCOLS))),
             flat: Source::new(net.join("snmp6")),
-            flat_fields: Table::new(0, MAX_FIELDS),
+            flat_fields: Table::new(1, MAX_FIELDS),
             fields,
         }
     }
@@ -95,13 +81,15 @@ impl Collector for NetStat {
         let mut trouble = Trouble::default();
         for (source, protocols) in &mut self.pairs {
             if let Err(error) = source.read() {
+                protocols.end_tick(&emit);
                 return unread("netstat", source.path(), &error);
             }
             let (path, bytes) = source.last();
             pairs(path, bytes, protocols, &self.fields, &mut emit, &mut trouble);
         }
         match self.flat.read() {
-            Err(error) if is_missing(&error) => {} // A kernel without IPv6.
+            // A kernel without IPv6.
+            Err(error) if is_missing(&error) => self.flat_fields.end_tick(&emit),
             Err(error) => trouble.note(|| format!("{}: {error}", self.flat.path().display())),
             Ok(_) => {
                 let (path, bytes) = self.flat.last();
@@ -136,36 +124,26 @@ fn pairs(
             trouble.note(|| format!("{}: more than {MAX_PROTOCOLS} protocols", path.display()));
             continue;
         };
-        let header = &mut row.state;
-        if header.text != names {
-            release(&header.fields, emit);
-            header.text = names.to_vec();
-            header.fields = words(names).skip(1).map(|field| Field::new(protocol, field, fields)).collect();
+        if row.state.text != names {
+            emit.release(&row.slots);
+            let fields: Vec<Field> = words(names).skip(1).map(|word| field(protocol, word, fields)).collect();
+            row.slots = vec![Slot::New; fields.len()];
+            row.state = Header { text: names.to_vec(), fields };
         }
         let mut count = 0;
-        for (field, word) in header.fields.iter_mut().zip(words(values).skip(1)) {
+        for ((field, slot), word) in row.state.fields.iter().zip(&mut row.slots).zip(words(values).skip(1)) {
             count += 1;
-            match (&field, value(word)) {
-                (Field::LeftOut, _) => {}
-                (_, Some(value)) => field.put(emit, value),
-                (_, None) => trouble.bad_line(path, word, "a number"),
+            let Some(name) = field else { continue };
+            match value(word) {
+                Some(value) => emit.put_family(slot, || family(name), value),
+                None => trouble.bad_line(path, word, "a number"),
             }
         }
-        if count < header.fields.len() {
+        if count < row.state.fields.len() {
             trouble.bad_line(path, values, "as many values as names");
         }
     }
-    // Rows of these tables have no slots of their own; protocols do not go while the kernel runs.
     protocols.end_tick(emit);
-}
-
-fn release(fields: &[Field], emit: &Emit<'_>) {
-    let slot = |field: &Field| match field {
-        Field::Shown { slot, .. } => Some(*slot),
-        Field::LeftOut => None,
-    };
-    let slots: Vec<Slot> = fields.iter().filter_map(slot).collect();
-    emit.release(&slots);
 }
 
 /// `Ip6InOctets 460`: the protocol ends with the first 6.
@@ -184,17 +162,17 @@ fn flat(
             continue;
         };
         let parse = || match key.iter().position(|byte| *byte == b'6').map(|six| key.split_at(six + 1)) {
-            Some((protocol, field)) => Field::new(protocol, field, fields),
-            None => Field::LeftOut,
+            Some((protocol, name)) => field(protocol, name, fields),
+            None => None,
         };
         let Some(row) = known.row(key, parse) else {
             trouble.note(|| format!("{}: more than {MAX_FIELDS} fields", path.display()));
             continue;
         };
-        match (&row.state, value(word)) {
-            (Field::LeftOut, _) => {}
-            (_, Some(value)) => row.state.put(emit, value),
-            (_, None) => trouble.bad_line(path, line, "a number"),
+        let (Some(name), [slot]) = (&row.state, row.slots.as_mut_slice()) else { continue };
+        match value(word) {
+            Some(value) => emit.put_family(slot, || family(name), value),
+            None => trouble.bad_line(path, word, "a number"),
         }
     }
     known.end_tick(emit);
@@ -205,14 +183,8 @@ fn value(word: &[u8]) -> Option<f64> {
 }
 
 fn family(name: &str) -> Family {
-    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let help = format!("What the kernel counts as {clean}.");
-    Family {
-        name: format!("node_netstat_{clean}").into(),
-        kind: MetricKind::Unknown,
-        unit: "".into(),
-        help: help.into(),
-    }
+    let clean = identifier(name);
+    untyped_family(format!("node_netstat_{clean}"), format!("What the kernel counts as {clean}."))
 }
 
 #[cfg(test)]
@@ -242,5 +214,17 @@ mod tests {
         put(root.path(), "proc/net/netstat", "TcpExt: Other ListenDrops\nTcpExt: 1\nIpExt\nTcp: a\nUdp: 1\n");
         let (page, _) = collect(&mut netstat, &intern, 0);
         assert!(!page.contains_key("node_netstat_TcpExt_ListenDrops") && intern.released() == 1);
+        for file in ["netstat", "snmp6"] {
+            put(root.path(), &format!("proc/net/{file}"), "");
+        }
+        for _ in 0..61 {
+            assert_eq!(collect(&mut netstat, &intern, 0).0.len(), 1, "Tcp_CurrEstab");
+        }
+        assert_eq!(intern.released(), 2, "what left the file is given back after a while");
+        for _ in 0..61 {
+            std::fs::remove_file(root.path().join("proc/net/snmp")).ok();
+            assert!(collect(&mut netstat, &intern, 0).0.is_empty());
+        }
+        assert_eq!(intern.released(), 3, "and so is a file that has gone");
     }
 }

@@ -80,39 +80,24 @@ supplies![
     "temp_min_celsius" "temp_min" TENTH,
 ];
 
-const FACTS: [&str; 11] = [
-    "capacity_level",
-    "charge_type",
-    "health",
-    "manufacturer",
-    "model_name",
-    "scope",
-    "serial_number",
-    "status",
-    "technology",
-    "type",
-    "usb_type",
+macro_rules! facts {
+    ($($file:literal)*) => {
+        /// Words of a supply: the files are called as the labels.
+        const FACTS: &[&str] = &[$($file),*];
+        pub(super) static INFO: [FamilyDesc; 1] = [gauge(
+            "node_power_supply_info",
+            "",
+            "What a power supply is and how it stands; always 1.",
+            &["power_supply", $($file),*],
+            MAX,
+        )];
+    };
+}
+
+facts![
+    "capacity_level" "charge_type" "health" "manufacturer" "model_name" "scope" "serial_number" "status" "technology"
+    "type" "usb_type"
 ];
-pub(super) static INFO: [FamilyDesc; 1] = [gauge(
-    "node_power_supply_info",
-    "",
-    "What a power supply is and how it stands; always 1.",
-    &[
-        "power_supply",
-        "capacity_level",
-        "charge_type",
-        "health",
-        "manufacturer",
-        "model_name",
-        "scope",
-        "serial_number",
-        "status",
-        "technology",
-        "type",
-        "usb_type",
-    ],
-    MAX,
-)];
 
 /// The collector.
 pub(super) fn power_supply(roots: &Roots, ignored: Regex) -> Class {
@@ -127,7 +112,7 @@ pub(super) fn power_supply(roots: &Roots, ignored: Regex) -> Class {
             for (desc, (file, factor)) in FAMILIES.iter().zip(FILES) {
                 scan.number(desc, &[&supply], folder.join(file), *factor);
             }
-            scan.facts(info, &[&supply], FACTS.into_iter().map(|file| folder.join(file)));
+            scan.facts(info, &[&supply], FACTS.iter().map(|file| folder.join(file)));
         }
         Ok(())
     })

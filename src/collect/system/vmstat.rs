@@ -3,14 +3,14 @@
 use regex::bytes::Regex;
 
 use super::bytes::{label, lines, number};
-use super::devices::identifier;
+use super::devices::{identifier, untyped_family};
 use super::report::{Trouble, garbage, unread};
 use super::roots::Roots;
 use super::source::Source;
 use crate::collect::catalogue::untyped;
 use crate::collect::emit::{Emit, Table};
 use crate::collect::{CollectError, Collector, Reading};
-use crate::model::{Batch, Family, FamilyDesc, Intern, MetricKind, Timestamp};
+use crate::model::{Batch, Family, FamilyDesc, Intern, Timestamp};
 
 /// Fields of the file; Linux 6.18 has 190.
 const MAX_FIELDS: usize = 1024;
@@ -48,6 +48,7 @@ impl Collector for VmStat {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.source.read() {
+            self.known.end_tick(&emit);
             return unread("vmstat", self.source.path(), &error);
         }
         let (path, bytes) = self.source.last();
@@ -79,13 +80,7 @@ impl Collector for VmStat {
 
 fn family(key: &[u8]) -> Family {
     let field = identifier(&label(key));
-    let help = format!("/proc/vmstat information field {field}.");
-    Family {
-        name: format!("node_vmstat_{field}").into(),
-        kind: MetricKind::Unknown,
-        unit: "".into(),
-        help: help.into(),
-    }
+    untyped_family(format!("node_vmstat_{field}"), format!("/proc/vmstat information field {field}."))
 }
 
 #[cfg(test)]

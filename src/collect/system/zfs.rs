@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bytes::{label, lines, number, signed, words};
-use super::devices::identifier;
+use super::devices::{identifier, untyped_family};
 use super::report::{Trouble, unread};
 use super::roots::Roots;
 use super::source::{Source, is_missing};
 use crate::collect::catalogue::gauge;
 use crate::collect::emit::{Emit, Slot, Table};
 use crate::collect::{CollectError, Collector, Reading};
-use crate::model::{Batch, Family, FamilyDesc, Intern, MetricKind, Timestamp};
+use crate::model::{Batch, Family, FamilyDesc, Intern, Timestamp};
 
 /// Fields of one file; `arcstats` has 130.
 const MAX_FIELDS: usize = 512;
@@ -121,6 +121,8 @@ impl Collector for Zfs {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.rescan(now, &emit, &mut trouble) {
+            self.pools.drain(..).for_each(|pool| pool.release(&emit));
+            self.module.iter_mut().for_each(|kstat| kstat.fields.end_tick(&emit));
             return unread("zfs", &self.root, &error);
         }
         for kstat in &mut self.module {
@@ -142,7 +144,8 @@ impl Kstat {
     fn read(&mut self, emit: &mut Emit<'_>, trouble: &mut Trouble) {
         match self.source.read() {
             Ok(_) => {}
-            Err(error) if is_missing(&error) => return, // Which files there are depends on the version.
+            // Which files there are depends on the version.
+            Err(error) if is_missing(&error) => return self.fields.end_tick(emit),
             Err(error) => return trouble.note(|| format!("{}: {error}", self.source.path().display())),
         }
         let (path, bytes) = self.source.last();
@@ -227,12 +230,14 @@ impl Pool {
                     emit.put(slot, desc, &[&self.name, name], if is { 1.0 } else { 0.0 });
                 }
             }
-            Err(error) if is_missing(&error) => {} // Since OpenZFS 0.8.
+            // Since OpenZFS 0.8.
+            Err(error) if is_missing(&error) => emit.release(&std::mem::take(&mut self.states)),
             Err(error) => trouble.note(|| format!("{}: {error}", self.state.path().display())),
         }
         match self.io.read() {
             Ok(_) => self.read_io(emit, trouble),
-            Err(error) if is_missing(&error) => {} // Until OpenZFS 2.0.
+            // Until OpenZFS 2.0.
+            Err(error) if is_missing(&error) => self.io_fields.end_tick(emit),
             Err(error) => trouble.note(|| format!("{}: {error}", self.io.path().display())),
         }
         for dataset in &mut self.datasets {
@@ -279,7 +284,7 @@ fn folders(root: &Path) -> std::io::Result<Vec<String>> {
 fn family(prefix: &str, field: &[u8]) -> Arc<Family> {
     let name = format!("{prefix}_{}", identifier(&label(field)));
     let help = format!("What OpenZFS counts as {}.", label(field).escape_debug());
-    Arc::new(Family { name: name.into(), kind: MetricKind::Unknown, unit: "".into(), help: help.into() })
+    Arc::new(untyped_family(name, help))
 }
 
 #[cfg(test)]
@@ -314,5 +319,10 @@ mod tests {
         std::fs::remove_dir_all(root.path().join(base).join("tank")).unwrap();
         assert_eq!(collect(&mut zfs, &intern, 40_000).0.len(), 2);
         assert_eq!(intern.released(), 9);
+        std::fs::remove_file(root.path().join(base).join("arcstats")).unwrap();
+        for now in 0..=60 {
+            assert!(collect(&mut zfs, &intern, 40_000 + now).0.is_empty());
+        }
+        assert_eq!(intern.released(), 11, "a file that has gone gives its series back");
     }
 }

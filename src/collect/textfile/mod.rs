@@ -9,6 +9,7 @@ mod page;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustc_hash::FxHashSet;
 
@@ -20,6 +21,14 @@ use crate::model::{Batch, FamilyDesc, Intern, SeriesRef, Timestamp};
 pub use config::TextfileConfig;
 use files::{Stamp, list};
 use page::Page;
+
+/// Files that the collector saw last; a process has one.
+static WATCHED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many `*.prom` files the last tick found.
+pub fn watched_files() -> usize {
+    WATCHED.load(Ordering::Relaxed)
+}
 
 /// The group of its series in the ring.
 const JOB: &str = "node";
@@ -69,6 +78,7 @@ impl Textfile {
     /// Reads what has changed. Says whether series came or went, and what could not be listed.
     fn refresh(&mut self, gone: &mut Vec<File>) -> (bool, Option<String>) {
         let (found, problem) = list(&self.config.directories);
+        WATCHED.store(found.len(), Ordering::Relaxed);
         let mut settled = true;
         let listed: FxHashSet<&PathBuf> = found.iter().map(|(path, _)| path).collect();
         for (_, file) in self.files.extract_if(.., |path, _| !listed.contains(path)) {

@@ -13,16 +13,24 @@ const MAX_LABELS: usize = 512;
 /// Exemplars of one metric that are handed on; a client keeps ten for a native histogram by default.
 pub(super) const MAX_EXEMPLARS: usize = 64;
 
-/// What is taken of a histogram that has native buckets and classic ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Histograms {
-    /// The classic ones only, as text has them: buckets, sum and count.
-    Classic,
+/// What is taken of a histogram. Classic buckets are taken where nothing else is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Histograms {
+    /// One native sample of those with native buckets.
+    pub native: bool,
+    /// Classic buckets, sum and count also beside a native sample.
+    pub classic: bool,
+    /// One native sample with listed bounds of those with classic buckets only.
+    pub custom: bool,
+}
+
+impl Histograms {
+    /// As text has them: buckets, sum and count.
+    pub const CLASSIC: Self = Self { native: false, classic: true, custom: false };
     /// One native sample; classic buckets only where there are no native ones.
-    #[default]
-    Native,
+    pub const NATIVE: Self = Self { native: true, classic: false, custom: false };
     /// All of it.
-    Both,
+    pub const BOTH: Self = Self { native: true, classic: true, custom: false };
 }
 
 /// Reads a page and returns how many samples it had.

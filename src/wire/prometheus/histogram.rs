@@ -4,6 +4,7 @@ use super::family::{Histograms, MAX_EXEMPLARS, Metric, exemplar, timestamp};
 use super::point::{ExemplarParts, FamilySink, Point, Sampled};
 use crate::model::{CUSTOM_BUCKETS_SCHEMA, MetricKind, Span, Timestamp};
 use crate::wire::WireError;
+use crate::wire::listed::of_classic;
 use crate::wire::native::Native;
 use crate::wire::protobuf::{Field, Message};
 
@@ -31,10 +32,15 @@ pub(super) fn read<S: FamilySink>(metric: &mut Metric<'_, S>, body: Message<'_>,
     }
     let (start, sum) = (parts.start, parts.native.sum);
     let count = if parts.count_float > 0.0 { parts.count_float } else { parts.count as f64 };
-    if wanted != Histograms::Classic && parts.is_native() {
+    if wanted.native && parts.is_native() {
         let has_classic = parts.classic;
         native(metric, parts, body)?;
-        if wanted == Histograms::Native || !has_classic {
+        if !wanted.classic || !has_classic {
+            return Ok(());
+        }
+    } else if wanted.custom && metric.head.kind == MetricKind::Histogram {
+        listed(metric, body, count, sum, start)?;
+        if !wanted.classic {
             return Ok(());
         }
     }
@@ -105,6 +111,33 @@ fn native<S: FamilySink>(metric: &mut Metric<'_, S>, parts: Parts<'_>, body: Mes
         }
     }
     let histogram = native.build().map_err(|problem| metric.refuse(problem))?;
+    let point = Point { family: metric.head.name, suffix: "", labels: metric.labels, bound: None };
+    let sampled = Sampled { ts: metric.ts, start_ts: start, exemplars: &exemplars };
+    metric.samples += 1;
+    metric.sink.histogram(&point, histogram, &sampled).map_err(|problem| metric.refuse(problem))
+}
+
+/// The classic buckets as one native histogram with listed bounds. One that contradicts itself is left out, as in Prometheus.
+fn listed<S: FamilySink>(
+    metric: &mut Metric<'_, S>,
+    body: Message<'_>,
+    count: f64,
+    sum: f64,
+    start: Option<Timestamp>,
+) -> Result<()> {
+    let (mut buckets, mut exemplars) = (Vec::new(), Vec::new());
+    let mut fields = body;
+    while let Some(field) = fields.field()? {
+        if field.number != 3 {
+            continue;
+        }
+        let bucket = bucket(&field)?;
+        buckets.push((bucket.bound, bucket.count));
+        if exemplars.len() < MAX_EXEMPLARS {
+            exemplars.extend(bucket.exemplar.filter(|found| found.ts.is_some()));
+        }
+    }
+    let Ok(histogram) = of_classic(&mut buckets, Some(count), sum) else { return Ok(()) };
     let point = Point { family: metric.head.name, suffix: "", labels: metric.labels, bound: None };
     let sampled = Sampled { ts: metric.ts, start_ts: start, exemplars: &exemplars };
     metric.samples += 1;

@@ -72,6 +72,11 @@ impl FileWatcher {
         (groups, problems.collect())
     }
 
+    /// How many files are there.
+    pub(in crate::collect::scrape) fn count(&self) -> usize {
+        self.files.len()
+    }
+
     fn look_at(&mut self, path: PathBuf, always: bool) -> bool {
         let stamp = stamp(&path);
         let known = self.files.get(&path);
