@@ -140,6 +140,7 @@ impl App {
             log: Arc::clone(&log),
             instance: ground.instance.clone(),
             demo,
+            worker_counters: Arc::default(),
         };
         let collecting = Arc::new(Collecting::start(rooms)?);
         let reloader = Arc::new(Reloader {
@@ -173,6 +174,7 @@ impl App {
             counters::sources(Arc::clone(&scraper), events.counters(), Arc::clone(&reloader.discovery_files)),
             counters::agents(agents.counters()),
             counters::logs(logging.counts),
+            counters::workers(collecting.worker_counters()),
             Arc::clone(&http_counters) as _,
         ] {
             ground.own.register(source);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
@@ -11,7 +12,7 @@ use crate::collect::gpu::{FastGpus, GpuConfig, GpuHandle, Gpus};
 use crate::collect::system::{SystemConfig, Usage, collectors};
 use crate::collect::textfile::Textfile;
 use crate::collect::windows::{Windows, WindowsCollector};
-use crate::collect::worker::{WorkerExit, Workers, WorkersHandle};
+use crate::collect::worker::{WorkerCounters, WorkerExit, Workers, WorkersHandle};
 use crate::collect::{Collector, FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle};
 use crate::config::{CollectorFamily, Config};
 use crate::http::EventLog;
@@ -51,6 +52,8 @@ pub(super) struct CollectingRooms {
     pub(super) log: Arc<EventLog>,
     pub(super) instance: String,
     pub(super) demo: Option<DemoAgents>,
+    /// What the worker collector that runs counts.
+    pub(super) worker_counters: Arc<ArcSwapOption<WorkerCounters>>,
 }
 
 /// All collectors with their threads.
@@ -176,6 +179,11 @@ impl Collecting {
         self.state.lock().made.workers.clone()
     }
 
+    /// What the worker collector counts.
+    pub(super) fn worker_counters(&self) -> Arc<ArcSwapOption<WorkerCounters>> {
+        Arc::clone(&self.rooms.worker_counters)
+    }
+
     /// What is counted of slots.
     pub(super) fn sampling(&self) -> Arc<SamplingCounters> {
         Arc::clone(&self.sampling)
@@ -183,8 +191,12 @@ impl Collecting {
 
     /// Ends the threads after the ticks that run.
     pub(super) fn stop(&self) {
-        let mut state = self.state.lock();
-        (state.fast, state.scheduler) = (None, None);
+        let (fast, scheduler) = {
+            let mut state = self.state.lock();
+            (state.fast.take(), state.scheduler.take())
+        };
+        // Their threads are waited for without the lock: a tick may ask for what it guards.
+        drop((fast, scheduler));
     }
 }
 
@@ -225,12 +237,14 @@ impl CollectingRooms {
 
     fn worker_jobs(&self, config: &Config, made: &mut Made) -> Option<Job> {
         made.workers = None;
+        self.worker_counters.store(None);
         if !config.collectors.has(CollectorFamily::Workers) {
             return None;
         }
         let log = Arc::clone(&self.log);
         let on_exit = move |exit: WorkerExit| log.add("worker_exit", exit.at, exit.inherited, exit_json(&exit));
         let workers = Workers::new(&self.settings.roots, &config.workers).on_exit(Box::new(on_exit));
+        self.worker_counters.store(Some(workers.counters()));
         made.workers = Some(workers.handle());
         Some(Job { group: WORKERS, interval: every(config, WORKERS), collector: Box::new(workers) })
     }
