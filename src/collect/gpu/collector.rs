@@ -248,6 +248,22 @@ fn set_key(key: &mut Vec<u8>, device: &[&str; 2], name: &str) {
 }
 
 fn emit_gpu(emit: &mut Emit<'_>, row: &mut Row<GpuRow>, gpu: &GpuReading, aliases: &AliasSet) {
+    let identity = &gpu.identity;
+    let facts = [
+        identity.vendor.as_str(),
+        &identity.name,
+        &identity.driver_version,
+        &identity.nvml_version,
+        &identity.cuda_version,
+        &identity.pci_bus_id,
+        &identity.vbios_version,
+    ];
+    // Another driver since: series that have facts as labels start anew, the others are found again.
+    if row.state.facts.iter().map(String::as_str).ne(facts) {
+        emit.release(&row.slots);
+        row.slots.fill(Slot::New);
+        row.state.facts = facts.map(str::to_owned);
+    }
     let (number, uuid) = (row.state.number.as_str(), gpu.identity.uuid.as_str());
     let mut slots = row.slots.iter_mut();
     for plain in &PLAIN {
@@ -270,21 +286,7 @@ fn emit_gpu(emit: &mut Emit<'_>, row: &mut Row<GpuRow>, gpu: &GpuReading, aliase
     put_all(retired, &RETIREMENT_CAUSES, &gpu.retired_pages);
     put_all(remapped, &ECC, &gpu.remapped_rows);
     put_all(limits, &TEMPERATURE_LIMITS, &gpu.temperature_limits_celsius);
-    let identity = &gpu.identity;
-    let facts = [
-        identity.vendor.as_str(),
-        &identity.name,
-        &identity.driver_version,
-        &identity.nvml_version,
-        &identity.cuda_version,
-        &identity.pci_bus_id,
-        &identity.vbios_version,
-    ];
     let Some(slot) = slots.next() else { return };
-    if row.state.facts.iter().map(String::as_str).ne(facts) {
-        emit.release(&[std::mem::take(slot)]);
-        row.state.facts = facts.map(str::to_owned);
-    }
     let [vendor, name, driver, nvml, cuda, bus, vbios] = facts;
     let [gpu_info] = &INFO;
     emit.put(slot, gpu_info, &[number, uuid, vendor, name, driver, nvml, cuda, bus, vbios], 1.0);

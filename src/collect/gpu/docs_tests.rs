@@ -13,6 +13,7 @@ fn table() -> String {
     let mut table = String::from("| name | is | times |\n|---|---|---|\n");
     for (name, own, factor) in alias_table() {
         let times = match factor {
+            0.0 if own == "gpu_info" => "its label `gpu`".to_owned(),
             0.0 => "one bit a reason".to_owned(),
             1.0 => "1".to_owned(),
             factor if factor < 1e-3 => format!("1 / {}", (1.0 / factor).round()),

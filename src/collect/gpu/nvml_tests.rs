@@ -551,6 +551,11 @@ fn aliases_repeat_the_own_values() {
             assert!((page[alias] - expected).abs() <= expected.abs() * 1e-12, "{name}");
         }
     }
+    assert_eq!(page[r#"nvidia_smi_index{uuid="stub-2"}"#], 2.0);
+    let facts = page.keys().find(|key| key.starts_with("nvidia_smi_gpu_info{") && key.contains(r#"uuid="stub-0""#));
+    for label in ["index=\"0\"", "name=\"Stub 9000\"", "pci_bus_id=\"00000000:01:00.0\"", "driver_version=\""] {
+        assert!(facts.unwrap().contains(label), "{facts:?}");
+    }
     let power = r#"DCGM_FI_DEV_POWER_USAGE{Hostname=""#;
     let (key, value) = page.iter().find(|(key, _)| key.starts_with(power) && key.contains("stub-0")).unwrap();
     assert_eq!(*value, 123.456);

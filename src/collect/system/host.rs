@@ -1,6 +1,6 @@
 //! Which machine and which system this is: uname and os-release, as series whose value is 1.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::bytes::label;
 use super::report::unread;
@@ -10,14 +10,25 @@ use crate::collect::catalogue::gauge;
 use crate::collect::emit::{Emit, Slot};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
+use crate::telemetry::BUILD;
 
-pub(super) static UNAME: [FamilyDesc; 1] = [gauge(
-    "node_uname_info",
-    "",
-    "Labeled system information as provided by the uname system call.",
-    &["sysname", "release", "version", "machine", "nodename", "domainname"],
-    1,
-)];
+pub(super) static UNAME: [FamilyDesc; 2] = [
+    gauge(
+        "node_uname_info",
+        "",
+        "Labeled system information as provided by the uname system call.",
+        &["sysname", "release", "version", "machine", "nodename", "domainname"],
+        1,
+    ),
+    // Dashboards list the machines by this name.
+    gauge(
+        "node_exporter_build_info",
+        "",
+        "What answers in node_exporter's place: the build of this watchfire.",
+        &["version", "revision", "goos", "goarch"],
+        1,
+    ),
+];
 
 const OS_LABELS: &[&str] = &[
     "build_id",
@@ -56,13 +67,14 @@ pub(super) struct Uname {
     folder: PathBuf,
     known: [String; 6],
     slot: Slot,
+    build: Slot,
     buffer: Vec<u8>,
 }
 
 impl Uname {
     pub(super) fn new(roots: &Roots) -> Self {
         let folder = roots.proc.join("sys/kernel");
-        Self { folder, known: Default::default(), slot: Slot::New, buffer: Vec::new() }
+        Self { folder, known: Default::default(), slot: Slot::New, build: Slot::New, buffer: Vec::new() }
     }
 
     fn read(&mut self, file: &str) -> std::io::Result<String> {
@@ -78,6 +90,13 @@ impl Collector for Uname {
 
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
+        let [desc, build] = &UNAME;
+        let goarch = match BUILD.arch {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        emit.put(&mut self.build, build, &[BUILD.version, BUILD.revision, BUILD.os, goarch], 1.0);
         let sysname = match self.read("ostype") {
             Ok(sysname) => sysname,
             Err(error) => return unread("uname", &self.folder.join("ostype"), &error),
@@ -91,7 +110,6 @@ impl Collector for Uname {
             emit.release(&[std::mem::take(&mut self.slot)]);
             self.known = fresh;
         }
-        let [desc] = &UNAME;
         emit.put(&mut self.slot, desc, &self.known.each_ref().map(String::as_str), 1.0);
         Ok(Reading::Complete)
     }
@@ -103,11 +121,13 @@ pub(super) struct Os {
     text: String,
     labels: [String; OS_LABELS.len()],
     slots: [Slot; 2],
+    buffer: Vec<u8>,
 }
 
 impl Os {
     pub(super) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), text: String::new(), labels: Default::default(), slots: [Slot::New; 2] }
+        let (text, labels) = (String::new(), Default::default());
+        Self { roots: roots.clone(), text, labels, slots: [Slot::New; 2], buffer: Vec::new() }
     }
 }
 
@@ -119,9 +139,10 @@ impl Collector for Os {
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
         let etc = self.roots.on_rootfs("/etc/os-release");
-        let text = match std::fs::read_to_string(&etc) {
+        let mut read = |path: &Path| read_once(path, &mut self.buffer).map(|bytes| label(bytes).into_owned());
+        let text = match read(&etc) {
             Ok(text) => text,
-            Err(error) => match std::fs::read_to_string(self.roots.on_rootfs("/usr/lib/os-release")) {
+            Err(error) => match read(&self.roots.on_rootfs("/usr/lib/os-release")) {
                 Ok(text) => text,
                 Err(_) => return unread("os", &etc, &error),
             },
