@@ -213,19 +213,7 @@ impl App {
             tracing::error!(reason, "the history cannot be opened: samples are kept in memory until it can");
         }
         drop(_inside);
-        Ok(Self {
-            runtime,
-            settings,
-            reloader,
-            quit,
-            server,
-            collecting,
-            agents,
-            maintenance,
-            pipeline,
-            ring,
-            url,
-        })
+        Ok(Self { runtime, settings, reloader, quit, server, collecting, agents, maintenance, pipeline, ring, url })
     }
 
     /// The start banner.

@@ -172,11 +172,7 @@ pub(super) fn flow(pipeline: Pipeline, hub: Arc<Hub>) -> Arc<dyn OwnSource> {
 }
 
 /// What sources lost because a limit refused their series; `files` learns how many files targets are discovered in.
-pub(super) fn sources(
-    scraper: Arc<Scraper>,
-    events: Arc<EventCounters>,
-    files: Arc<AtomicU64>,
-) -> Arc<dyn OwnSource> {
+pub(super) fn sources(scraper: Arc<Scraper>, events: Arc<EventCounters>, files: Arc<AtomicU64>) -> Arc<dyn OwnSource> {
     Arc::new(move |out: &mut Readings| {
         files.store(scraper.watched_files() as u64, Ordering::Relaxed);
         let counters = scraper.counters();

@@ -153,7 +153,10 @@ mod tests {
         };
         let tokens = |floats: &[(crate::model::SeriesRef, f64)]| {
             let is_total = |labels: &crate::model::Labels| labels.metric_name() == "worker_agent_tokens_total";
-            floats.iter().find(|(series, _)| table.labels(*series).is_some_and(|l| is_total(&l))).map(|(_, value)| *value)
+            floats
+                .iter()
+                .find(|(series, _)| table.labels(*series).is_some_and(|l| is_total(&l)))
+                .map(|(_, value)| *value)
         };
         let slow = hub.subscribe().expect("room");
         beat(5);

@@ -25,7 +25,8 @@ fn wait_value(daemon: &Daemon, query: &str, present: bool) {
 #[test]
 fn collectors_and_worker_groups_follow_the_file() {
     let (data, dir) = (temp_dir(), temp_dir());
-    let first = "collectors: {enabled: [system, workers]}\nworkers: {groups: [{name: one, comm: [nobody-has-this-name]}]}\n";
+    let first =
+        "collectors: {enabled: [system, workers]}\nworkers: {groups: [{name: one, comm: [nobody-has-this-name]}]}\n";
     let file = write(dir.path(), "watchfire.yml", first);
     let file_arg = format!("--config.file={}", file.display());
     let daemon = Daemon::start_in(data.path(), &[file_arg.as_str(), "--web.enable-lifecycle"]);

@@ -62,11 +62,8 @@ fn slots_are_multiples_and_late_ones_are_missed() {
 #[test]
 fn others_take_a_groups_place_between_two_ticks() {
     let ok = || Ok(Reading::Complete);
-    let (mut scheduler, sink, intern) = scheduler(vec![
-        job("node", 1000, "x", ok),
-        job("node", 5000, "y", ok),
-        job("windows", 1000, "last", ok),
-    ]);
+    let (mut scheduler, sink, intern) =
+        scheduler(vec![job("node", 1000, "x", ok), job("node", 5000, "y", ok), job("windows", 1000, "last", ok)]);
     let names = |scheduler: &Scheduler| scheduler.views().iter().map(|view| view.name).collect::<Vec<_>>().join(" ");
     let ran = |scheduler: &mut Scheduler, now| {
         scheduler.tick(now);
@@ -85,7 +82,8 @@ fn others_take_a_groups_place_between_two_ticks() {
     let ticks: Vec<u64> = scheduler.views().iter().map(|view| view.ticks).collect();
     assert_eq!(ticks, [2, 1, 2], "who stays goes on counting");
     // The fastest one goes: slots are as far apart as those that are left.
-    scheduler.replace(Replacement { groups: vec!["node", "gpu", "windows"], jobs: vec![job("a", 5000, "a", ok)] }, 11_500);
+    scheduler
+        .replace(Replacement { groups: vec!["node", "gpu", "windows"], jobs: vec![job("a", 5000, "a", ok)] }, 11_500);
     assert_eq!((names(&scheduler), ran(&mut scheduler, 11_500)), ("a".to_owned(), "a@5s 10000".to_owned()));
 }
 
