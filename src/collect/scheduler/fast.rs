@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::slots::{SamplingCounters, Slots};
-use super::stop::{PATIENCE, Stop};
+use super::stop::{End, PATIENCE};
 use crate::clock::Clock;
 use crate::collect::Collector;
 use crate::model::{Batch, GroupId, Intern, Timestamp};
@@ -147,10 +147,10 @@ impl FastSampler {
     /// When the system gives no thread.
     pub fn spawn(mut self, clock: Clock, demand: Arc<Demand>) -> std::io::Result<FastHandle> {
         let wish = Arc::clone(&demand);
-        let stop = Arc::new(Stop::default());
-        let signal = Arc::clone(&stop);
+        let end = Arc::new(End::default());
+        let told = Arc::clone(&end);
         let run = move || {
-            let _ended = signal.ends_with_this();
+            let _ending = told.is_told_by_this();
             let mut state = wish.state.lock();
             while !state.stopped {
                 let (hz, now) = (state.hz, clock.now());
@@ -168,14 +168,14 @@ impl FastSampler {
             }
         };
         let thread = std::thread::Builder::new().name("collect-fast".into()).spawn(run)?;
-        Ok(FastHandle { demand, stop, thread: Some(thread) })
+        Ok(FastHandle { demand, end, thread: Some(thread) })
     }
 }
 
 /// The running sampler. Dropping it stops the thread and waits some seconds for the slot that runs.
 pub struct FastHandle {
     demand: Arc<Demand>,
-    stop: Arc<Stop>,
+    end: Arc<End>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -183,7 +183,7 @@ impl Drop for FastHandle {
     fn drop(&mut self) {
         self.demand.stop();
         if let Some(thread) = self.thread.take() {
-            self.stop.end(thread, PATIENCE);
+            self.end.wait(thread, PATIENCE);
         }
     }
 }

@@ -8,39 +8,35 @@ use parking_lot::{Condvar, Mutex};
 /// What a tick that runs gets to come to its end: far more than any needs that the kernel answers.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tells a thread to stop, and its owner that it has.
+/// Tells the owner of a thread that it has ended.
 #[derive(Debug, Default)]
-pub(super) struct Stop {
-    /// Somebody wants it to end.
-    pub(super) wanted: Mutex<bool>,
-    /// Notified with that.
-    pub(super) changed: Condvar,
-    has_ended: Mutex<bool>,
-    ended: Condvar,
+pub(super) struct End {
+    has_come: Mutex<bool>,
+    changed: Condvar,
 }
 
 /// Tells that the thread has ended, also when it panics.
-pub(super) struct Ending<'s>(&'s Stop);
+pub(super) struct Ending<'s>(&'s End);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        *self.0.has_ended.lock() = true;
-        self.0.ended.notify_all();
+        *self.0.has_come.lock() = true;
+        self.0.changed.notify_all();
     }
 }
 
-impl Stop {
+impl End {
     /// For the thread: what is dropped when it ends.
-    pub(super) fn ends_with_this(&self) -> Ending<'_> {
+    pub(super) fn is_told_by_this(&self) -> Ending<'_> {
         Ending(self)
     }
 
     /// Waits for the thread. False when it did not end in time: it is left alone then, and ends with the process.
-    pub(super) fn end(&self, thread: JoinHandle<()>, patience: Duration) -> bool {
-        let mut has_ended = self.has_ended.lock();
-        self.ended.wait_while_for(&mut has_ended, |ended| !*ended, patience);
-        if *has_ended {
-            drop(has_ended);
+    pub(super) fn wait(&self, thread: JoinHandle<()>, patience: Duration) -> bool {
+        let mut has_come = self.has_come.lock();
+        self.changed.wait_while_for(&mut has_come, |come| !*come, patience);
+        if *has_come {
+            drop(has_come);
             // A panic inside a collector is caught; one outside has been reported by the hook already.
             let _ = thread.join();
             return true;
