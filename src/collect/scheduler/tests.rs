@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::replace::Replacement;
 use super::{FastJob, FastSampler, FastSink, Job, Outcome, Scheduler};
 use crate::clock::Clock;
 use crate::collect::testing::{Interner, Kept, page};
@@ -56,6 +57,34 @@ fn slots_are_multiples_and_late_ones_are_missed() {
     assert_eq!(missed, [("x", 6, 5), ("y", 3, 0), ("z", 6, 5)]);
     let groups: Vec<u32> = sink.batches.lock().iter().take(2).map(|batch| batch.group.0).collect();
     assert_eq!(groups, [0, 1]);
+}
+
+#[test]
+fn others_take_a_groups_place_between_two_ticks() {
+    let ok = || Ok(Reading::Complete);
+    let (mut scheduler, sink, intern) =
+        scheduler(vec![job("node", 1000, "x", ok), job("node", 5000, "y", ok), job("windows", 1000, "last", ok)]);
+    let names = |scheduler: &Scheduler| scheduler.views().iter().map(|view| view.name).collect::<Vec<_>>().join(" ");
+    let ran = |scheduler: &mut Scheduler, now| {
+        scheduler.tick(now);
+        std::mem::take(&mut *sink.done.lock()).join(", ")
+    };
+    assert_eq!(ran(&mut scheduler, 10_000), "node 10000, node@5s 10000, windows 10000");
+    // One changes its interval, one goes, one is new; the source that stays keeps its slot.
+    let jobs = vec![job("node", 1000, "y", ok), job("gpu", 1000, "g", ok)];
+    scheduler.replace(Replacement { groups: vec!["node", "gpu"], jobs }, 10_400);
+    assert_eq!(names(&scheduler), "last y g");
+    assert_eq!(sink.ended.lock().len(), 1, "node@5s has no collector any more");
+    // Two node collectors that left held two series each.
+    assert_eq!(intern.released(), 4);
+    assert_eq!(ran(&mut scheduler, 10_400), "gpu 10000");
+    assert_eq!(ran(&mut scheduler, 11_000), "gpu 11000, node 11000, windows 11000");
+    let ticks: Vec<u64> = scheduler.views().iter().map(|view| view.ticks).collect();
+    assert_eq!(ticks, [2, 1, 2], "who stays goes on counting");
+    // The fastest one goes: slots are as far apart as those that are left.
+    scheduler
+        .replace(Replacement { groups: vec!["node", "gpu", "windows"], jobs: vec![job("a", 5000, "a", ok)] }, 11_500);
+    assert_eq!((names(&scheduler), ran(&mut scheduler, 11_500)), ("a".to_owned(), "a@5s 10000".to_owned()));
 }
 
 #[test]

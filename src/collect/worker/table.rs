@@ -17,14 +17,12 @@ const MAX_ANCESTORS: usize = 64;
 
 /// A process without a group is read at every listing until this age in listings: most call exec as soon as they are there.
 const YOUNG_SCANS: u32 = 8;
-/// From then on it is read in every fourth one, and from this age in every sixteenth: it calls exec, or renames itself, unseen for
+/// From then on it is read in every fourth one, and from this age in every sixteenth unless somebody looks at the processes: it calls exec, or renames itself, unseen for
 /// no longer than it has lived, and for 32 s at most. Most processes of a machine belong to no group and have been there for long,
 /// and reading them all was two thirds of what a tick of the whole daemon cost.
 const SETTLED_SCANS: u32 = 16;
 const YOUTHS_SCANS: u64 = 4;
 const STRANGER_SCANS: u64 = 16;
-/// While somebody looks at the processes, they are read this often.
-const WATCHED_SCANS: u64 = 2;
 
 /// A process without a group is matched again at these ages in listings: a title may be set some time after exec.
 pub(super) const REMATCH_SCANS: [u32; 6] = [2, 4, 8, 16, 32, 64];
@@ -143,9 +141,7 @@ impl ProcessTable {
         let age = process.ticks_seen.saturating_add(1);
         let scans = if age <= YOUNG_SCANS {
             1
-        } else if watched {
-            WATCHED_SCANS
-        } else if age <= SETTLED_SCANS {
+        } else if watched || age <= SETTLED_SCANS {
             YOUTHS_SCANS
         } else {
             STRANGER_SCANS
