@@ -456,7 +456,7 @@ mod tests {
         let intern = Interner::default();
         for (line, expected) in [("", false), ("server:/ /data nfs rw 0 0\n", true), ("", false)] {
             put(root.path(), "proc/mounts", &format!("/dev/sdb /data/disk xfs rw 0 0\n{line}"));
-            collect(&mut files, &intern, 0);
+            let _ = collect(&mut files, &intern, 0);
             let disk = files.mounts.rows_mut().find_map(|row| row.state.as_ref().filter(|mount| mount.fstype == "xfs"));
             assert_eq!(disk.map(|mount| mount.aside), Some(expected), "{line:?}");
         }
