@@ -131,7 +131,7 @@ impl App {
         let handle = runtime.handle().clone();
         let output = || ground.output();
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
-        let scraper = Arc::new(Scraper::new(client.clone(), clock.clone(), intern(), output(), handle.clone()));
+        let scraper = Arc::new(Scraper::new(clock.clone(), intern(), output(), handle.clone()));
         let models = Arc::new(ModelPoller::new(client, clock.clone(), intern(), output(), handle.clone()));
         let reloader = Arc::new(Reloader {
             config: RwLock::new(settings.config.clone()),

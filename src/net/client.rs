@@ -223,7 +223,8 @@ impl HttpClient {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.exchange(&request, uri.clone()).await?;
             // Without a location it is an answer like any other.
-            let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) && !location(&response).is_empty();
+            let moved =
+                matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) && !location(&response).is_empty();
             if !moved || request.redirects == Redirects::Never {
                 return read(response, &request).await;
             }
@@ -373,8 +374,7 @@ fn location(response: &Response<Incoming>) -> &str {
 /// Where a redirect leads, and whether that is the same host and port, or the same host with encryption.
 fn redirect(response: &Response<Incoming>, from: &Uri, request: &HttpRequest) -> Result<(Uri, bool), HttpError> {
     let location = location(response);
-    let refuse =
-        || HttpError::Redirect { url: without_userinfo(&request.url), location: without_userinfo(location) };
+    let refuse = || HttpError::Redirect { url: without_userinfo(&request.url), location: without_userinfo(location) };
     let uri = parse_url(&absolute(location, from)).map_err(|_| refuse())?;
     let same_host = is_same_host(from, &uri);
     if same_host || request.redirects == Redirects::Anywhere { Ok((uri, same_host)) } else { Err(refuse()) }

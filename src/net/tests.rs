@@ -156,7 +156,8 @@ async fn a_kept_connection_that_is_closed_costs_no_answer() {
 async fn bodies_of_errors_are_not_waited_for_when_nobody_wants_them() {
     let address = server().await;
     for (path, expected) in [("/nothing", "404 "), ("/large-error", "500 "), ("/plain", "200 a 1\n")] {
-        let request = HttpRequest { errors_too: false, max_body: 1000, ..HttpRequest::get(format!("http://{address}{path}")) };
+        let request =
+            HttpRequest { errors_too: false, max_body: 1000, ..HttpRequest::get(format!("http://{address}{path}")) };
         let answer = HttpClient::default().send(request).await.expect("an answer");
         let found = format!("{} {}", answer.status.as_u16(), String::from_utf8_lossy(&answer.body));
         assert_eq!(found, expected, "{path}");
