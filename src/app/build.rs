@@ -355,7 +355,7 @@ impl Ground {
                 let demo = demo(seed, self.clock.now(), interval);
                 (demo.jobs, demo.fast, Some(demo.workers))
             }
-            None => machine_jobs(settings, log),
+            None => machine_jobs(settings, log, &self.own),
         };
         let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
         jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
@@ -384,7 +384,11 @@ impl Ground {
 }
 
 /// The collectors of a real machine, and the processes that one of them sees.
-fn machine_jobs(settings: &Settings, log: &Arc<EventLog>) -> (Vec<Job>, Vec<FastJob>, Option<WorkersHandle>) {
+fn machine_jobs(
+    settings: &Settings,
+    log: &Arc<EventLog>,
+    own: &OwnMetrics,
+) -> (Vec<Job>, Vec<FastJob>, Option<WorkersHandle>) {
     let section = &settings.config.collectors;
     let interval = settings.config.collectors.interval;
     let own_interval = |name: &str| section.intervals.get(name).copied().unwrap_or(interval);
@@ -411,6 +415,7 @@ fn machine_jobs(settings: &Settings, log: &Arc<EventLog>) -> (Vec<Job>, Vec<Fast
         let log = Arc::clone(log);
         let on_exit = move |exit: WorkerExit| log.add("worker_exit", exit.at, exit.inherited, exit_json(&exit));
         let workers = Workers::new(&settings.roots, &settings.config.workers).on_exit(Box::new(on_exit));
+        own.register(counters::workers(workers.counters()));
         processes = Some(workers.handle());
         jobs.push(Job { group: "worker", interval: own_interval("worker"), collector: Box::new(workers) });
     }

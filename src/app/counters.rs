@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::collect::scrape::Scraper;
+use crate::collect::worker::WorkerCounters;
 use crate::collect::{CollectorView, Outcome, SamplingCounters};
 use crate::ingest::{AgentCounters, EventCounters};
 use crate::live::Hub;
@@ -99,6 +100,7 @@ families! {
     SAMPLING_LATE "watchfire_sampling_late_seconds_total" Counter "seconds" "How long after their time slots began, in sum, by rate." ["hertz"];
     SAMPLING_LATEST "watchfire_sampling_latest_seconds" Gauge "seconds" "The longest that a slot began after its time since the start, by rate." ["hertz"];
     LIVE_HERTZ "watchfire_live_hertz" Gauge "hertz" "Samples a second that the fastest page asks for; 0 without a page." [];
+    WORKER_UNTOLD "watchfire_worker_untold_ends_total" Counter "" "Ends of workers that are in the sums of their groups but no events: more of them than can wait ended at once." [];
     COLLECTOR_MISSED "watchfire_collector_missed_ticks_total" Counter "" "Slots of the collector that passed without a tick." ["collector"];
 }
 
@@ -207,10 +209,9 @@ pub(super) fn rules(manager: RuleManager) -> Arc<dyn OwnSource> {
         out.add(&RULE_ITERATIONS, value(&counters.iterations));
         out.add(&RULE_MISSED, value(&counters.iterations_missed));
         out.add(&RULE_SECONDS, value(&counters.evaluation_ns) / 1e9);
-        let alerts = manager.alerts();
-        for state in [Pending, Firing] {
-            let count = alerts.iter().filter(|view| view.alert.state == state).count();
-            out.add_with(&RULE_ALERTS, &[&state.to_string()], count as f64);
+        let (pending, firing) = manager.alert_counts();
+        for (state, count) in [(Pending, pending), (Firing, firing)] {
+            out.add_with(&RULE_ALERTS, &[state.as_str()], count as f64);
         }
     })
 }
@@ -235,21 +236,24 @@ pub(super) fn queries(engine: &Arc<Engine>) -> Arc<dyn OwnSource> {
 /// Collectors.
 pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
     Arc::new(move |out: &mut Readings| {
-        for CollectorView { name, outcome, duration, missed, .. } in
-            views.get().map(|views| views()).unwrap_or_default()
-        {
+        let Some(views) = views.get() else { return };
+        views(&mut |CollectorView { name, outcome, duration, missed, .. }| {
             let success = match outcome {
-                Outcome::Pending => continue,
                 Outcome::Complete | Outcome::Degraded(_) => 1.0,
                 // Not on this machine: neither well nor ill.
-                Outcome::Unavailable(_) => continue,
+                Outcome::Pending | Outcome::Unavailable(_) => return,
                 Outcome::Failed(_) => 0.0,
             };
             out.add_with(&COLLECTOR_SUCCESS, &[name], success);
             out.add_with(&COLLECTOR_SECONDS, &[name], duration.as_secs_f64());
-            out.add_with(&COLLECTOR_MISSED, &[name], missed as f64);
-        }
+            out.add_with(&COLLECTOR_MISSED, &[name], *missed as f64);
+        });
     })
+}
+
+/// The worker collector.
+pub(super) fn workers(counters: Arc<WorkerCounters>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| out.add(&WORKER_UNTOLD, value(&counters.untold_ends)))
 }
 
 /// Slots, by rate.

@@ -128,8 +128,11 @@ impl Daemon for DaemonPort {
     }
 
     fn collectors(&self) -> serde_json::Value {
-        let views = self.views.get().map(|views| views()).unwrap_or_default();
-        views.iter().map(collector).collect()
+        let mut list = Vec::new();
+        if let Some(views) = self.views.get() {
+            views(&mut |view| list.push(collector(view)));
+        }
+        list.into()
     }
 }
 

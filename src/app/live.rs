@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::collect::system::{SystemConfig, Usage, collectors};
+use crate::collect::system::{SystemConfig, Usage, quick_collectors};
 use crate::collect::windows::Windows;
 use crate::collect::{
     CollectError, Collector, Demand, FastHandle, FastJob, FastSampler, FastSink, Reading, SamplingCounters,
@@ -16,8 +16,6 @@ use crate::ingest::Events;
 use crate::live::Hub;
 use crate::model::{Batch, GroupId, Intern, Timestamp};
 
-/// Collectors of the machine that are asked between ticks: reading both costs some 0.1 ms.
-const FAST: [&str; 2] = ["cpu", "meminfo"];
 /// Bodies of events that come closer together than this share a message: a storm of them must not push ticks out of the queue.
 const TOGETHER_MS: i64 = 50;
 
@@ -36,15 +34,9 @@ impl FastSink for LiveSink {
 
 /// Second instances of the machine's quick collectors, as far as the configuration has them.
 pub(super) fn machine_jobs(system: &SystemConfig) -> Vec<FastJob> {
-    let others = crate::collect::collector_names().into_iter().filter(|name| !FAST.contains(name)).map(str::to_owned);
-    let disabled = system.disabled.iter().cloned().chain(others).collect();
-    let config = SystemConfig { disabled, ..system.clone() };
     // Their view of the machine at a glance is dropped: the ring's instances keep the one that others see.
-    collectors(&config, &Arc::<Usage>::default())
-        .into_iter()
-        .filter(|job| FAST.contains(&job.collector.name()))
-        .map(|job| FastJob { every: job.interval, collector: job.collector })
-        .collect()
+    let jobs = quick_collectors(system, &Arc::<Usage>::default());
+    jobs.into_iter().map(|job| FastJob { every: job.interval, collector: job.collector }).collect()
 }
 
 /// Starts the thread that samples fast while the hub's fastest subscriber wants it.

@@ -8,8 +8,10 @@ use crate::ingest::Events;
 use crate::model::{Batch, Family, Intern, MetricKind, Origin, SeriesKey, SeriesRef, Timestamp};
 use crate::telemetry::{OwnMetrics, RingFeed};
 
-/// Gives the collectors' views; set once the scheduler exists.
-pub(super) type Views = Arc<OnceLock<Box<dyn Fn() -> Vec<CollectorView> + Send + Sync>>>;
+/// Shows the collectors' views; set once the scheduler exists.
+pub(super) type Views = Arc<OnceLock<Box<Show>>>;
+/// Calls what it is given with each view.
+pub(super) type Show = dyn Fn(&mut dyn FnMut(&CollectorView)) + Send + Sync;
 
 const SERIES: [(&str, &str); 3] = [
     ("up", "Whether the collectors of the job succeeded."),
@@ -19,36 +21,51 @@ const SERIES: [(&str, &str); 3] = [
 
 /// `up`, `scrape_duration_seconds` and `scrape_samples_scraped` of each own job.
 pub(super) struct Up {
-    pub(super) instance: String,
-    pub(super) views: Views,
-    pub(super) jobs: Vec<(String, [Option<SeriesRef>; 3])>,
+    instance: String,
+    views: Views,
+    jobs: Vec<Job>,
+}
+
+/// A job, and what its collectors add up to.
+struct Job {
+    name: String,
+    refs: [Option<SeriesRef>; 3],
+    /// Whether one of its collectors has a source on this machine: a job without is no target, neither up nor down.
+    is_target: bool,
+    is_up: bool,
+    seconds: f64,
+    samples: usize,
 }
 
 impl Up {
     pub(super) fn new(instance: &str, views: Views) -> Self {
         Self { instance: instance.to_owned(), views, jobs: Vec::new() }
     }
+}
 
-    fn refs(&mut self, job: &str, intern: &dyn Intern) -> [Option<SeriesRef>; 3] {
-        let place = self.jobs.iter().position(|(known, _)| known == job);
-        // What a limit refused is tried again: `up` is not to be missing for longer than there is no room.
-        if let Some((_, refs)) = place.and_then(|place| self.jobs.get(place))
-            && refs.iter().all(Option::is_some)
-        {
-            return *refs;
+impl Job {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), refs: [None; 3], is_target: false, is_up: false, seconds: 0.0, samples: 0 }
+    }
+
+    fn add(&mut self, view: &CollectorView) {
+        self.is_target |= !matches!(view.outcome, Outcome::Unavailable(_) | Outcome::Pending);
+        self.is_up |= matches!(view.outcome, Outcome::Complete | Outcome::Degraded(_));
+        if view.outcome != Outcome::Pending {
+            self.seconds += view.duration.as_secs_f64();
+            self.samples += view.samples;
         }
-        let known = place.map_or([None; 3], |place| self.jobs.swap_remove(place).1);
-        let labels = [("job", job), ("instance", self.instance.as_str())];
-        let mut known = known.into_iter();
-        let refs = SERIES.map(|(name, help)| {
-            if let Some(Some(series)) = known.next() {
-                return Some(series);
+    }
+
+    /// What a limit refused is asked for again: `up` is not to be missing for longer than there is no room.
+    fn intern(&mut self, instance: &str, intern: &dyn Intern) {
+        let labels = [("job", self.name.as_str()), ("instance", instance)];
+        for (series, (name, help)) in self.refs.iter_mut().zip(SERIES) {
+            if series.is_none() {
+                let family = Family { name: name.into(), kind: MetricKind::Gauge, unit: "".into(), help: help.into() };
+                *series = intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Foreign });
             }
-            let family = Family { name: name.into(), kind: MetricKind::Gauge, unit: "".into(), help: help.into() };
-            intern.intern(SeriesKey { family: &family, name, labels: &labels, origin: Origin::Foreign })
-        });
-        self.jobs.push((job.to_owned(), refs));
-        refs
+        }
     }
 }
 
@@ -63,22 +80,27 @@ impl Collector for Up {
     }
 
     fn collect(&mut self, _: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
-        let views = self.views.get().map(|views| views()).unwrap_or_default();
-        let mut jobs: Vec<&str> = views.iter().map(job_of).collect();
-        jobs.sort_unstable();
-        jobs.dedup();
-        for job in jobs {
-            let mine = || views.iter().filter(|view| job_of(view) == job && view.outcome != Outcome::Pending);
-            // A job whose source is not on this machine is no target: neither up nor down.
-            if mine().all(|view| matches!(view.outcome, Outcome::Unavailable(_))) {
-                continue;
-            }
-            let is_up = mine().any(|view| matches!(view.outcome, Outcome::Complete | Outcome::Degraded(_)));
-            let seconds: f64 = mine().map(|view| view.duration.as_secs_f64()).sum();
-            let samples: usize = mine().map(|view| view.samples).sum();
-            let values = [f64::from(u8::from(is_up)), seconds, samples as f64];
-            let refs = self.refs(job, intern);
-            out.floats.extend(refs.into_iter().zip(values).filter_map(|(series, value)| Some((series?, value))));
+        let Self { instance, views, jobs } = self;
+        for job in jobs.iter_mut() {
+            (job.is_target, job.is_up, job.seconds, job.samples) = (false, false, 0.0, 0);
+        }
+        if let Some(views) = views.get() {
+            views(&mut |view| {
+                let name = job_of(view);
+                match jobs.iter_mut().find(|job| job.name == name) {
+                    Some(job) => job.add(view),
+                    None => {
+                        let mut job = Job::new(name);
+                        job.add(view);
+                        jobs.push(job);
+                    }
+                }
+            });
+        }
+        for job in jobs.iter_mut().filter(|job| job.is_target) {
+            job.intern(instance, intern);
+            let values = [f64::from(u8::from(job.is_up)), job.seconds, job.samples as f64];
+            out.floats.extend(job.refs.iter().zip(values).filter_map(|(series, value)| Some(((*series)?, value))));
         }
         Ok(Reading::Complete)
     }
@@ -121,7 +143,7 @@ mod tests {
 
     use parking_lot::Mutex;
 
-    use super::{Up, Views};
+    use super::{Show, Up, Views};
     use crate::collect::{Collector, CollectorView, Outcome};
     use crate::model::{Batch, GroupId, Intern};
     use crate::registry::{RegistryConfig, SeriesTable};
@@ -147,9 +169,8 @@ mod tests {
         let (why, table) = (String::new, SeriesTable::new(RegistryConfig::default()));
         let views = Arc::<Mutex<Vec<CollectorView>>>::default();
         let shared = Arc::clone(&views);
-        let all: Views = Arc::new(OnceLock::from(
-            Box::new(move || shared.lock().clone()) as Box<dyn Fn() -> Vec<CollectorView> + Send + Sync>
-        ));
+        let show = move |look: &mut dyn FnMut(&CollectorView)| shared.lock().iter().for_each(look);
+        let all: Views = Arc::new(OnceLock::from(Box::new(show) as Box<Show>));
         let mut up = Up::new("h", all);
         // Sources with their outcomes; `up` and samples by job.
         type Case = (Vec<(&'static str, Outcome)>, &'static str);

@@ -335,10 +335,10 @@ impl SchedulerHandle {
         self.views.lock().clone()
     }
 
-    /// Gives the views at any time, also when the scheduler has gone.
-    pub fn viewer(&self) -> impl Fn() -> Vec<CollectorView> + Send + Sync + 'static {
+    /// Shows the views at any time, one by one, also when the scheduler has gone. Who looks must not wait: ticks do meanwhile.
+    pub fn viewer(&self) -> impl Fn(&mut dyn FnMut(&CollectorView)) + Send + Sync + 'static {
         let views = Arc::clone(&self.views);
-        move || views.lock().clone()
+        move |look| views.lock().iter().for_each(look)
     }
 
     /// Whether the thread still runs; it ends only when it is stopped.

@@ -1,4 +1,6 @@
-//! The `collectors.gpu` section: other exporters' names.
+//! The `collectors.gpu` section: other exporters' names, and where NVIDIA's library is.
+
+use std::ffi::OsString;
 
 use crate::collect::gpu::{Aliases, GpuConfig};
 use crate::yaml::{Node, YamlErrors};
@@ -8,6 +10,14 @@ pub(super) fn gpu(node: &Node<'_>, errors: &mut YamlErrors) -> Option<GpuConfig>
     let aliases = map.optional("aliases", errors, |node, errors| {
         Some(node.list_of(errors, |item, errors| item.word(&Aliases::WORDS, errors)))
     });
+    let libraries = map.optional("libraries", errors, |node, errors| {
+        Some(node.list_of(errors, |item, errors| item.string(errors).map(OsString::from)))
+    });
     map.finish(errors);
-    Some(GpuConfig { aliases: aliases.unwrap_or_default(), ..GpuConfig::default() })
+    let usual = GpuConfig::default();
+    Some(GpuConfig {
+        aliases: aliases.unwrap_or_default(),
+        nvml_libraries: libraries.unwrap_or(usual.nvml_libraries),
+        roots: usual.roots,
+    })
 }

@@ -35,6 +35,8 @@ const CASES: &[(&str, &[&str])] = &[
     ("collectors: {enabled: []}", &[]),
     ("collectors: {gpu: {aliases: [dcgm, nvidia_smi]}}", &[]),
     ("collectors: {gpu: {aliases: [dcgn]}}", &["dcgm"]),
+    ("collectors: {gpu: {libraries: [libnvidia-ml.so.1, /opt/driver/libnvidia-ml.so.1]}}", &[]),
+    ("collectors: {gpu: {libraries: {a: b}}}", &["list"]),
     ("collectors: {cgroups: {include: '^/system', exclude: x, limit: 9, depth: 3, walk_interval: 5s}}", &[]),
     (
         "collectors: {cgroups: {include: '(', limit: 5000, depth: 33, walk_interval: 0s, deep: 1}}",

@@ -15,13 +15,20 @@ pub enum AlertState {
     Firing,
 }
 
-impl fmt::Display for AlertState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl AlertState {
+    /// The word that APIs and labels use.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Inactive => "inactive",
             Self::Pending => "pending",
             Self::Firing => "firing",
-        })
+        }
+    }
+}
+
+impl fmt::Display for AlertState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

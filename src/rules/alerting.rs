@@ -192,6 +192,17 @@ impl AlertStates {
         list
     }
 
+    /// How many are pending, and how many firing.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let count = |state| {
+            self.alerts
+                .values()
+                .filter(|tracked| tracked.alert.resolved_at == 0 && tracked.alert.state == state)
+                .count()
+        };
+        (count(AlertState::Pending), count(AlertState::Firing))
+    }
+
     /// The worst state of all alerts.
     pub fn state(&self) -> AlertState {
         self.alerts.values().map(|tracked| tracked.alert.state).max().unwrap_or(AlertState::Inactive)

@@ -110,6 +110,12 @@ impl RuleManager {
         self.shown.load().iter().flat_map(|group| group.alerts().collect::<Vec<_>>()).collect()
     }
 
+    /// How many alerts are pending, and how many firing: without their texts, which take long to make.
+    pub fn alert_counts(&self) -> (usize, usize) {
+        let counts = self.shown.load();
+        counts.iter().map(|group| group.alert_counts()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
     /// What was counted since the start.
     pub fn counters(&self) -> Arc<RuleCounters> {
         Arc::clone(&self.counters)

@@ -59,6 +59,13 @@ impl GroupShared {
         }
     }
 
+    /// How many alerts are pending, and how many firing.
+    pub(super) fn alert_counts(&self) -> (usize, usize) {
+        let alerting = self.rules.iter().filter(|rule| rule.spec.alert().is_some());
+        let counts = alerting.map(|rule| rule.state.lock().alerts.counts());
+        counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
     pub(super) fn alerts(&self) -> impl Iterator<Item = AlertView> {
         let alerting = self.rules.iter().filter(|rule| rule.spec.alert().is_some());
         alerting.flat_map(|rule| {

@@ -110,20 +110,31 @@ impl OwnMetrics {
     pub fn as_samples(&self) -> Vec<Reading> {
         self.shared.readings()
     }
+
+    /// Reads the values again into `out`, in the order of the sources. Whether they are of other series than before.
+    pub(super) fn read_again(&self, out: &mut Readings) -> bool {
+        out.begin();
+        self.shared.read(out);
+        out.end()
+    }
 }
 
 impl Shared {
     fn readings(&self) -> Vec<Reading> {
         let mut out = Readings::default();
+        self.read(&mut out);
+        out.into_sorted()
+    }
+
+    fn read(&self, out: &mut Readings) {
         let build = [BUILD.version, BUILD.revision, BUILD.rust, BUILD.os, BUILD.arch];
         out.add_with(&BUILD_INFO, &build, 1.0);
         out.add(&DEMO, f64::from(u8::from(self.demo)));
         out.add(&RELOAD_OK, f64::from(u8::from(self.reload_ok.load(Ordering::Relaxed))));
         out.add(&RELOAD_TIME, self.reload_at.load(Ordering::Relaxed) as f64 / 1000.0);
         for source in self.sources.read().iter() {
-            source.read(&mut out);
+            source.read(out);
         }
-        out.into_sorted()
     }
 }
 

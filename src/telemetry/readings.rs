@@ -36,10 +36,13 @@ pub struct HistogramReading {
     pub buckets: Vec<(f64, u64)>,
 }
 
-/// The values of one scrape.
+/// The values of one scrape. Read again into the same, they cost no allocation: sources tell the same in the same order, so each
+/// place is compared, and only its value is new.
 #[derive(Debug, Default)]
 pub struct Readings {
     items: Vec<Reading>,
+    used: usize,
+    changed: bool,
 }
 
 impl Readings {
@@ -56,7 +59,7 @@ impl Readings {
         let kind = matches!(family.kind, MetricKind::Counter | MetricKind::Gauge | MetricKind::Info);
         let fits = kind && labels.len() == family.labels.len();
         debug_assert!(fits, "{} with {} labels", family.name, labels.len());
-        if fits {
+        if fits && !self.again(family, labels, |reading| reading.value = value) {
             let labels = labels.iter().map(|label| (*label).to_owned()).collect();
             self.items.push(Reading { family, labels, value, histogram: None });
         }
@@ -68,17 +71,56 @@ impl Readings {
     pub fn add_histogram(&mut self, family: &'static FamilyDesc, sum: f64, bounds: &[f64], counts: &[u64]) {
         let fits = family.kind == MetricKind::Histogram && family.labels.is_empty() && counts.len() == bounds.len() + 1;
         debug_assert!(fits, "{} with {} counts", family.name, counts.len());
-        if fits {
-            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-            let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
-            let value = counts.iter().sum::<u64>() as f64;
-            self.items.push(Reading {
-                family,
-                labels: Vec::new(),
-                value,
-                histogram: Some(HistogramReading { sum, buckets }),
-            });
+        if !fits {
+            return;
         }
+        let buckets = || bounds.iter().copied().chain([f64::INFINITY]).zip(counts.iter().copied());
+        let value = counts.iter().sum::<u64>() as f64;
+        let known = self.again(family, &[], |reading| {
+            reading.value = value;
+            if let Some(histogram) = &mut reading.histogram {
+                histogram.sum = sum;
+                histogram.buckets.clear();
+                histogram.buckets.extend(buckets());
+            }
+        });
+        if !known {
+            let histogram = Some(HistogramReading { sum, buckets: buckets().collect() });
+            self.items.push(Reading { family, labels: Vec::new(), value, histogram });
+        }
+    }
+
+    /// Starts anew; what was read before is what is expected.
+    pub(super) fn begin(&mut self) {
+        (self.used, self.changed) = (0, false);
+    }
+
+    /// Ends a reading. Whether it told other series than the one before, or in another order.
+    pub(super) fn end(&mut self) -> bool {
+        self.changed |= self.used < self.items.len();
+        self.items.truncate(self.used);
+        self.changed
+    }
+
+    /// The values in the order in which sources told them.
+    pub(super) fn as_told(&self) -> &[Reading] {
+        &self.items
+    }
+
+    /// Changes the reading at the next place if it is the same series; if not, that place and all behind it are told anew.
+    fn again(&mut self, family: &'static FamilyDesc, labels: &[&str], change: impl FnOnce(&mut Reading)) -> bool {
+        let same = |reading: &&mut Reading| std::ptr::eq(reading.family, family) && reading.labels == labels;
+        let known = self.items.get_mut(self.used).filter(same);
+        let found = known.is_some();
+        match known {
+            Some(reading) => change(reading),
+            None => {
+                self.items.truncate(self.used);
+                self.changed = true;
+            }
+        }
+        self.used += 1;
+        found
     }
 
     /// All values, families together and in the order of their names; of two readings of one series the later counts.
@@ -112,5 +154,39 @@ mod tests {
         readings.add_with(&GAUGE, &["y"], 3.0);
         let values: Vec<f64> = readings.into_sorted().iter().map(|reading| reading.value).collect();
         assert_eq!(values, [2.0, 3.0]);
+    }
+
+    #[test]
+    fn the_same_is_read_again_in_place() {
+        static GAUGE: FamilyDesc = FamilyDesc {
+            name: "watchfire_g",
+            kind: MetricKind::Gauge,
+            unit: "",
+            help: "g",
+            labels: &["a"],
+            max_series: 2,
+        };
+        static TOOK: FamilyDesc = FamilyDesc { name: "watchfire_t", kind: MetricKind::Histogram, labels: &[], ..GAUGE };
+        let mut readings = Readings::default();
+        for (labels, value, expected) in [
+            (&["x", "y"][..], 1.0, true),
+            (&["x", "y"], 2.0, false),
+            (&["y"], 3.0, true),
+            (&["y"], 4.0, false),
+            (&["z", "y"], 5.0, true),
+            (&["z"], 6.0, true),
+            (&[], 7.0, true),
+        ] {
+            readings.begin();
+            labels.iter().for_each(|label| readings.add_with(&GAUGE, &[label], value));
+            readings.add_histogram(&TOOK, value, &[1.0], &[2, value as u64]);
+            assert_eq!(readings.end(), expected, "{labels:?}");
+            let told: Vec<&str> = readings.as_told().iter().flat_map(|reading| &reading.labels).map(|x| &**x).collect();
+            assert_eq!(told, labels);
+            let (last, gauges) = readings.as_told().split_last().unwrap();
+            assert!(gauges.iter().all(|reading| reading.value == value));
+            let histogram = last.histogram.as_ref().unwrap();
+            assert_eq!((last.value, histogram.sum, histogram.buckets[1].1 as f64), (2.0 + value, value, value));
+        }
     }
 }

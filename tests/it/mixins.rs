@@ -18,15 +18,26 @@ const VARIABLES: [(&str, &str); 4] = [
     ("$device", ".*"),
 ];
 
+/// Where the variables of the dashboards take their values from: a selector and a label.
+const FILLED_FROM: [(&str, &str); 6] = [
+    (r#"node_uname_info"#, "job"),
+    (r#"node_uname_info{job="node"}"#, "nodename"),
+    (r#"node_uname_info{job="node",sysname!="Darwin"}"#, "instance"),
+    (r#"node_exporter_build_info{job="node",cluster=""}"#, "instance"),
+    (r#"node_filesystem_size_bytes{job="node"}"#, "mountpoint"),
+    (r#"node_disk_io_time_seconds_total{job="node"}"#, "device"),
+];
+
 /// One line of the list.
 struct Line {
     query: String,
     /// Why it may have no series on this machine.
     needs: Option<&'static str>,
+    /// The reason is that nobody answers it.
+    is_nobodys: bool,
     is_alert: bool,
 }
 
-/// All lines but those that nobody can answer, each with its reason.
 fn lines() -> Vec<Line> {
     let mut is_alert = false;
     let mut all = Vec::new();
@@ -39,12 +50,11 @@ fn lines() -> Vec<Line> {
             Some((why, query)) => (Some(why), query),
             None => (None, line),
         };
+        let is_nobodys = needs.is_some_and(|why| why.starts_with('!'));
         assert!(needs.is_none_or(|why| why.trim_start_matches('!').len() > 5), "{line}: why?");
         let mut query = query.to_owned();
         VARIABLES.iter().for_each(|(name, value)| query = query.replace(name, value));
-        if needs.is_none_or(|why| !why.starts_with('!')) {
-            all.push(Line { query, needs, is_alert });
-        }
+        all.push(Line { query, needs, is_nobodys, is_alert });
     }
     all
 }
@@ -99,6 +109,13 @@ fn unanswered(daemon: &Daemon, mut open: BTreeSet<String>, limit: Duration) -> B
     }
 }
 
+/// Whether a variable of a dashboard finds something to choose.
+fn is_filled(daemon: &Daemon, selector: &str, label: &str) -> bool {
+    let json = get(&format!("{}/api/v1/label/{label}/values?match[]={}", daemon.url, encode(selector))).json();
+    assert_eq!(json["status"], "success", "{selector}: {json}");
+    json["data"].as_array().is_some_and(|values| !values.is_empty())
+}
+
 fn daemon(folder: &Path, roots: Option<&Path>) -> Daemon {
     // Everything every second, so that the test need not wait for the slow ones.
     let names = ["filesystem", "netclass", "nfs", "nfsd", "rapl", "cpufreq", "dmi", "uname", "os", "bonding", "mdadm"];
@@ -121,6 +138,7 @@ fn expressions_for_node_exporter_have_series() {
     tree::unpack(folder.path());
     let synthetic = daemon(folder.path(), Some(folder.path()));
     let real = daemon(folder.path(), None);
+    let (nobodys, lines): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.is_nobodys);
     let everywhere: BTreeSet<String> = lines.iter().flat_map(asked).collect();
     let here: BTreeSet<String> = lines.iter().filter(|line| line.needs.is_none()).flat_map(asked).collect();
     let limit = Duration::from_secs(40);
@@ -128,6 +146,19 @@ fn expressions_for_node_exporter_have_series() {
     assert!(lacking.is_empty(), "without series on the synthetic machine:\n{lacking:#?}");
     let lacking = unanswered(&real, here, limit);
     assert!(lacking.is_empty(), "without series on this machine:\n{lacking:#?}");
+    for daemon in [&synthetic, &real] {
+        for (selector, label) in FILLED_FROM {
+            assert!(is_filled(daemon, selector, label), "nothing to choose: {label} of {selector}");
+        }
+        for line in &nobodys {
+            assert_eq!(
+                series(daemon, &line.query),
+                None,
+                "has series, so the reason is no longer true: {}",
+                line.query
+            );
+        }
+    }
     for line in lines.iter().filter(|line| line.is_alert) {
         // The whole expression is understood, whatever it says.
         series(&real, &line.query);

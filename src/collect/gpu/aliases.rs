@@ -38,6 +38,8 @@ struct Alias {
 
 const DCGM: &[&str] = &["gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname"];
 const SMI: &[&str] = &["uuid"];
+/// Facts that its dashboards list the GPUs by; of what nvidia-smi says beyond them nothing is known here.
+const SMI_FACTS: &[&str] = &["uuid", "name", "index", "driver_version", "cuda_version", "pci_bus_id", "vbios_version"];
 
 const fn alias(
     set: Aliases,
@@ -72,6 +74,19 @@ const fn dcgm_count(
 
 const fn smi(name: &'static str, own: &'static str, value: fn(&GpuReading) -> Option<f64>) -> Alias {
     alias(Aliases::NvidiaSmi, name, own, 1.0, value)
+}
+
+/// A count whose name ends as such names should.
+const fn smi_count(name: &'static str, own: &'static str, value: fn(&GpuReading) -> Option<f64>) -> Alias {
+    let mut alias = smi(name, own, value);
+    alias.desc.kind = MetricKind::Counter;
+    alias
+}
+
+const fn smi_facts(name: &'static str, own: &'static str) -> Alias {
+    let mut alias = smi(name, own, |_| Some(1.0));
+    alias.desc.labels = SMI_FACTS;
+    alias
 }
 
 /// The reasons as NVML's bits, in whose order [`GpuReading::throttled`] is.
@@ -126,6 +141,7 @@ static ALIASES: &[Alias] = &[
     }),
     dcgm("DCGM_FI_DEV_PSTATE", "gpu_performance_state", 1.0, |g| g.performance_state),
     dcgm("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS", "gpu_throttle_active", 0.0, throttle_bits),
+    dcgm("DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "gpu_throttle_active", 0.0, throttle_bits),
     dcgm("DCGM_FI_DEV_PCIE_LINK_GEN", "gpu_pcie_link_generation", 1.0, |g| g.pcie_link_generation),
     dcgm("DCGM_FI_DEV_PCIE_LINK_WIDTH", "gpu_pcie_link_width", 1.0, |g| g.pcie_link_width),
     dcgm("DCGM_FI_DEV_PCIE_MAX_LINK_GEN", "gpu_pcie_link_max_generation", 1.0, |g| g.pcie_link_max_generation),
@@ -154,6 +170,8 @@ static ALIASES: &[Alias] = &[
         // dcgm-exporter says 0 before the first error.
         g.xid.map(|xid| xid.last.map_or(0.0, |(code, _)| code as f64))
     }),
+    smi_facts("nvidia_smi_gpu_info", "gpu_info"),
+    alias(Aliases::NvidiaSmi, "nvidia_smi_index", "gpu_info", 0.0, |g| Some(f64::from(g.identity.index))),
     smi("nvidia_smi_utilization_gpu_ratio", "gpu_utilization_ratio", |g| g.utilization_ratio),
     smi("nvidia_smi_utilization_memory_ratio", "gpu_memory_utilization_ratio", |g| g.memory_utilization_ratio),
     smi("nvidia_smi_utilization_encoder_ratio", "gpu_encoder_utilization_ratio", |g| g.encoder_utilization_ratio),
@@ -208,6 +226,38 @@ static ALIASES: &[Alias] = &[
         "gpu_throttle_active{reason=\"hw_power_brake\"}",
         |g| throttle(g, 7),
     ),
+    // Newer drivers say "event reasons" for the same.
+    smi("nvidia_smi_clocks_event_reasons_gpu_idle", "gpu_throttle_active{reason=\"gpu_idle\"}", |g| throttle(g, 0)),
+    smi(
+        "nvidia_smi_clocks_event_reasons_applications_clocks_setting",
+        "gpu_throttle_active{reason=\"applications_clocks\"}",
+        |g| throttle(g, 1),
+    ),
+    smi("nvidia_smi_clocks_event_reasons_sw_power_cap", "gpu_throttle_active{reason=\"sw_power_cap\"}", |g| {
+        throttle(g, 2)
+    }),
+    smi("nvidia_smi_clocks_event_reasons_hw_slowdown", "gpu_throttle_active{reason=\"hw_slowdown\"}", |g| {
+        throttle(g, 3)
+    }),
+    smi("nvidia_smi_clocks_event_reasons_sync_boost", "gpu_throttle_active{reason=\"sync_boost\"}", |g| throttle(g, 4)),
+    smi("nvidia_smi_clocks_event_reasons_sw_thermal_slowdown", "gpu_throttle_active{reason=\"sw_thermal\"}", |g| {
+        throttle(g, 5)
+    }),
+    smi("nvidia_smi_clocks_event_reasons_hw_thermal_slowdown", "gpu_throttle_active{reason=\"hw_thermal\"}", |g| {
+        throttle(g, 6)
+    }),
+    smi(
+        "nvidia_smi_clocks_event_reasons_hw_power_brake_slowdown",
+        "gpu_throttle_active{reason=\"hw_power_brake\"}",
+        |g| throttle(g, 7),
+    ),
+    smi_count("nvidia_smi_energy_joules_total", "gpu_energy_joules_total", |g| g.energy_joules),
+    smi("nvidia_smi_remapped_rows_correctable", "gpu_remapped_rows{type=\"corrected\"}", |g| g.remapped_rows[0]),
+    smi("nvidia_smi_remapped_rows_uncorrectable", "gpu_remapped_rows{type=\"uncorrected\"}", |g| g.remapped_rows[1]),
+    smi("nvidia_smi_remapped_rows_pending", "gpu_row_remap_pending", |g| flag(g.row_remap_pending)),
+    smi("nvidia_smi_remapped_rows_failure", "gpu_row_remap_failed", |g| flag(g.row_remap_failed)),
+    smi("nvidia_smi_ecc_mode_current", "gpu_ecc_enabled", |g| flag(g.ecc_enabled)),
+    smi("nvidia_smi_mig_mode_current", "gpu_mig_enabled", |g| flag(g.mig_enabled)),
     smi("nvidia_smi_pcie_link_gen_current", "gpu_pcie_link_generation", |g| g.pcie_link_generation),
     smi("nvidia_smi_pcie_link_gen_max", "gpu_pcie_link_max_generation", |g| g.pcie_link_max_generation),
     smi("nvidia_smi_pcie_link_width_current", "gpu_pcie_link_width", |g| g.pcie_link_width),
@@ -281,12 +331,22 @@ impl AliasSet {
         }
         let dcgm =
             [number, identity.uuid.as_str(), &identity.pci_bus_id, &labels.device, &identity.name, &self.hostname];
-        let smi = [labels.bare_uuid.as_str()];
+        let smi = [
+            labels.bare_uuid.as_str(),
+            &identity.name,
+            number,
+            &identity.driver_version,
+            &identity.cuda_version,
+            &identity.pci_bus_id,
+            &identity.vbios_version,
+        ];
         for alias in &self.chosen {
-            let labels: &[&str] = match alias.set {
+            let all: &[&str] = match alias.set {
                 Aliases::Dcgm => &dcgm,
                 Aliases::NvidiaSmi => &smi,
             };
+            // The first label or all of them.
+            let labels = all.get(..alias.desc.labels.len()).unwrap_or(all);
             let factor = if alias.factor == 0.0 { 1.0 } else { alias.factor };
             put_next(emit, slots, &alias.desc, labels, (alias.value)(gpu).map(|value| value * factor));
         }

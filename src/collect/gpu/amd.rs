@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::reading::{GpuError, GpuIdentity, GpuReading, GpuReadings, GpuSource, Vendor};
 use crate::collect::system::Roots;
-use crate::collect::system::bytes::{lines, number, signed, text, words};
+use crate::collect::system::bytes::{label, lines, number, signed, words};
 use crate::collect::system::source::read_once;
 use crate::model::Timestamp;
 
@@ -21,6 +21,17 @@ const RESCAN_MS: i64 = 10_000;
 const MAX_CARDS: usize = 32;
 /// Entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 1024;
+/// Letters of a name or version that are kept.
+const MAX_TEXT: usize = 128;
+
+/// More than any card has, and than any sensor measures: a file that says more is broken.
+const MAX_BYTES: f64 = (1u64 << 50) as f64;
+const MAX_WATTS: f64 = 100_000.0;
+const MAX_HERTZ: f64 = 100e9;
+const MAX_VOLTS: f64 = 100.0;
+const MAX_RPM: f64 = 1e6;
+const MAX_LANES: f64 = 64.0;
+const CELSIUS: std::ops::RangeInclusive<f64> = -100.0..=300.0;
 
 /// The cards, found again now and then.
 pub struct AmdSource {
@@ -60,13 +71,18 @@ impl AmdSource {
             if files.bytes("vendor") != Some(VENDOR) || self.cards.len() >= MAX_CARDS {
                 continue;
             }
-            let driver_version =
-                read_once(&self.driver_version, &mut files.buffer).ok().and_then(text).unwrap_or_default().trim();
-            let driver_version = driver_version.to_owned();
+            let driver_version = read_once(&self.driver_version, &mut files.buffer).map(shown).unwrap_or_default();
             self.cards.push(Card::new(&mut files, index, driver_version));
         }
         self.buffer = files.buffer;
         self.cards.sort_by_key(|card| card.identity.index);
+        // Two that call themselves the same are told apart by their places.
+        let mut known = std::collections::BTreeSet::new();
+        for card in &mut self.cards {
+            if !known.insert(card.identity.uuid.clone()) {
+                card.identity.uuid = format!("{}-card{}", card.identity.uuid, card.identity.index);
+            }
+        }
     }
 }
 
@@ -101,11 +117,17 @@ impl Files {
     }
 
     fn text(&mut self, name: &str) -> String {
-        self.bytes(name).and_then(text).unwrap_or_default().to_owned()
+        self.bytes(name).map(shown).unwrap_or_default()
     }
 
+    /// A count, however large.
     fn number(&mut self, name: &str) -> Option<f64> {
-        self.bytes(name).and_then(number).map(|value| value as f64)
+        self.bytes(name).and_then(number).filter(|value| *value != u64::MAX).map(|value| value as f64)
+    }
+
+    /// A number that cannot be above `most`.
+    fn up_to(&mut self, name: &str, most: f64) -> Option<f64> {
+        self.number(name).filter(|value| *value <= most)
     }
 
     /// A value that may be below zero, in thousandths.
@@ -113,8 +135,25 @@ impl Files {
         self.bytes(name).and_then(signed).map(|value| value as f64 / 1e3)
     }
 
+    fn celsius(&mut self, name: &str) -> Option<f64> {
+        self.milli(name).filter(|celsius| CELSIUS.contains(celsius))
+    }
+
+    fn memory(&mut self, name: &str) -> Option<f64> {
+        self.up_to(name, MAX_BYTES)
+    }
+
+    /// A part of a whole, never more than it.
+    fn part(&mut self, name: &str, whole: Option<f64>) -> Option<f64> {
+        self.memory(name).filter(|part| whole.is_none_or(|whole| *part <= whole))
+    }
+
     fn watts(&mut self, name: &str) -> Option<f64> {
-        self.number(name).map(|microwatts| microwatts / 1e6)
+        self.number(name).map(|microwatts| microwatts / 1e6).filter(|watts| *watts <= MAX_WATTS)
+    }
+
+    fn lanes(&mut self, name: &str) -> Option<f64> {
+        self.up_to(name, MAX_LANES).filter(|lanes| *lanes > 0.0)
     }
 
     fn percent(&mut self, name: &str) -> Option<f64> {
@@ -139,14 +178,16 @@ impl Files {
 impl Card {
     fn new(files: &mut Files, index: u32, driver_version: String) -> Self {
         let pci_bus_id =
-            files.text("uevent").lines().find_map(|line| line.strip_prefix("PCI_SLOT_NAME=")).map(str::to_owned);
-        let pci_bus_id = pci_bus_id.unwrap_or_default();
+            files.bytes("uevent").and_then(|text| lines(text).find_map(|line| line.strip_prefix(b"PCI_SLOT_NAME=")));
+        let pci_bus_id = pci_bus_id.map(shown).unwrap_or_default();
         let unique = files.text("unique_id");
-        // Cards without a number of their own are known by their place.
-        let uuid = match (unique.is_empty(), pci_bus_id.is_empty()) {
-            (false, _) => format!("AMD-{}", unique.trim_start_matches("0x")),
-            (true, false) => format!("AMD-{pci_bus_id}"),
-            (true, true) => format!("AMD-card{index}"),
+        let unique = unique.trim_start_matches("0x");
+        // Cards without a number of their own are known by their place; zero is no number.
+        let has_number = unique.bytes().all(|byte| byte.is_ascii_hexdigit()) && unique.bytes().any(|byte| byte != b'0');
+        let uuid = match (has_number, pci_bus_id.is_empty()) {
+            (true, _) => format!("AMD-{unique}"),
+            (false, false) => format!("AMD-{pci_bus_id}"),
+            (false, true) => format!("AMD-card{index}"),
         };
         let identity = GpuIdentity {
             vendor: Vendor::Amd,
@@ -183,23 +224,25 @@ impl Card {
 fn fill(files: &mut Files, reading: &mut GpuReading) {
     reading.utilization_ratio = files.percent("gpu_busy_percent");
     reading.memory_utilization_ratio = files.percent("mem_busy_percent");
-    let (total, used) = (files.number("mem_info_vram_total"), files.number("mem_info_vram_used"));
+    let total = files.memory("mem_info_vram_total");
+    let used = files.part("mem_info_vram_used", total);
     (reading.memory_total_bytes, reading.memory_used_bytes) = (total, used);
     reading.memory_free_bytes = total.zip(used).map(|(total, used)| (total - used).max(0.0));
     reading.memory_unified = total.map(|_| false);
-    let (visible, visible_used) = (files.number("mem_info_vis_vram_total"), files.number("mem_info_vis_vram_used"));
+    let visible = files.memory("mem_info_vis_vram_total");
+    let visible_used = files.part("mem_info_vis_vram_used", visible);
     (reading.bar1_total_bytes, reading.bar1_used_bytes) = (visible, visible_used);
     reading.bar1_free_bytes = visible.zip(visible_used).map(|(total, used)| (total - used).max(0.0));
-    reading.shared_total_bytes = files.number("mem_info_gtt_total");
-    reading.shared_used_bytes = files.number("mem_info_gtt_used");
+    reading.shared_total_bytes = files.memory("mem_info_gtt_total");
+    reading.shared_used_bytes = files.part("mem_info_gtt_used", reading.shared_total_bytes);
     let (graphics, memory, video) =
         (files.clocks("pp_dpm_sclk"), files.clocks("pp_dpm_mclk"), files.clocks("pp_dpm_vclk"));
     reading.clocks_hertz = [graphics.0, None, memory.0, video.0];
     reading.max_clocks_hertz = [graphics.1, None, memory.1, video.1];
     reading.pcie_link_generation = files.bytes("current_link_speed").and_then(generation);
     reading.pcie_link_max_generation = files.bytes("max_link_speed").and_then(generation);
-    reading.pcie_link_width = files.number("current_link_width").filter(|lanes| *lanes > 0.0);
-    reading.pcie_link_max_width = files.number("max_link_width").filter(|lanes| *lanes > 0.0);
+    reading.pcie_link_width = files.lanes("current_link_width");
+    reading.pcie_link_max_width = files.lanes("max_link_width");
     reading.pcie_replays = files.number("pcie_replay_count");
     let errors = files.bytes("ras/umc_err_count").map(|counts| {
         let count = |name: &[u8]| lines(counts).find_map(|line| number(line.strip_prefix(name)?.trim_ascii()));
@@ -218,9 +261,9 @@ fn fill_sensors(files: &mut Files, reading: &mut GpuReading) {
     reading.power_min_limit_watts = files.watts("power1_cap_min");
     reading.power_max_limit_watts = files.watts("power1_cap_max");
     reading.energy_joules = files.number("energy1_input").map(|microjoules| microjoules / 1e6);
-    reading.voltage_volts = files.milli("in0_input");
-    reading.fan_rpm = files.number("fan1_input");
-    reading.fan_ratio = files.number("pwm1").filter(|pwm| *pwm <= 255.0).map(|pwm| pwm / 255.0);
+    reading.voltage_volts = files.milli("in0_input").filter(|volts| (0.0..=MAX_VOLTS).contains(volts));
+    reading.fan_rpm = files.up_to("fan1_input", MAX_RPM);
+    reading.fan_ratio = files.up_to("pwm1", 255.0).map(|pwm| pwm / 255.0);
     let sensors = [
         ("temp1_label", "temp1_input", "temp1_crit", "temp1_emergency"),
         ("temp2_label", "temp2_input", "temp2_crit", "temp2_emergency"),
@@ -228,36 +271,46 @@ fn fill_sensors(files: &mut Files, reading: &mut GpuReading) {
     ];
     for (place, (label, input, critical, emergency)) in sensors.into_iter().enumerate() {
         let label = files.text(label);
-        let celsius = files.milli(input);
+        let celsius = files.celsius(input);
         match label.as_str() {
             "junction" => reading.hotspot_temperature_celsius = celsius,
             "mem" => {
                 reading.memory_temperature_celsius = celsius;
-                reading.temperature_limits_celsius[2] = files.milli(critical);
+                reading.temperature_limits_celsius[2] = files.celsius(critical);
             }
             // Old kernels have one sensor without a name: the edge.
             _ if label == "edge" || place == 0 => {
                 reading.temperature_celsius = celsius;
-                reading.temperature_limits_celsius[0] = files.milli(emergency);
-                reading.temperature_limits_celsius[1] = files.milli(critical);
+                reading.temperature_limits_celsius[0] = files.celsius(emergency);
+                reading.temperature_limits_celsius[1] = files.celsius(critical);
             }
             _ => {}
         }
     }
     // Cards whose list of states says nothing have their clocks here.
     for (clock, name) in [(0, "freq1_input"), (2, "freq2_input")] {
-        let hertz = files.number(name);
+        let hertz = files.up_to(name, MAX_HERTZ);
         if let Some(place) = reading.clocks_hertz.get_mut(clock) {
             *place = place.or(hertz);
         }
     }
 }
 
+/// A name as it may stand in a label: bounded, bytes that are no text replaced, what cannot be shown left out.
+fn shown(bytes: &[u8]) -> String {
+    let text = label(bytes.trim_ascii());
+    text.chars().filter(|letter| !letter.is_control()).take(MAX_TEXT).collect()
+}
+
 /// `1800Mhz` in hertz.
 fn megahertz(word: &[u8]) -> Option<f64> {
     let digits = word.get(..word.len().checked_sub(3)?)?;
     let unit = word.get(digits.len()..)?;
-    unit.eq_ignore_ascii_case(b"mhz").then(|| number(digits)).flatten().map(|mhz| mhz as f64 * 1e6)
+    unit.eq_ignore_ascii_case(b"mhz")
+        .then(|| number(digits))
+        .flatten()
+        .map(|mhz| mhz as f64 * 1e6)
+        .filter(|hertz| *hertz <= MAX_HERTZ)
 }
 
 /// The generation of a PCIe link by its speed: `16.0 GT/s PCIe` is the fourth.

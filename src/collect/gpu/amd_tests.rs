@@ -167,3 +167,51 @@ fn sleeping_missing_and_hostile_cards() {
     assert_eq!(source.read(12_000).unwrap_or_default().gpus.len(), 0);
     assert!(source.read(13_000).is_err());
 }
+
+#[test]
+fn cards_without_numbers_and_files_of_any_content() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..4 {
+        card(root.path(), number, &[("vendor", "0x1002\n"), ("gpu_busy_percent", "5\n")]);
+    }
+    let place = ("uevent", "PCI_SLOT_NAME=0000:03:00.0\n");
+    card(root.path(), 0, &[("unique_id", "0000000000000000\n"), place]);
+    card(root.path(), 1, &[("unique_id", "0\n")]);
+    card(root.path(), 2, &[("unique_id", "abc\n")]);
+    card(root.path(), 3, &[("unique_id", "abc\n")]);
+    let long = "x".repeat(100_000);
+    card(root.path(), 2, &[("product_name", &long), ("vbios_version", "a\u{1}b\u{7f}\n")]);
+    let mut source = AmdSource::new(&Roots::under(root.path()));
+    let names = |source: &mut AmdSource, now| -> Vec<String> {
+        source.read(now).unwrap().gpus.into_iter().map(|gpu| gpu.identity.uuid).collect()
+    };
+    assert_eq!(names(&mut source, 0), ["AMD-0000:03:00.0", "AMD-card1", "AMD-abc", "AMD-abc-card3"]);
+    let third = source.read(1_000).unwrap().gpus.remove(2).identity;
+    assert_eq!((third.name.len(), third.vbios_version.as_str()), (128, "ab"));
+
+    // Every file in turn says what no card does; the card and its other values stay.
+    card(root.path(), 1, WHOLE);
+    let whole = source.read(20_000).unwrap().gpus.remove(1);
+    for (file, text) in WHOLE.iter().filter(|(file, _)| *file != "vendor") {
+        let path = root.path().join(format!("sys/class/drm/card1/device/{file}"));
+        for content in [&b"18446744073709551615\n"[..], b"-9223372036854775808\n", b"\xff\xfe\0", b"", b"1e9\n"] {
+            std::fs::write(&path, content).unwrap();
+            let found = source.read(21_000).unwrap().gpus.remove(1);
+            assert_eq!(found.identity, whole.identity, "{file}");
+            for bytes in [found.memory_total_bytes, found.memory_used_bytes, found.shared_used_bytes] {
+                assert!(bytes.is_none_or(|bytes| bytes < 1e12), "{file}");
+            }
+            assert!(found.power_watts.is_none_or(|watts| watts == 123.0), "{file}");
+            assert!(found.temperature_celsius.is_none_or(|celsius| celsius == 51.0), "{file}");
+            assert!(found.fan_rpm.is_none_or(|rpm| rpm == 1200.0), "{file}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(source.read(21_000).unwrap().gpus.len(), 4, "{file}");
+        std::fs::write(&path, text).unwrap();
+    }
+    assert_eq!(source.read(22_000).unwrap().gpus.remove(1), whole);
+    // A counter that starts anew is told as it is.
+    card(root.path(), 1, &[("pcie_replay_count", "0\n"), ("hwmon/hwmon3/energy1_input", "18446744073709551614\n")]);
+    let found = source.read(23_000).unwrap().gpus.remove(1);
+    assert_eq!((found.pcie_replays, found.energy_joules), (Some(0.0), Some(u64::MAX as f64 / 1e6)));
+}

@@ -140,17 +140,19 @@ impl Gpus {
     /// What each driver says. A driver that fails takes nothing from the others.
     fn ask(&mut self, now: Timestamp) -> (Vec<Arc<GpuReadings>>, Result<Reading, CollectError>) {
         let (mut found, mut missing, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut answered = false;
         for lane in &mut self.lanes {
             match lane.ask(now, self.deadline) {
                 Ok(readings) => {
                     failed.extend(readings.trouble.clone());
+                    answered |= readings.gpus.iter().any(|gpu| !gpu.is_lost);
                     found.push(readings);
                 }
                 Err(GpuError::Unavailable(reason)) => missing.push(reason),
                 Err(GpuError::Failed(reason)) => failed.push(reason),
             }
         }
-        let result = match (found.is_empty(), failed.is_empty()) {
+        let result = match (!answered, failed.is_empty()) {
             (true, true) => Ok(Reading::Unavailable(missing.join("; "))),
             (true, false) => Err(CollectError { collector: "gpu", reason: failed.join("; ") }),
             (false, true) => Ok(Reading::Complete),
@@ -190,8 +192,8 @@ impl Gpus {
             emit_mig(emit, row, device, part);
         }
         for link in &gpu.nvlinks {
-            self.key.clear();
-            self.key.extend_from_slice(identity.uuid.as_bytes());
+            // Only so many links: their numbers are written without a text.
+            set_key(&mut self.key, &device, "");
             self.key.extend_from_slice(&link.link.to_le_bytes());
             let Some(row) = self.links.row(&self.key, || link.link.to_string()) else { continue };
             emit_link(emit, row, device, link);
@@ -201,10 +203,10 @@ impl Gpus {
 
 /// The drivers of this machine, each with a thread of its own: none can hold up another.
 pub(super) fn sources(config: &GpuConfig) -> Vec<MakeSource> {
-    let (libraries, meminfo) = (config.nvml_libraries.clone(), config.roots.proc.join("meminfo"));
+    let (libraries, proc) = (config.nvml_libraries.clone(), config.roots.proc.clone());
     let roots = config.roots.clone();
     vec![
-        Box::new(move || Box::new(NvmlSource::new(libraries.clone()).with_meminfo(meminfo.clone()))),
+        Box::new(move || Box::new(NvmlSource::new(libraries.clone()).with_proc(proc.clone()))),
         Box::new(move || Box::new(AmdSource::new(&roots))),
     ]
 }
@@ -222,7 +224,8 @@ impl Collector for Gpus {
         self.groups.end_tick(&emit);
         self.mig.end_tick(&emit);
         self.links.end_tick(&emit);
-        let all = found.iter().flat_map(|readings| readings.gpus.iter().cloned()).collect();
+        let gpus = found.iter().flat_map(|readings| &readings.gpus);
+        let all = gpus.filter(|gpu| !gpu.is_lost).cloned().collect();
         *self.handle.last.lock() = Arc::new(all);
         result
     }
@@ -245,6 +248,22 @@ fn set_key(key: &mut Vec<u8>, device: &[&str; 2], name: &str) {
 }
 
 fn emit_gpu(emit: &mut Emit<'_>, row: &mut Row<GpuRow>, gpu: &GpuReading, aliases: &AliasSet) {
+    let identity = &gpu.identity;
+    let facts = [
+        identity.vendor.as_str(),
+        &identity.name,
+        &identity.driver_version,
+        &identity.nvml_version,
+        &identity.cuda_version,
+        &identity.pci_bus_id,
+        &identity.vbios_version,
+    ];
+    // Another driver since: series that have facts as labels start anew, the others are found again.
+    if row.state.facts.iter().map(String::as_str).ne(facts) {
+        emit.release(&row.slots);
+        row.slots.fill(Slot::New);
+        row.state.facts = facts.map(str::to_owned);
+    }
     let (number, uuid) = (row.state.number.as_str(), gpu.identity.uuid.as_str());
     let mut slots = row.slots.iter_mut();
     for plain in &PLAIN {
@@ -267,21 +286,7 @@ fn emit_gpu(emit: &mut Emit<'_>, row: &mut Row<GpuRow>, gpu: &GpuReading, aliase
     put_all(retired, &RETIREMENT_CAUSES, &gpu.retired_pages);
     put_all(remapped, &ECC, &gpu.remapped_rows);
     put_all(limits, &TEMPERATURE_LIMITS, &gpu.temperature_limits_celsius);
-    let identity = &gpu.identity;
-    let facts = [
-        identity.vendor.as_str(),
-        &identity.name,
-        &identity.driver_version,
-        &identity.nvml_version,
-        &identity.cuda_version,
-        &identity.pci_bus_id,
-        &identity.vbios_version,
-    ];
     let Some(slot) = slots.next() else { return };
-    if row.state.facts.iter().map(String::as_str).ne(facts) {
-        emit.release(&[std::mem::take(slot)]);
-        row.state.facts = facts.map(str::to_owned);
-    }
     let [vendor, name, driver, nvml, cuda, bus, vbios] = facts;
     let [gpu_info] = &INFO;
     emit.put(slot, gpu_info, &[number, uuid, vendor, name, driver, nvml, cuda, bus, vbios], 1.0);
@@ -289,7 +294,13 @@ fn emit_gpu(emit: &mut Emit<'_>, row: &mut Row<GpuRow>, gpu: &GpuReading, aliase
 }
 
 fn emit_mig(emit: &mut Emit<'_>, row: &mut Row<MigRow>, [gpu, uuid]: [&str; 2], part: &MigReading) {
-    let values = [part.memory_total_bytes, part.memory_used_bytes, part.memory_free_bytes, part.multiprocessors];
+    let values = [
+        part.memory_total_bytes,
+        part.memory_used_bytes,
+        part.memory_free_bytes,
+        part.multiprocessors,
+        part.utilization_ratio,
+    ];
     let labels =
         [gpu, uuid, row.state.gpu_instance.as_str(), row.state.compute_instance.as_str(), &part.uuid, &part.profile];
     for ((slot, desc), value) in row.slots.iter_mut().zip(&MIG).zip(values) {

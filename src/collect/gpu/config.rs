@@ -5,8 +5,14 @@ use std::ffi::OsString;
 use super::aliases::Aliases;
 use crate::collect::system::Roots;
 
-/// Names of NVIDIA's library, in the order in which they are tried: drivers install the first, toolkits the second.
-const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
+/// Names of NVIDIA's library, in the order in which they are tried: drivers install the first, toolkits the second. The
+/// loader looks for those without a folder; the others are where WSL and NixOS have it.
+const LIBRARIES: [&str; 4] = [
+    "libnvidia-ml.so.1",
+    "libnvidia-ml.so",
+    "/usr/lib/wsl/lib/libnvidia-ml.so.1",
+    "/run/opengl-driver/lib/libnvidia-ml.so.1",
+];
 
 /// Configuration of the GPU collector.
 #[derive(Debug, Clone, PartialEq, Eq)]

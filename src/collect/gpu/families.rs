@@ -253,11 +253,18 @@ const MIG_DEVICE: &[&str] = &["gpu", "uuid", "gpu_instance", "compute_instance",
 const MIG_MAX: u32 = MAX_MIG_ROWS as u32;
 
 /// Values of MIG devices, in the order in which they are written.
-pub(super) static MIG: [FamilyDesc; 4] = [
+pub(super) static MIG: [FamilyDesc; 5] = [
     gauge("gpu_mig_memory_total_bytes", "bytes", "Memory of the MIG device.", MIG_DEVICE, MIG_MAX),
     gauge("gpu_mig_memory_used_bytes", "bytes", "Memory of the MIG device that is in use.", MIG_DEVICE, MIG_MAX),
     gauge("gpu_mig_memory_free_bytes", "bytes", "Memory of the MIG device that is free.", MIG_DEVICE, MIG_MAX),
     gauge("gpu_mig_multiprocessors", "", "Streaming multiprocessors of the MIG device.", MIG_DEVICE, MIG_MAX),
+    gauge(
+        "gpu_mig_utilization_ratio",
+        "ratio",
+        "Share of the driver's sample period in which a kernel ran on the MIG device.",
+        MIG_DEVICE,
+        MIG_MAX,
+    ),
 ];
 
 const LINK: &[&str] = &["gpu", "uuid", "link"];

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{Aliases, GpuConfig, GpuError, GpuReadings, GpuSource, Gpus, NvmlSource};
+use crate::clock::Stopwatch;
 use crate::collect::testing::{Interner, Page, collect};
 use crate::collect::{CollectError, Reading};
 use crate::model::Timestamp;
@@ -21,8 +22,13 @@ struct Stub {
 impl Stub {
     /// `None`, and said so, without a C compiler.
     fn build(aliases: &[Aliases]) -> Option<Self> {
+        Self::build_as(&[], aliases)
+    }
+
+    /// As [`Stub::build`], of another age: see the library's text.
+    fn build_as(age: &[&str], aliases: &[Aliases]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        if !build_library(&folder.path().join("libnvidia-ml.so.1")) {
+        if !build_library(&folder.path().join("libnvidia-ml.so.1"), age) {
             eprintln!("SKIPPED: no C compiler for the stub library");
             return None;
         }
@@ -61,9 +67,9 @@ impl Stub {
     }
 }
 
-fn build_library(library: &Path) -> bool {
+fn build_library(library: &Path, age: &[&str]) -> bool {
     let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nvml_stub.c");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(library).arg(code).status();
+    let built = Command::new("cc").args(age).args(["-shared", "-fPIC", "-o"]).arg(library).arg(code).status();
     built.is_ok_and(|status| status.success())
 }
 
@@ -195,6 +201,10 @@ fn what_is_published_is_what_the_library_says() {
         (format!("gpu_mig_memory_free_bytes compute_instance=0 {parts}"), 2.0 * gib),
         (format!("gpu_mig_multiprocessors compute_instance=0 {parts}"), 14.0),
         ("gpu_memory_used_bytes".to_owned(), 20.0 * gib),
+        (format!("gpu_mig_utilization_ratio compute_instance=0 {parts}"), 0.47),
+        // Process 400 is in both parts, and only they tell of it.
+        ("gpu_process_memory_bytes group=other".to_owned(), 300.0),
+        ("gpu_processes".to_owned(), 1.0),
     ] {
         assert!(second.contains(&(name.clone(), value)), "{name} {value} in {second:?}");
     }
@@ -255,45 +265,228 @@ fn a_lost_gpu_a_lost_driver_and_garbage() {
     assert_eq!(result.unwrap(), Reading::Complete);
     assert_eq!(of(&page, 1), of(&whole, 1), "it is back");
 
-    stub.control("garbage");
-    for _ in 0..25 {
-        let (page, result) = stub.tick();
-        assert_eq!(result.unwrap(), Reading::Complete);
-        assert!(page.values().all(|value| value.is_finite()));
-    }
-    let (page, _) = stub.tick();
-    for name in ["gpu_performance_state", "gpu_compute_mode", "gpu_memory_temperature_celsius"] {
-        assert!(!of(&page, 0).iter().any(|(found, _)| found == name), "{name}");
-    }
-
     stub.control("fail");
     let (page, result) = stub.tick();
     assert!(page.is_empty() && result.unwrap_err().reason.contains("count of GPUs"));
     stub.control("");
     assert!(stub.tick().1.is_err(), "it is not asked again at once");
-    stub.now += 30_000;
+    stub.now += 4_000;
     assert_eq!(of(&stub.tick().0, 0).len(), FIRST.len(), "and asked again later");
 
     stub.control("none");
-    assert!(matches!(stub.tick().1.unwrap(), Reading::Unavailable(reason) if reason.contains("knows no GPU")));
+    for _ in 0..3 {
+        assert!(matches!(stub.tick().1.unwrap(), Reading::Unavailable(reason) if reason.contains("knows no GPU")));
+    }
+    stub.control("");
+    stub.now += 5_000;
+    assert_eq!(of(&stub.tick().0, 0).len(), FIRST.len(), "one was plugged in");
+}
+
+#[test]
+fn all_ones_and_other_garbage_are_absent() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    stub.control("garbage");
+    let mut page = Page::default();
+    for _ in 0..25 {
+        let (next, result) = stub.tick();
+        assert_eq!(result.unwrap(), Reading::Complete);
+        page = next;
+    }
+    // Who it is, switches, temperatures' places and processes are left; no value of a sensor or a counter.
+    let names: Vec<String> =
+        of(&page, 0).into_iter().map(|(name, _)| name).filter(|name| !name.starts_with("gpu_info")).collect();
+    let expected = [
+        "gpu_memory_free_bytes",
+        "gpu_memory_reserved_bytes",
+        "gpu_memory_unified",
+        "gpu_mig_devices",
+        "gpu_mig_enabled",
+        "gpu_process_utilization_ratio group=other",
+        "gpu_processes",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn old_libraries_and_such_that_have_little() {
+    let gib = 1073741824.0;
+    for age in [&["-DPLAIN"][..], &["-DPLAIN", "-DWIDE"]] {
+        let Some(mut stub) = Stub::build_as(age, &[]) else { return };
+        let (page, result) = stub.tick();
+        assert_eq!(result.unwrap(), Reading::Complete);
+        let mut expected: Vec<(String, f64)> = FIRST
+            .iter()
+            .filter(|(name, _)| *name != "gpu_memory_reserved_bytes")
+            .map(|(name, value)| (name.replace("00000000:01", "0000:01"), *value))
+            .collect();
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(of(&page, 0), expected, "{age:?}");
+        let second = of(&page, 1);
+        assert!(second.iter().any(|(name, value)| name.starts_with("gpu_mig_memory_used") && *value == 3.0 * gib));
+        stub.tick_until("the watch", |page| page.keys().any(|name| name.starts_with("gpu_xid")));
+    }
+    let Some(mut stub) = Stub::build_as(&["-DBARE"], &[]) else { return };
+    let (page, result) = stub.tick();
+    assert_eq!(result.unwrap(), Reading::Complete);
+    let names: Vec<_> = page.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let utilization = |gpu, value| format!("gpu_utilization_ratio{{gpu=\"{gpu}\", uuid=\"GPU-{gpu}\"}} {value}");
+    assert!(names.contains(&utilization(0, 0.37)) && names.contains(&utilization(2, 0.39)), "{names:?}");
+    assert!(page.keys().all(|name| {
+        ["gpu_info", "gpu_utilization_ratio", "gpu_memory_utilization_ratio"]
+            .iter()
+            .any(|start| name.starts_with(start))
+    }));
+}
+
+#[test]
+fn one_error_is_no_end() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    for error in [
+        "error:nvmlDeviceGetCount_v2=999",
+        "error:nvmlDeviceGetHandleByIndex_v2=10",
+        "error:nvmlDeviceGetUUID=11",
+        "error:nvmlDeviceGetUtilizationRates=15",
+        "none",
+    ] {
+        stub.control("count=1");
+        assert_eq!(of(&stub.tick().0, 0).len(), FIRST.len(), "before {error}");
+        for _ in 0..2 {
+            stub.control(&format!("count=1 {error}"));
+            let (page, result) = stub.tick();
+            assert!(page.is_empty() && !matches!(result, Ok(Reading::Complete)), "{error}");
+            stub.control("count=1");
+            let (page, result) = stub.tick();
+            assert_eq!((of(&page, 0).len(), result.unwrap()), (FIRST.len(), Reading::Complete), "after {error}");
+        }
+    }
+    // Three in a row are one: the library is loaded anew, after a while.
+    stub.control("error:nvmlDeviceGetCount_v2=999");
+    for _ in 0..3 {
+        assert!(stub.tick().1.is_err());
+    }
+    stub.control("");
+    assert!(stub.tick().1.is_err());
+    stub.now += 5_000;
+    assert_eq!(stub.tick().1.unwrap(), Reading::Complete);
+    // A driver that was reloaded answers handles from memory and nothing else.
+    stub.control("count=1 error:nvmlDeviceGetUtilizationRates=1");
+    assert!(stub.tick().1.unwrap_err().reason.contains("not initialized"));
+    stub.control("");
+    assert!(stub.tick().1.is_err(), "it said so itself: once is enough");
+    stub.now += 5_000;
+    assert_eq!(stub.tick().1.unwrap(), Reading::Complete);
+}
+
+#[test]
+fn an_error_of_a_call_is_the_absence_of_its_values() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    let whole = of(&stub.tick().0, 0);
+    for (function, code, gone) in [
+        ("nvmlDeviceGetPowerUsage", 999, "gpu_power_watts"),
+        ("nvmlDeviceGetTemperature", 15, "gpu_temperature_celsius"),
+        ("nvmlDeviceGetMemoryInfo_v2", 4, "gpu_memory_total_bytes"),
+        ("nvmlDeviceGetFanSpeed_v2", 3, "gpu_fan_ratio"),
+        ("nvmlDeviceGetCurrentClocksEventReasons", 13, "gpu_throttle_active"),
+        ("nvmlDeviceGetFieldValues", 2, "gpu_pcie_transmitted_bytes_total"),
+    ] {
+        stub.control(&format!("error:{function}={code}"));
+        let (page, result) = stub.tick();
+        assert_eq!(result.unwrap(), Reading::Complete, "{function}");
+        let left = of(&page, 0);
+        assert!(!left.iter().any(|(name, _)| name.starts_with(gone)), "{function}");
+        assert!(left.len() < whole.len() && left.len() > whole.len() - 15, "{function}: {}", left.len());
+    }
+    stub.control("twins");
+    let (page, result) = stub.tick();
+    assert!(matches!(result.unwrap(), Reading::Degraded(text) if text.contains("same UUID")));
+    assert_eq!(of(&page, 0), whole, "the second one is told of, not mixed in");
+}
+
+#[test]
+fn the_xid_of_a_gpu_that_fell_off_the_bus() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    let value = |page: &Page, name: &str| page.get(&format!("{name}{{gpu=\"0\", uuid=\"GPU-stub-0\"}}")).copied();
+    for others in ["", " count=1"] {
+        stub.control(others);
+        let before = value(
+            &stub.tick_until("the watch", |page| value(page, "gpu_xid_errors_total").is_some()),
+            "gpu_xid_errors_total",
+        );
+        let code = 79.0 - others.len() as f64;
+        stub.control(&format!("xid={code} lost=0{others}"));
+        let page = stub.tick_until("the error", |page| value(page, "gpu_xid_last_code") == Some(code));
+        assert_eq!(value(&page, "gpu_xid_errors_total"), before.map(|count| count + 1.0));
+        assert_eq!(value(&page, "gpu_utilization_ratio"), None);
+        assert_eq!(of(&page, 2).is_empty(), others == " count=1", "the others go on");
+        let (page, result) = stub.tick();
+        assert_eq!(result.is_err(), others == " count=1", "no GPU answered");
+        assert_eq!(value(&page, "gpu_xid_last_code"), Some(code));
+        assert!(stub.gpus.handle().last().iter().all(|gpu| gpu.identity.index != 0));
+        stub.now += 300_000;
+        assert_eq!(value(&stub.tick().0, "gpu_xid_last_code"), None, "not for ever");
+        stub.now += 300_000;
+    }
+}
+
+#[test]
+fn a_gpu_that_the_kernel_lists_anew_is_found() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    let listing = stub.folder.path().join("proc/driver/nvidia/gpus");
+    let put = |name: &str| std::fs::create_dir_all(listing.join(name)).unwrap();
+    put("0000:01:00.0");
+    stub.control("count=1");
+    assert!(of(&stub.tick().0, 1).is_empty());
+    put("0000:02:00.0");
+    stub.control("");
+    stub.now += 10_000;
+    assert!(stub.tick().1.unwrap_err().reason.contains("came or went"));
+    stub.now += 5_000;
+    assert_eq!(stub.tick().1.unwrap(), Reading::Complete);
 }
 
 #[test]
 fn a_hung_call_is_reported_and_recovers() {
-    let Some(mut stub) = Stub::build(&[]) else { return };
-    stub.tick().1.unwrap();
-    stub.control("hang");
-    stub.gpus.set_deadline(Duration::from_millis(1));
-    // The words are read with the next count; from then on no call returns.
-    for _ in 0..5 {
-        let (page, result) = stub.tick();
-        if let Err(error) = result {
-            assert!(page.is_empty() && error.reason.contains("has not answered for"), "{error}");
+    for word in [
+        "hang",
+        "hang:nvmlInit_v2",
+        "hang:nvmlDeviceGetCount_v2",
+        "hang:nvmlDeviceGetHandleByIndex_v2",
+        "hang:nvmlDeviceGetUUID",
+        "hang:nvmlDeviceGetUtilizationRates",
+        "hang:nvmlDeviceGetMemoryInfo_v2",
+        "hang:nvmlDeviceGetFieldValues",
+        "hang:nvmlDeviceGetComputeRunningProcesses_v3",
+        "hang:nvmlDeviceGetMigMode",
+        "hang:nvmlShutdown fail",
+        "hang:nvmlEventSetCreate",
+    ] {
+        let Some(mut stub) = Stub::build(&[]) else { return };
+        let is_in_tick = word != "hang:nvmlEventSetCreate";
+        if word != "hang:nvmlInit_v2" {
+            stub.tick().1.unwrap();
         }
+        stub.control(word);
+        stub.gpus.set_deadline(Duration::from_millis(1));
+        // The words are read with the next count; from then on no such call returns.
+        let mut reasons = Vec::new();
+        for _ in 0..50 {
+            let watch = Stopwatch::start();
+            let (page, result) = stub.tick();
+            assert!(watch.elapsed() < Duration::from_secs(5), "{word}");
+            if let Err(error) = result {
+                assert!(page.is_empty(), "{word}");
+                reasons.push(error.reason);
+            }
+            // Fast questions pile up nowhere.
+            stub.gpus.handle().sample(stub.now);
+        }
+        if is_in_tick {
+            assert!(reasons.iter().any(|reason| reason.contains("has not answered for")), "{word}: {reasons:?}");
+        }
+        stub.control("");
+        stub.gpus.set_deadline(Duration::from_secs(20));
+        stub.tick_until(word, |page| !page.is_empty());
     }
-    stub.control("");
-    stub.gpus.set_deadline(Duration::from_secs(20));
-    stub.tick_until("the driver", |page| !page.is_empty());
 }
 
 #[test]
@@ -317,7 +510,7 @@ fn a_missing_library_is_looked_for_again() {
     let mut source = NvmlSource::new(vec![library.clone().into()]);
     let unavailable = |answer: Result<GpuReadings, GpuError>| matches!(answer, Err(GpuError::Unavailable(text)) if text.starts_with("no NVIDIA driver: "));
     assert!(unavailable(source.read(1_000)) && source.read_fast(1_100).is_empty());
-    if !build_library(&library) {
+    if !build_library(&library, &[]) {
         eprintln!("SKIPPED: no C compiler for the stub library");
         return;
     }
@@ -355,6 +548,11 @@ fn aliases_repeat_the_own_values() {
             let expected = own.unwrap().1 * factor;
             assert!((page[alias] - expected).abs() <= expected.abs() * 1e-12, "{name}");
         }
+    }
+    assert_eq!(page[r#"nvidia_smi_index{uuid="stub-2"}"#], 2.0);
+    let facts = page.keys().find(|key| key.starts_with("nvidia_smi_gpu_info{") && key.contains(r#"uuid="stub-0""#));
+    for label in ["index=\"0\"", "name=\"Stub 9000\"", "pci_bus_id=\"00000000:01:00.0\"", "driver_version=\""] {
+        assert!(facts.unwrap().contains(label), "{facts:?}");
     }
     let power = r#"DCGM_FI_DEV_POWER_USAGE{Hostname=""#;
     let (key, value) = page.iter().find(|(key, _)| key.starts_with(power) && key.contains("stub-0")).unwrap();

@@ -79,6 +79,8 @@ pub struct MigReading {
     pub uuid: String,
     /// Its kind, `1g.10gb`.
     pub profile: String,
+    /// Share of the last sample period in which a kernel ran, 0 to 1; of drivers that tell it of parts.
+    pub utilization_ratio: Option<f64>,
     /// Memory, in bytes.
     pub memory_total_bytes: Option<f64>,
     /// Memory in use, in bytes.
@@ -232,6 +234,8 @@ pub struct GpuReading {
     pub nvlinks: Vec<NvLinkReading>,
     /// Critical errors; `None` when the driver does not report any.
     pub xid: Option<XidReading>,
+    /// Whether it did not answer: then only who it is and its critical errors are told.
+    pub is_lost: bool,
     /// Processes that use the GPU; `None` when the driver does not tell.
     pub processes: Option<Vec<GpuProcess>>,
 }

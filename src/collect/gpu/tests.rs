@@ -5,7 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::collector::by_group;
-use super::{FastGpus, GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, Gpus};
+use super::{FastGpus, GpuError, GpuIdentity, GpuProcess, GpuReading, GpuReadings, GpuSource, Gpus, NvLinkReading};
 use crate::collect::Reading;
 use crate::collect::testing::{Interner, collect};
 use crate::model::Timestamp;
@@ -86,6 +86,52 @@ fn absent_readings_unplugging_and_a_hung_driver() {
     gpus.set_deadline(Duration::from_secs(20));
     let recovered = (6_000..10_000_000).find(|now| collect(&mut gpus, &intern, *now).1.is_ok());
     assert!(recovered.is_some(), "the next answer in time is taken");
+}
+
+#[test]
+fn links_move_with_their_gpu() {
+    let with_link = |index, uuid| GpuReading {
+        nvlinks: vec![NvLinkReading { link: 0, up: Some(true), ..NvLinkReading::default() }],
+        ..reading(index, uuid)
+    };
+    let answer = Arc::new(Mutex::new(Ok(vec![with_link(0, "GPU-a"), with_link(1, "GPU-b")].into())));
+    struct Now(Arc<Mutex<Answer>>);
+    impl GpuSource for Now {
+        fn read(&mut self, _: Timestamp) -> Answer {
+            self.0.lock().clone()
+        }
+    }
+    let shared = answer.clone();
+    let mut gpus = Gpus::with_source(None, move || Box::new(Now(shared.clone())));
+    gpus.set_deadline(Duration::from_secs(20));
+    let intern = Interner::default();
+    collect(&mut gpus, &intern, 1_000).1.unwrap();
+    *answer.lock() = Ok(vec![with_link(0, "GPU-b")].into());
+    let page = collect(&mut gpus, &intern, 2_000).0;
+    assert!(page.keys().all(|name| name.contains("gpu=\"0\"")), "{page:?}");
+    assert!(page.contains_key(r#"gpu_nvlink_up{gpu="0", link="0", uuid="GPU-b"}"#));
+}
+
+#[test]
+fn a_hung_driver_costs_one_thread() {
+    let made = Arc::new(Mutex::new(0));
+    let (wake, sleeper) = sync_channel::<()>(1);
+    let shared = (made.clone(), Mutex::new(Some(sleeper)));
+    let make = move || -> Box<dyn GpuSource> {
+        *shared.0.lock() += 1;
+        Box::new(Fake(Arc::default(), shared.1.lock().take().unwrap()))
+    };
+    let mut gpus = Gpus::with_source(None, make);
+    gpus.set_deadline(Duration::from_millis(1));
+    for now in 0..200 {
+        let result = collect(&mut gpus, &Interner::default(), now * 1000).1;
+        assert!(result.unwrap_err().reason.contains("has not answered for"));
+        gpus.handle().sample(now * 1000);
+    }
+    assert_eq!(*made.lock(), 1);
+    // Letting go of it waits for nobody.
+    drop(gpus);
+    drop(wake);
 }
 
 #[test]

@@ -10,14 +10,25 @@ use crate::collect::catalogue::gauge;
 use crate::collect::emit::{Emit, Slot};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
+use crate::telemetry::BUILD;
 
-pub(super) static UNAME: [FamilyDesc; 1] = [gauge(
-    "node_uname_info",
-    "",
-    "Labeled system information as provided by the uname system call.",
-    &["sysname", "release", "version", "machine", "nodename", "domainname"],
-    1,
-)];
+pub(super) static UNAME: [FamilyDesc; 2] = [
+    gauge(
+        "node_uname_info",
+        "",
+        "Labeled system information as provided by the uname system call.",
+        &["sysname", "release", "version", "machine", "nodename", "domainname"],
+        1,
+    ),
+    // Dashboards list the machines by this name.
+    gauge(
+        "node_exporter_build_info",
+        "",
+        "What answers in node_exporter's place: the build of this watchfire.",
+        &["version", "revision", "goos", "goarch"],
+        1,
+    ),
+];
 
 const OS_LABELS: &[&str] = &[
     "build_id",
@@ -56,13 +67,14 @@ pub(super) struct Uname {
     folder: PathBuf,
     known: [String; 6],
     slot: Slot,
+    build: Slot,
     buffer: Vec<u8>,
 }
 
 impl Uname {
     pub(super) fn new(roots: &Roots) -> Self {
         let folder = roots.proc.join("sys/kernel");
-        Self { folder, known: Default::default(), slot: Slot::New, buffer: Vec::new() }
+        Self { folder, known: Default::default(), slot: Slot::New, build: Slot::New, buffer: Vec::new() }
     }
 
     fn read(&mut self, file: &str) -> std::io::Result<String> {
@@ -78,6 +90,13 @@ impl Collector for Uname {
 
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
+        let [desc, build] = &UNAME;
+        let goarch = match BUILD.arch {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        emit.put(&mut self.build, build, &[BUILD.version, BUILD.revision, BUILD.os, goarch], 1.0);
         let sysname = match self.read("ostype") {
             Ok(sysname) => sysname,
             Err(error) => return unread("uname", &self.folder.join("ostype"), &error),
@@ -91,7 +110,6 @@ impl Collector for Uname {
             emit.release(&[std::mem::take(&mut self.slot)]);
             self.known = fresh;
         }
-        let [desc] = &UNAME;
         emit.put(&mut self.slot, desc, &self.known.each_ref().map(String::as_str), 1.0);
         Ok(Reading::Complete)
     }

@@ -15,6 +15,7 @@
 
 mod bcache;
 mod bonding;
+mod boot_time;
 mod btrfs;
 pub(crate) mod bytes;
 pub mod cgroup;
@@ -33,6 +34,7 @@ mod host;
 mod hwmon;
 mod infiniband;
 mod ipvs;
+mod link_watch;
 mod mdadm;
 mod meminfo;
 mod net_tables;
@@ -70,12 +72,13 @@ use crate::model::FamilyDesc;
 
 use super::{Collector, Job};
 
+pub(crate) use boot_time::BootTime;
 pub(crate) use config::WELL_WITHOUT;
 pub use config::{SystemConfig, SystemOptions};
 pub use cpu_facts::CpuInfo;
 pub use detect::{Found, detect};
 pub use filter::Filter;
-pub(crate) use own_process::{boot_seconds, count_entries};
+pub(crate) use own_process::{count_entries, count_of};
 pub use roots::Roots;
 pub use usage::{CpuTimes, Snapshot, Usage};
 
@@ -156,6 +159,21 @@ pub fn collectors(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Job> {
     let mut jobs: Vec<Job> = all.into_iter().map(|collector| config.job("node", collector)).collect();
     jobs.push(config.job("watchfire", own_process()));
     jobs
+}
+
+/// Those that are cheap enough to be asked ten times a second (some 0.1 ms both), as far as `config` enables them.
+pub(crate) fn quick_collectors(config: &SystemConfig, usage: &Arc<Usage>) -> Vec<Job> {
+    let roots = &config.roots;
+    if !roots.proc.join("stat").exists() {
+        return Vec::new();
+    }
+    let facts = cpu_facts::look(roots, config.options.cpu_info.clone());
+    let stat = proc_stat::ProcStat::new(&roots.proc);
+    let all: [Box<dyn Collector>; 2] = [
+        Box::new(cpu::Cpu::new(stat, Arc::clone(usage), facts, config.options.cpu_guest)),
+        Box::new(meminfo::MemInfo::new(roots, Arc::clone(usage))),
+    ];
+    all.into_iter().filter(|one| config.enables(one.name())).map(|one| config.job("node", one)).collect()
 }
 
 /// The collector of `process_*`: watchfire itself, wherever the roots of the others point to.

@@ -2,9 +2,10 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::boot_time::BootTime;
 use super::bytes::{lines, number, words};
 use super::proc_stat::user_hz;
 use super::report::{Trouble, garbage, unread};
@@ -27,12 +28,18 @@ pub(super) static FAMILIES: [FamilyDesc; 8] = [
     gauge("process_start_time_seconds", "seconds", "Start time of the process since unix epoch in seconds.", &[], 1),
 ];
 
+/// Somebody else may change the limits, which hardly ever happens: they are read again after so many ticks.
+const LIMIT_TICKS: u32 = 10;
+
 /// The collector. It reads `/proc/self` even where the roots of the others point to a host: this is about us.
 pub(super) struct OwnProcess {
-    roots: Roots,
+    folder: PathBuf,
     stat: Source,
     limits: Source,
-    boot_seconds: Option<f64>,
+    /// The last that was read of the limits, and the ticks until they are read again.
+    limit_values: [Option<f64>; 2],
+    limit_ticks: u32,
+    boot: BootTime,
     slots: [Slot; 8],
 }
 
@@ -40,10 +47,12 @@ impl OwnProcess {
     pub(super) fn new(roots: &Roots) -> Self {
         let own = roots.proc.join("self");
         Self {
-            roots: roots.clone(),
             stat: Source::new(own.join("stat")),
             limits: Source::new(own.join("limits")),
-            boot_seconds: None,
+            folder: own.join("fd"),
+            limit_values: [None; 2],
+            limit_ticks: 0,
+            boot: BootTime::new(roots),
             slots: [Slot::New; 8],
         }
     }
@@ -57,19 +66,22 @@ impl Collector for OwnProcess {
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("watchfire", intern, out);
         let mut trouble = Trouble::default();
-        let boot = match self.boot_seconds {
-            Some(boot) => Some(boot),
-            None => boot_seconds(&self.roots),
-        };
-        self.boot_seconds = boot;
-        let limits = match self.limits.read() {
-            Ok(bytes) => [limit(bytes, b"Max address space"), limit(bytes, b"Max open files")],
-            Err(error) => {
-                trouble.note(|| format!("limits: {error}"));
-                [None; 2]
+        if self.limit_ticks == 0 {
+            match self.limits.read() {
+                Ok(bytes) => {
+                    self.limit_values = [limit(bytes, b"Max address space"), limit(bytes, b"Max open files")];
+                    self.limit_ticks = LIMIT_TICKS;
+                }
+                Err(error) => {
+                    self.limit_values = [None; 2];
+                    trouble.note(|| format!("limits: {error}"));
+                }
             }
-        };
-        let descriptors = count_entries(&self.roots.proc.join("self/fd"));
+        }
+        self.limit_ticks = self.limit_ticks.saturating_sub(1);
+        let descriptors = count_entries(&self.folder);
+        let boot = self.boot.seconds();
+        let [most_memory, most_files] = self.limit_values;
         if let Err(error) = self.stat.read() {
             return unread("process", self.stat.path(), &error);
         }
@@ -80,10 +92,10 @@ impl Collector for OwnProcess {
             Some((stat.user_ticks.saturating_add(stat.system_ticks)) as f64 / hz),
             Some(stat.resident_pages as f64 * page_bytes()),
             Some(stat.virtual_bytes as f64),
-            limits[0],
+            most_memory,
             Some(stat.threads as f64),
             descriptors,
-            limits[1],
+            most_files,
             boot.map(|boot| boot + stat.start_ticks as f64 / hz),
         ];
         for ((slot, desc), value) in self.slots.iter_mut().zip(&FAMILIES).zip(values) {
@@ -93,24 +105,20 @@ impl Collector for OwnProcess {
     }
 }
 
-/// When the machine started, in seconds since the epoch.
-pub(crate) fn boot_seconds(roots: &Roots) -> Option<f64> {
-    let stat = std::fs::read(roots.proc.join("stat")).ok()?;
-    let line = lines(&stat).find_map(|line| line.strip_prefix(b"btime "))?;
-    number(words(line).next()?).map(|seconds| seconds as f64)
-}
-
 /// Entries of `/proc/PID/fd`; `None` when it may not be read.
 pub(crate) fn count_entries(folder: &Path) -> Option<f64> {
     // One call instead of a listing: a sixth of the time for a process with few files, far less for one with many.
-    let size =
-        |metadata: &Metadata| (metadata.dev() == counting_device()? && metadata.size() > 0).then(|| metadata.size());
-    if let Some(size) = std::fs::metadata(folder).ok().as_ref().and_then(size) {
-        return Some(size as f64);
+    if let Some(count) = std::fs::metadata(folder).ok().as_ref().and_then(count_of) {
+        return Some(count as f64);
     }
     // The folder that is being read is itself an open file of ours, but not of others.
     let own = usize::from(folder.components().any(|part| part.as_os_str() == "self"));
     Some(std::fs::read_dir(folder).ok()?.flatten().count().saturating_sub(own) as f64)
+}
+
+/// Open files as the size of a folder `/proc/PID/fd` tells them; `None` where the kernel does not count.
+pub(crate) fn count_of(folder: &Metadata) -> Option<u64> {
+    (folder.dev() == counting_device()? && folder.size() > 0).then(|| folder.size())
 }
 
 /// The device number of `/proc` where the size of a folder of open files is their number: Linux 6.2 and later.

@@ -31,6 +31,11 @@ impl Trouble {
         });
     }
 
+    /// Whether nothing was noted.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// How the tick went.
     pub(crate) fn reading(self) -> Reading {
         match (self.first, self.more) {

@@ -1,63 +1,73 @@
 //! A tick: members are read, newcomers found and matched, groups added up.
 
-use std::ffi::OsString;
-use std::io;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 
 use super::around::{Pointers, Users};
 use super::config::WorkerConfig;
-use super::exits::{WorkerExit, decode};
-use super::groups::{GroupIndex, Groups, Units};
-use super::matcher::{Candidate, Match, Matchers};
-use super::member::{Facts, Member};
+use super::exits::WorkerExit;
+use super::groups::{Groups, Units};
+use super::listing::Listing;
+use super::matcher::Matchers;
+use super::member::Facts;
 use super::pid::is_gone;
-use super::pidfd;
 use super::reader::ProcReader;
-use super::table::{Process, ProcessTable, REMATCH_SCANS, Sight};
+use super::table::{Process, ProcessTable, Sight};
 use super::view::WorkersHandle;
 use crate::collect::emit::Emit;
 use crate::collect::proc_pid::{PidStat, page_bytes};
-use crate::collect::system::bytes::{label, lines, number, words};
 use crate::collect::system::proc_stat::user_hz;
 use crate::collect::system::report::{Trouble, unread};
-use crate::collect::system::{Roots, boot_seconds};
+use crate::collect::system::{BootTime, Roots};
 use crate::collect::{CollectError, Collector, Reading};
-use crate::limits::MAX_PROCESSES;
 use crate::model::{Batch, Intern, Timestamp};
 
-/// A command line that is looked at; the kernel allows megabytes.
-const MAX_CMDLINE_BYTES: usize = 16 << 10;
 /// Members that have a window for their slopes, of about 2 KB each.
 const MAX_WINDOWS: usize = 1024;
-/// Ends of one tick that are told one by one; more are counted only.
-const MAX_EXITS: usize = 256;
+/// Ends that are told in one tick; more wait for the next ones, because followers of the live stream have a queue of
+/// [`LIVE_QUEUE`](crate::limits::LIVE_QUEUE) messages in which ticks must have their place.
+pub(super) const EXITS_A_TICK: usize = 48;
 
 /// Called with each end of a worker, on the collectors' thread: it must not wait.
 pub type OnExit = Box<dyn Fn(WorkerExit) + Send>;
 
 /// The collector.
 pub struct Workers {
-    roots: Roots,
-    matchers: Matchers,
+    pub(super) roots: Roots,
+    pub(super) matchers: Matchers,
     shared: Arc<Mutex<Shared>>,
-    proc: ProcReader,
-    users: Users,
-    pointers: Pointers,
-    scan_ms: i64,
-    scanned_at: Option<Timestamp>,
+    pub(super) proc: ProcReader,
+    pub(super) users: Users,
+    pub(super) pointers: Pointers,
+    boot: BootTime,
+    pub(super) listing: Listing,
+    pub(super) scan_ms: i64,
+    pub(super) scanned_at: Option<Timestamp>,
+    /// Listings for which strangers are still read more often, because somebody looked at them.
+    pub(super) watched: u32,
     /// Whether a listing has come to its end: who is new in a later one began after it.
-    has_listed: bool,
+    pub(super) has_listed: bool,
     /// Whether the last listing was the first, or none before it came to its end.
-    is_first_list: bool,
+    pub(super) is_first_list: bool,
     aliases: bool,
-    on_exit: Option<OnExit>,
+    pub(super) on_exit: Option<OnExit>,
+    pub(super) counters: Arc<WorkerCounters>,
     turn: u64,
-    cmdline: Vec<u8>,
+    pub(super) cmdline: Vec<u8>,
     members: Vec<i32>,
-    newcomers: Vec<i32>,
-    exits: Vec<WorkerExit>,
+    pub(super) known: Vec<i32>,
+    pub(super) newcomers: Vec<i32>,
+    pub(super) exits: VecDeque<WorkerExit>,
+}
+
+/// What the collector counts of itself.
+#[derive(Debug, Default)]
+pub struct WorkerCounters {
+    /// Ends that are in the sums only, because too many others waited to be told.
+    pub untold_ends: AtomicU64,
 }
 
 /// What snapshots see too.
@@ -66,6 +76,8 @@ pub(super) struct Shared {
     pub(super) groups: Groups,
     pub(super) units: Units,
     pub(super) roots: Roots,
+    /// Somebody looked at the processes since the last listing.
+    pub(super) asked: bool,
 }
 
 /// What reading a member told.
@@ -85,12 +97,17 @@ impl Workers {
         let mut groups = Groups::default();
         matchers.declared().for_each(|(name, expected)| groups.declare(&name, expected));
         let units = Units { hz: user_hz(), page_bytes: page_bytes(), boot_seconds: None };
-        let shared = Shared { table: ProcessTable::default(), groups, units, roots: roots.clone() };
+        let shared = Shared { table: ProcessTable::default(), groups, units, roots: roots.clone(), asked: false };
+        let proc = ProcReader::new(roots);
         Self {
             roots: roots.clone(),
             matchers,
             shared: Arc::new(Mutex::new(shared)),
-            proc: ProcReader::new(roots),
+            listing: proc.listing(),
+            proc,
+            boot: BootTime::new(roots),
+            watched: 0,
+            counters: Arc::default(),
             users: Users::new(roots),
             pointers: Pointers::default(),
             scan_ms: i64::try_from(config.scan_interval.as_millis()).unwrap_or(i64::MAX),
@@ -102,8 +119,9 @@ impl Workers {
             turn: 0,
             cmdline: Vec::new(),
             members: Vec::new(),
+            known: Vec::new(),
             newcomers: Vec::new(),
-            exits: Vec::new(),
+            exits: VecDeque::new(),
         }
     }
 
@@ -114,20 +132,14 @@ impl Workers {
         self
     }
 
-    #[cfg(test)]
-    pub(super) fn set_scan_interval(&mut self, interval: std::time::Duration) {
-        self.scan_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+    /// What it counts of itself, for as long as somebody wants to know.
+    pub fn counters(&self) -> Arc<WorkerCounters> {
+        Arc::clone(&self.counters)
     }
 
     #[cfg(test)]
-    pub(super) fn list_names(
-        &mut self,
-        names: Vec<io::Result<OsString>>,
-        now: Timestamp,
-        trouble: &mut Trouble,
-    ) -> bool {
-        let shared = Arc::clone(&self.shared);
-        self.list(&mut shared.lock(), names.into_iter(), now, trouble)
+    pub(super) fn set_scan_interval(&mut self, interval: std::time::Duration) {
+        self.scan_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
     }
 
     /// A handle for snapshots; it stays valid when the collector has gone.
@@ -140,7 +152,8 @@ impl Workers {
         self.members.clear();
         let members = shared.table.iter().filter(|(_, process)| process.member.is_some());
         self.members.extend(members.map(|(pid, _)| pid));
-        for pid in std::mem::take(&mut self.members) {
+        let members = std::mem::take(&mut self.members);
+        for &pid in &members {
             let Some(process) = shared.table.get_mut(pid) else { continue };
             match read_member(&mut self.proc, process, pid, now) {
                 Found::There => {}
@@ -155,199 +168,7 @@ impl Workers {
             }
             self.note_zombie(shared, pid, now);
         }
-    }
-
-    /// A member that is a zombie has ended, though its parent has not asked how.
-    fn note_zombie(&mut self, shared: &mut Shared, pid: i32, now: Timestamp) {
-        let is_new = |process: &Process| process.is_zombie() && process.member.as_ref().is_some_and(|m| !m.ended);
-        let Some(mut process) = shared.table.get(pid).is_some_and(is_new).then(|| shared.table.remove(pid)).flatten()
-        else {
-            return;
-        };
-        self.note_end(shared, pid, &process, now);
-        if let Some(member) = &mut process.member {
-            member.ended = true;
-        }
-        shared.table.put_back(pid, process);
-    }
-
-    /// Whether one that has just joined was a zombie before anybody looked, or before it belonged to a group: its end is no
-    /// news, and it takes nobody's place. One that began and ended between two listings is news.
-    fn note_long_ended(&self, process: &mut Process) -> bool {
-        let is_news = !self.is_first_list && process.ticks_seen <= 1;
-        let has_ended = process.is_zombie() && !is_news;
-        if let Some(member) = process.member.as_mut().filter(|_| has_ended) {
-            member.ended = true;
-        }
-        has_ended
-    }
-
-    /// Notes that a member has ended; once for each.
-    fn note_end(&mut self, shared: &mut Shared, pid: i32, process: &Process, now: Timestamp) {
-        let Some(member) = process.member.as_ref().filter(|member| !member.ended) else { return };
-        let (exit_code, signal) = decode(wait_status(process, member));
-        let start_time = shared.units.start_time(process.start_ticks);
-        let exit = WorkerExit {
-            at: now,
-            group: shared.groups.name(member.group).unwrap_or_default().to_owned(),
-            pid,
-            name: label(process.comm()).into_owned(),
-            inherited: !member.own,
-            start_time,
-            lifetime_seconds: start_time.map(|start| (now as f64 / 1e3 - start).max(0.0)),
-            exit_code,
-            signal,
-            last_rss_bytes: member.last_pages as f64 * shared.units.page_bytes,
-        };
-        shared.groups.note_exit(member.group, &exit);
-        if self.on_exit.is_some() && self.exits.len() < MAX_EXITS {
-            self.exits.push(exit);
-        }
-    }
-
-    /// Lists all processes: reads those whose turn it is into the table and notes who needs a group.
-    fn scan(&mut self, shared: &mut Shared, now: Timestamp, trouble: &mut Trouble) -> io::Result<()> {
-        let entries = std::fs::read_dir(&self.roots.proc)?;
-        let is_whole = self.list(shared, entries.map(|entry| Ok(entry?.file_name())), now, trouble);
-        self.is_first_list = !self.has_listed;
-        self.has_listed |= is_whole;
-        let pids: Vec<i32> = shared.table.iter().map(|(pid, _)| pid).collect();
-        self.pointers.refresh(&self.matchers, &self.roots, &self.proc, pids.into_iter(), now);
-        let named = self.pointers.named.iter().map(|(_, pid)| *pid);
-        let is_stranger = |pid: &i32| shared.table.get(*pid).is_some_and(|process| process.member.is_none());
-        self.newcomers.extend(named.filter(is_stranger));
-        Ok(())
-    }
-
-    /// Takes a listing's names in. Whether it came to its end: one that broke off says nothing about those it lacks.
-    fn list(
-        &mut self,
-        shared: &mut Shared,
-        names: impl Iterator<Item = io::Result<OsString>>,
-        now: Timestamp,
-        trouble: &mut Trouble,
-    ) -> bool {
-        shared.table.begin();
-        for name in names {
-            let name = match name {
-                Ok(name) => name,
-                Err(error) => {
-                    let proc = self.roots.proc.display();
-                    trouble.note(|| format!("{proc}: the list of processes broke off: {error}"));
-                    return false;
-                }
-            };
-            let pid = number(name.as_encoded_bytes()).and_then(|pid| i32::try_from(pid).ok());
-            let Some(pid) = pid else { continue };
-            if shared.table.len() >= MAX_PROCESSES && shared.table.get(pid).is_none() {
-                trouble.note(|| format!("more than {MAX_PROCESSES} processes: the rest is left out"));
-                continue;
-            }
-            if !shared.table.pass_over(pid) {
-                self.look_at(shared, pid, now, trouble);
-            }
-        }
-        let mut ended = Vec::new();
-        shared.table.end(|pid| ended.push(pid));
-        for pid in ended {
-            if let Some(process) = shared.table.remove(pid) {
-                self.note_end(shared, pid, &process, now);
-            }
-        }
-        true
-    }
-
-    /// Reads one that is no member, or was not there.
-    fn look_at(&mut self, shared: &mut Shared, pid: i32, now: Timestamp, trouble: &mut Trouble) {
-        let read = self.proc.stat(pid, None);
-        let stat = match read.as_ref().map(|bytes| PidStat::parse(bytes)) {
-            Ok(Some(stat)) => stat,
-            Ok(None) => return trouble.note(|| format!("/proc/{pid}/stat: expected a line of proc(5)")),
-            // It ended between the list and the read.
-            Err(error) if is_gone(error) => return,
-            Err(error) => return trouble.note(|| format!("/proc/{pid}/stat: {error}")),
-        };
-        let needs_group = match shared.table.see(pid, &stat, now) {
-            Sight::New | Sight::Renamed => true,
-            Sight::Known => {
-                let again = |process: &Process| REMATCH_SCANS.contains(&process.ticks_seen);
-                shared.table.get(pid).is_some_and(again)
-            }
-        };
-        if needs_group {
-            self.newcomers.push(pid);
-        }
-    }
-
-    /// Gives newcomers their group: by themselves first, then from their ancestors.
-    fn classify(&mut self, shared: &mut Shared, trouble: &mut Trouble) {
-        self.newcomers.sort_unstable();
-        self.newcomers.dedup();
-        if self.newcomers.is_empty() {
-            return;
-        }
-        self.users.refresh();
-        let mut joined = false;
-        for pid in std::mem::take(&mut self.newcomers) {
-            let Some(found) = self.match_one(shared, pid) else {
-                leave(shared.table.get_mut(pid));
-                continue;
-            };
-            let index = shared.groups.index(&found.group);
-            shared.groups.configure(index, found.declared, found.expected);
-            let Some(index) = index else {
-                Groups::note_refused(trouble, &found.group);
-                continue;
-            };
-            let Some(process) = shared.table.get_mut(pid) else { continue };
-            let was_own = process.member.as_ref().is_some_and(|member| member.own && member.group == index);
-            if was_own {
-                continue;
-            }
-            join(&mut self.proc, process, pid, index, true, found.inherited);
-            if !self.note_long_ended(process) {
-                shared.groups.note_join(index);
-            }
-            joined |= found.inherited;
-        }
-        self.inherit(shared, joined);
-    }
-
-    /// Strangers take the group of their nearest ancestor in one. Unless somebody joined, only the newest can have got
-    /// such an ancestor.
-    fn inherit(&mut self, shared: &mut Shared, all: bool) {
-        let is_candidate = |process: &Process| process.member.is_none() && (all || process.ticks_seen <= 1);
-        let strangers = shared.table.iter().filter(|(_, process)| is_candidate(process));
-        let heirs = strangers.filter_map(|(pid, process)| Some((pid, shared.table.inherited_group(process.parent)?)));
-        let heirs: Vec<_> = heirs.collect();
-        for (pid, group) in heirs {
-            if let Some(process) = shared.table.get_mut(pid) {
-                join(&mut self.proc, process, pid, group, false, true);
-                self.note_long_ended(process);
-            }
-        }
-    }
-
-    fn match_one(&mut self, shared: &Shared, pid: i32) -> Option<Match> {
-        let process = shared.table.get(pid)?;
-        if self.proc.whole(pid, "cmdline", MAX_CMDLINE_BYTES, &mut self.cmdline).is_err() {
-            self.cmdline.clear();
-        }
-        let uid = if self.matchers.needs_user { effective_user(&mut self.proc, pid) } else { None };
-        let user = uid.map(|uid| (uid, self.users.name(uid)));
-        let cgroups = if self.matchers.needs_cgroups { cgroups(&mut self.proc, pid) } else { Vec::new() };
-        let comm = label(process.comm());
-        let parent_comm = shared.table.get(process.parent).map(|parent| label(parent.comm()));
-        self.matchers.find(&Candidate {
-            pid,
-            comm: &comm,
-            cmdline: &self.cmdline,
-            parent_comm: parent_comm.as_deref(),
-            user: user.as_ref().map(|(uid, name)| (*uid, name.as_str())),
-            cgroups: &cgroups,
-            start_time: shared.units.start_time(process.start_ticks),
-            named_by: &self.pointers.named,
-        })
+        self.members = members;
     }
 
     /// Reads the members' other files and adds everything up.
@@ -382,8 +203,9 @@ impl Workers {
         }
     }
 
-    fn is_scan_due(&self, now: Timestamp) -> bool {
-        self.scanned_at.is_none_or(|at| now - at >= self.scan_ms || now < at)
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> Arc<Mutex<Shared>> {
+        Arc::clone(&self.shared)
     }
 }
 
@@ -402,60 +224,6 @@ fn read_member(proc: &mut ProcReader, process: &mut Process, pid: i32, now: Time
     }
 }
 
-/// Makes a process a member. The handle counts only if the same process is still there once it is open.
-fn join(proc: &mut ProcReader, process: &mut Process, pid: i32, group: GroupIndex, own: bool, hands_down: bool) {
-    let (kept, first_parent) = match process.member.take() {
-        Some(before) => (before.kept, Some(before.first_parent)),
-        None => (proc.keep(pid), None),
-    };
-    let start = process.start_ticks;
-    let same = proc.stat(pid, Some(&kept)).ok().and_then(PidStat::parse).is_some_and(|stat| stat.start_ticks == start);
-    let mut member = Box::new(Member::new(group, own, hands_down, process));
-    if let Some(parent) = first_parent {
-        member.first_parent = parent;
-    }
-    if same {
-        member.kept = kept;
-    }
-    process.member = Some(member);
-}
-
-/// A process that no longer matches leaves a group that takes no descendants: it was a fork that went on to exec.
-fn leave(process: Option<&mut Process>) {
-    if let Some(process) = process
-        && process.member.as_ref().is_some_and(|member| !member.hands_down)
-    {
-        process.member = None;
-    }
-}
-
-/// How a member ended, if anybody can know: the kernel tells holders of a handle, and shows a zombie's status to its user.
-fn wait_status(process: &Process, member: &Member) -> Option<i32> {
-    if process.is_zombie() {
-        let status = i32::try_from(process.wait_status).ok()?;
-        // 0 is "well done", or "not yours to know".
-        return (status != 0 || member.may_know).then_some(status);
-    }
-    member.kept.pidfd.as_ref().and_then(pidfd::wait_status)
-}
-
-/// The number of a process's effective user.
-pub(super) fn effective_user(proc: &mut ProcReader, pid: i32) -> Option<u32> {
-    let status = proc.file(pid, "status").ok()?;
-    let line = lines(status).find_map(|line| line.strip_prefix(b"Uid:"))?;
-    let uid = words(line).nth(1).and_then(number)?;
-    u32::try_from(uid).ok()
-}
-
-fn cgroups(proc: &mut ProcReader, pid: i32) -> Vec<String> {
-    let Ok(bytes) = proc.file(pid, "cgroup") else { return Vec::new() };
-    // Hierarchy, controllers, path; version 1 has a line for each hierarchy.
-    let path = |line: &[u8]| line.splitn(3, |byte| *byte == b':').nth(2).map(|path| label(path).into_owned());
-    let mut paths: Vec<String> = lines(bytes).filter_map(path).collect();
-    paths.dedup();
-    paths
-}
-
 impl Collector for Workers {
     fn name(&self) -> &'static str {
         "worker"
@@ -465,10 +233,7 @@ impl Collector for Workers {
         let mut trouble = Trouble::default();
         let shared = Arc::clone(&self.shared);
         let mut shared = shared.lock();
-        // Again with each listing: it moves when the clock is set, and newcomers must not start an hour from now.
-        if shared.units.boot_seconds.is_none() || self.is_scan_due(now) {
-            shared.units.boot_seconds = boot_seconds(&self.roots).or(shared.units.boot_seconds);
-        }
+        shared.units.boot_seconds = self.boot.seconds();
         self.newcomers.clear();
         self.read_members(&mut shared, now, &mut trouble);
         if self.is_scan_due(now) {
@@ -483,7 +248,7 @@ impl Collector for Workers {
         shared.groups.emit(&mut Emit::new("worker", intern, out), units, now, self.aliases);
         drop(shared);
         if let Some(on_exit) = &self.on_exit {
-            self.exits.drain(..).for_each(on_exit);
+            self.exits.drain(..self.exits.len().min(EXITS_A_TICK)).for_each(on_exit);
         }
         Ok(trouble.reading())
     }

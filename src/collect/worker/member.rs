@@ -7,7 +7,6 @@ use super::reader::{Kept, ProcReader, field, files_limit};
 use super::slope::{Slopes, Window};
 use super::table::Process;
 use crate::clock::Stopwatch;
-use crate::collect::system::count_entries;
 use crate::model::Timestamp;
 
 /// `status` costs as much as all else together, and has only swap and context switches: once in this many ticks.
@@ -173,10 +172,9 @@ impl Member {
     }
 
     fn read_files(&mut self, proc: &mut ProcReader, pid: i32, now: Timestamp) {
-        let folder = proc.root().join(pid.to_string());
-        self.open_fds = count_entries(&folder.join("fd")).map(|count| count as u64);
+        self.open_fds = proc.open_files(pid, &self.kept);
         // One that has just ended is no gap.
-        self.denied.fd = self.open_fds.is_none() && folder.exists();
+        self.denied.fd = self.open_fds.is_none() && proc.is_there(pid);
         if now >= self.limit_due || now < self.limit_due.saturating_sub(LIMIT_MS) {
             self.limit_due = now.saturating_add(LIMIT_MS);
             self.fd_limit = proc.file(pid, "limits").ok().and_then(files_limit);

@@ -3,49 +3,24 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::clock::Stopwatch;
 use crate::collect::proc_pid::{PidStat, page_bytes};
 use crate::collect::system::proc_stat::user_hz;
-use crate::collect::system::{Roots, boot_seconds};
+use crate::collect::system::{BootTime, Roots};
 use crate::model::Timestamp;
 
 /// Room for `/proc/PID/stat`: 52 numbers and a name.
 const STAT_BYTES: usize = 2048;
 
-/// The machine's start is read again after this time: it moves when the clock is set, and reading it takes longer than
-/// reading a process.
-const BOOT_READ_AGAIN: Duration = Duration::from_secs(2);
-
 /// Reads processes by number. A reading is one open and one read, some 10 µs.
 #[derive(Debug, Clone)]
 pub struct PidReader {
     roots: Roots,
-    boot: Arc<Mutex<Boot>>,
+    boot: Arc<Mutex<BootTime>>,
     hz: f64,
     page_bytes: f64,
-}
-
-/// When the machine started, as its clock says now.
-#[derive(Debug)]
-struct Boot {
-    read_again: Duration,
-    read: Option<Stopwatch>,
-    seconds: Option<f64>,
-}
-
-impl Boot {
-    fn seconds(&mut self, roots: &Roots) -> Option<f64> {
-        let is_due = self.seconds.is_none() || self.read.as_ref().is_none_or(|read| read.elapsed() >= self.read_again);
-        if is_due {
-            self.read = Some(Stopwatch::start());
-            self.seconds = boot_seconds(roots).or(self.seconds);
-        }
-        self.seconds
-    }
 }
 
 /// What one process was at the moment of the reading.
@@ -91,7 +66,7 @@ pub enum PidError {
 impl PidReader {
     /// A reader of `roots`' processes.
     pub fn new(roots: &Roots) -> Self {
-        let boot = Boot { read_again: BOOT_READ_AGAIN, read: None, seconds: None };
+        let boot = BootTime::new(roots);
         Self { roots: roots.clone(), boot: Arc::new(Mutex::new(boot)), hz: user_hz(), page_bytes: page_bytes() }
     }
 
@@ -109,7 +84,7 @@ impl PidReader {
         Ok(PidReading {
             pid,
             start_ticks: stat.start_ticks,
-            start_time: self.boot.lock().seconds(&self.roots).map(|boot| boot + stat.start_ticks as f64 / self.hz),
+            start_time: self.boot.lock().seconds().map(|boot| boot + stat.start_ticks as f64 / self.hz),
             parent: stat.parent,
             state: char::from(stat.state),
             cpu_seconds: stat.user_ticks.saturating_add(stat.system_ticks) as f64 / self.hz,
@@ -146,8 +121,6 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::{PidError, PidReader};
     use crate::collect::system::Roots;
     use crate::collect::system::proc_stat::user_hz;
@@ -187,7 +160,6 @@ mod tests {
         assert_eq!(started(), None, "the machine's start is not known yet");
         put(root.path(), "proc/stat", "btime 1000\n");
         assert_eq!(started(), Some(1005.0), "what was not known is asked for again");
-        reader.boot.lock().read_again = Duration::ZERO;
         put(root.path(), "proc/stat", "btime 4600\n");
         assert_eq!(started(), Some(4605.0));
         put(root.path(), "proc/stat", "");

@@ -2,15 +2,16 @@
 //! that stay open. The kernel ties an open file to its process: when that has ended, reading says so, whoever has the
 //! number by then.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::listing::Listing;
 use super::pidfd;
-use crate::collect::system::Roots;
 use crate::collect::system::bytes::{lines, number, words};
+use crate::collect::system::{Roots, count_entries, count_of};
 
 /// Room for one read; the largest, `status` of a machine with many cores, takes 2 KiB.
 const READ_BYTES: usize = 8192;
@@ -18,20 +19,22 @@ const READ_BYTES: usize = 8192;
 /// Open files that are kept for members at most, whatever the limit of this process says.
 const MAX_KEPT_FILES: u64 = 8192;
 
-/// Files that one member keeps open: `stat`, `io`, and a handle that tells how it ended.
-const FILES_PER_MEMBER: u64 = 3;
+/// Files that one member keeps open: `stat`, `io`, the folder of its open files, and a handle that tells how it ended.
+const FILES_PER_MEMBER: u64 = 4;
 
 /// What stays open of one member.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     stat: Option<File>,
     io: Option<File>,
+    /// To ask for its size only, which is the number of its open files.
+    fds: Option<File>,
     pub(super) pidfd: Option<OwnedFd>,
 }
 
 impl Kept {
     pub(super) fn is_open(&self) -> bool {
-        self.stat.is_some() || self.io.is_some() || self.pidfd.is_some()
+        self.stat.is_some() || self.io.is_some() || self.fds.is_some() || self.pidfd.is_some()
     }
 }
 
@@ -57,7 +60,7 @@ impl ProcReader {
         // Half of what this process may open stays for others.
         let files = open_files_limit().map_or(0, |limit| (limit / 2).min(MAX_KEPT_FILES));
         Self {
-            is_kernel: is_kernel_tree(&root),
+            is_kernel: roots.is_kernel_proc(),
             has_our_pids,
             path: root.clone(),
             root,
@@ -71,6 +74,11 @@ impl ProcReader {
         &self.root
     }
 
+    /// A way to list the numbers of this tree.
+    pub(super) fn listing(&self) -> Listing {
+        Listing::new(&self.root, self.is_kernel, self.has_our_pids)
+    }
+
     /// Opens what is worth to stay open of a member. The caller reads `stat` through it once more before it trusts the
     /// handle: the number might have been given away in between.
     pub(super) fn keep(&mut self, pid: i32) -> Kept {
@@ -81,7 +89,21 @@ impl ProcReader {
         let open = |this: &mut Self, file: &str| File::open(this.below(pid, file)).ok();
         let stat = open(self, "stat");
         let pidfd = stat.as_ref().filter(|_| self.has_our_pids).and_then(|_| pidfd::open(pid));
-        Kept { stat, io: open(self, "io"), pidfd }
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let fds = OpenOptions::new().read(true).custom_flags(flags).open(self.below(pid, "fd")).ok();
+        Kept { stat, io: open(self, "io"), fds, pidfd }
+    }
+
+    /// Open files of a process; `None` when they may not be counted.
+    pub(super) fn open_files(&mut self, pid: i32, kept: &Kept) -> Option<u64> {
+        let size = kept.fds.as_ref().and_then(|folder| folder.metadata().ok());
+        let count = size.as_ref().and_then(count_of);
+        count.or_else(|| count_entries(self.below(pid, "fd")).map(|count| count as u64))
+    }
+
+    /// Whether the process is there, as far as its folder tells.
+    pub(super) fn is_there(&mut self, pid: i32) -> bool {
+        self.below(pid, "").exists()
     }
 
     /// `/proc/PID/stat`.
@@ -136,16 +158,6 @@ pub(super) fn field(bytes: &[u8], name: &[u8]) -> Option<u64> {
 /// The most files that a process may open, of its `limits`; `None` for "unlimited".
 pub(super) fn files_limit(bytes: &[u8]) -> Option<u64> {
     field(bytes, b"Max open files")
-}
-
-fn is_kernel_tree(root: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Ok(path) = std::ffi::CString::new(root.as_os_str().as_bytes()) else { return false };
-    let mut facts = std::mem::MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: the path ends with NUL and the structure is large enough for what the call writes.
-    let done = unsafe { libc::statfs(path.as_ptr(), facts.as_mut_ptr()) };
-    // SAFETY: zeroed above, and every bit pattern of these integers is valid.
-    done == 0 && unsafe { facts.assume_init() }.f_type == libc::PROC_SUPER_MAGIC
 }
 
 fn open_files_limit() -> Option<u64> {

@@ -15,16 +15,19 @@ const COMM_BYTES: usize = 16;
 /// Ancestors that inheritance looks through: deeper trees have lost their group.
 const MAX_ANCESTORS: usize = 64;
 
-/// A process without a group is read at every listing until this age in listings, and then once in [`STRANGER_SCANS`]:
-/// most processes of a machine belong to no group and have been there for long, and reading them all was two thirds of
-/// what a tick of the whole daemon cost.
+/// A process without a group is read at every listing until this age in listings: most call exec as soon as they are there.
 const YOUNG_SCANS: u32 = 8;
+/// From then on it is read in every fourth one, and from this age in every sixteenth: it calls exec, or renames itself, unseen for
+/// no longer than it has lived, and for 32 s at most. Most processes of a machine belong to no group and have been there for long,
+/// and reading them all was two thirds of what a tick of the whole daemon cost.
+const SETTLED_SCANS: u32 = 16;
+const YOUTHS_SCANS: u64 = 4;
+const STRANGER_SCANS: u64 = 16;
+/// While somebody looks at the processes, they are read this often.
+const WATCHED_SCANS: u64 = 2;
 
 /// A process without a group is matched again at these ages in listings: a title may be set some time after exec.
 pub(super) const REMATCH_SCANS: [u32; 6] = [2, 4, 8, 16, 32, 64];
-
-/// Listings between two readings of such a process. It calls exec, or gives its pid away, unseen for that long at most.
-const STRANGER_SCANS: u64 = 4;
 
 /// One process.
 #[derive(Debug)]
@@ -62,6 +65,10 @@ impl Process {
 
     pub(super) fn group(&self) -> Option<GroupIndex> {
         self.member.as_ref().map(|member| member.group)
+    }
+
+    pub(super) fn was_read_at(&self, now: Timestamp) -> bool {
+        self.at == now
     }
 
     pub(super) fn is_zombie(&self) -> bool {
@@ -125,8 +132,8 @@ impl ProcessTable {
     }
 
     /// Whether `pid`, which a listing names, need not be read for it: members are read at every tick, strangers when their
-    /// turn comes. It stays in the table.
-    pub(super) fn pass_over(&mut self, pid: i32) -> bool {
+    /// turn comes, more often while somebody looks at them (`watched`). It stays in the table.
+    pub(super) fn pass_over(&mut self, pid: i32, watched: bool) -> bool {
         let generation = self.generation;
         let Some(process) = self.processes.get_mut(&pid) else { return false };
         if process.member.is_some() {
@@ -134,8 +141,17 @@ impl ProcessTable {
             return true;
         }
         let age = process.ticks_seen.saturating_add(1);
-        let is_its_turn = (generation + u64::from(pid.unsigned_abs())).is_multiple_of(STRANGER_SCANS);
-        if age <= YOUNG_SCANS || is_its_turn || REMATCH_SCANS.contains(&age) {
+        let scans = if age <= YOUNG_SCANS {
+            1
+        } else if watched {
+            WATCHED_SCANS
+        } else if age <= SETTLED_SCANS {
+            YOUTHS_SCANS
+        } else {
+            STRANGER_SCANS
+        };
+        let is_its_turn = (generation + u64::from(pid.unsigned_abs())).is_multiple_of(scans);
+        if is_its_turn || REMATCH_SCANS.contains(&age) {
             return false;
         }
         process.generation = generation;

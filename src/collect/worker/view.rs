@@ -6,8 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::around::Users;
+use super::classify::effective_user;
 use super::cmdline::shown;
-use super::collector::{Shared, effective_user};
+use super::collector::Shared;
 use super::reader::{ProcReader, field};
 use super::table::Process;
 use crate::collect::system::bytes::label;
@@ -175,7 +176,8 @@ impl WorkersHandle {
     pub fn processes(&self) -> Vec<ProcessView> {
         let (mut views, roots) = match &self.0 {
             Source::Live { shared, .. } => {
-                let shared = shared.lock();
+                let mut shared = shared.lock();
+                shared.asked = true;
                 let views: Vec<_> = shared.table.iter().map(|(pid, process)| shared.view(pid, process)).collect();
                 (views, shared.roots.clone())
             }
@@ -200,7 +202,9 @@ impl WorkersHandle {
             }
         };
         let (rows, roots) = {
-            let shared = shared.lock();
+            let mut shared = shared.lock();
+            shared.asked = true;
+            let shared = &*shared;
             let row = |(pid, process): (i32, &Process)| Row {
                 view: shared.view(pid, process),
                 start_ticks: process.start_ticks,

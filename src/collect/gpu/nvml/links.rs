@@ -3,53 +3,47 @@
 //! Generations differ in what they call the same: up to Hopper there are calls for errors and fields for throughput in
 //! KiB, later ones have fields for both, and count bytes.
 
-use nvml_wrapper::Device;
-use nvml_wrapper::enum_wrappers::nv_link::ErrorCounter;
-use nvml_wrapper::error::NvmlError;
-use nvml_wrapper::sys_exports::field_id::{
-    NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES, NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES, NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
-    NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY, NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX,
-    NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
-};
-
-use super::raw::{MAX_FIELDS, Raw};
+use super::abi::field;
+use super::handle::{Device, MAX_FIELDS};
+use super::library::NvmlError;
+use super::units;
 use crate::collect::gpu::reading::NvLinkReading;
 
 /// Links of one GPU at most.
 const MAX_LINKS: u32 = 18;
 
-/// Errors in the order of [`NvLinkReading::errors`].
-const ERRORS: [ErrorCounter; 4] =
-    [ErrorCounter::DlReplay, ErrorCounter::DlRecovery, ErrorCounter::DlCrcFlit, ErrorCounter::DlCrcData];
+/// NVML's numbers of errors in the order of [`NvLinkReading::errors`]: replay, recovery, CRC of flits, CRC of data.
+const ERRORS: [u32; 4] = [0, 1, 2, 3];
 
 /// Fields of the first three of them; data has none of its own there.
-const ERROR_FIELDS: [u32; 3] =
-    [NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY, NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY, NVML_FI_DEV_NVLINK_ERROR_DL_CRC];
+const ERROR_FIELDS: [u32; 3] = [field::NVLINK_ERROR_REPLAY, field::NVLINK_ERROR_RECOVERY, field::NVLINK_ERROR_CRC];
 
 /// Sent and received, in KiB and in bytes.
 const BYTE_FIELDS: [u32; 4] = [
-    NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
-    NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX,
-    NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES,
-    NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES,
+    field::NVLINK_THROUGHPUT_DATA_TX,
+    field::NVLINK_THROUGHPUT_DATA_RX,
+    field::NVLINK_XMIT_BYTES,
+    field::NVLINK_RCV_BYTES,
 ];
 
 /// The links of a device: all that it has an answer for.
-pub(super) fn read(device: &Device<'_>, raw: &Raw) -> Vec<NvLinkReading> {
+pub(super) fn read(device: &Device<'_>) -> Vec<NvLinkReading> {
+    let functions = &device.library().functions;
     let mut links = Vec::new();
     for number in 0..MAX_LINKS {
-        let link = device.link_wrapper_for(number);
-        match link.is_active() {
-            Ok(up) => {
-                let mut errors = ERRORS.map(|error| link.error_counter(error).ok().map(|count| count as f64));
+        match device.ask_of(functions.nvlink_state, number) {
+            Ok(state) => {
+                let Some(up) = units::switch(state) else { continue };
+                let mut errors = ERRORS
+                    .map(|error| device.get_of_two(functions.nvlink_errors, number, error).and_then(units::known_long));
                 if up && errors.iter().all(Option::is_none) {
-                    let fields = raw.fields(device, &ERROR_FIELDS.map(|id| (id, number)));
+                    let fields = device.fields(&ERROR_FIELDS.map(|id| (id, number)));
                     errors.iter_mut().zip(fields).take(ERROR_FIELDS.len()).for_each(|(error, field)| *error = field);
                 }
                 links.push(NvLinkReading { link: number, up: Some(up), errors, ..NvLinkReading::default() });
             }
             // No such link: there are no higher ones.
-            Err(NvmlError::InvalidArg | NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_)) => break,
+            Err(NvmlError::INVALID_ARGUMENT | NvmlError::NOT_SUPPORTED | NvmlError::NO_FUNCTION) => break,
             Err(_) => {}
         }
     }
@@ -57,7 +51,7 @@ pub(super) fn read(device: &Device<'_>, raw: &Raw) -> Vec<NvLinkReading> {
 }
 
 /// Bytes of the links that are up.
-pub(super) fn read_bytes(device: &Device<'_>, raw: &Raw, links: &mut [NvLinkReading]) {
+pub(super) fn read_bytes(device: &Device<'_>, links: &mut [NvLinkReading]) {
     let mut wanted = [(0, 0); MAX_FIELDS];
     let mut count = 0;
     for (asked, link) in wanted.chunks_exact_mut(BYTE_FIELDS.len()).zip(links.iter().filter(|link| is_up(link))) {
@@ -67,7 +61,7 @@ pub(super) fn read_bytes(device: &Device<'_>, raw: &Raw, links: &mut [NvLinkRead
     if count == 0 {
         return;
     }
-    let values = raw.fields(device, wanted.get(..count).unwrap_or_default());
+    let values = device.fields(wanted.get(..count).unwrap_or_default());
     for (link, told) in links.iter_mut().filter(|link| is_up(link)).zip(values.chunks_exact(BYTE_FIELDS.len())) {
         if let [sent_kib, received_kib, sent, received] = told {
             let bytes = |bytes: &Option<f64>, kib: &Option<f64>| bytes.or(kib.map(|kib| kib * 1024.0));

@@ -1,33 +1,43 @@
 //! MIG devices: parts of a GPU that are used as GPUs of their own.
 
-use nvml_wrapper::Device;
-
-use super::raw::Raw;
+use super::handle::Device;
+use super::units;
 use crate::collect::gpu::reading::MigReading;
 
 /// MIG devices of one GPU at most.
 const MAX_DEVICES: u32 = 8;
 
-/// The MIG devices of a GPU that is divided.
-pub(super) fn read(device: &Device<'_>, raw: &Raw) -> Vec<MigReading> {
-    let count = device.mig_device_count().unwrap_or(0).min(MAX_DEVICES);
-    // Places without a device answer that there is none.
-    (0..count).filter_map(|index| read_part(&device.mig_device_by_index(index).ok()?, raw)).collect()
+/// The MIG devices of a GPU that is divided, and how they are asked.
+pub(super) fn read<'l>(device: &Device<'l>) -> (Vec<MigReading>, Vec<Device<'l>>) {
+    let count = device.get(device.library().functions.mig_count).unwrap_or(0).min(MAX_DEVICES);
+    let (mut readings, mut parts) = (Vec::new(), Vec::new());
+    for index in 0..count {
+        // Places without a device answer that there is none.
+        let Ok(part) = device.mig(index) else { continue };
+        let Some(reading) = read_part(&part) else { continue };
+        if readings.iter().all(|known: &MigReading| known.uuid != reading.uuid) {
+            readings.push(reading);
+            parts.push(part);
+        }
+    }
+    (readings, parts)
 }
 
-fn read_part(part: &Device<'_>, raw: &Raw) -> Option<MigReading> {
-    let (gpu_instance, compute_instance) = raw.instances(part);
-    let memory = part.memory_info().ok();
-    let attributes = part.attributes().ok();
+fn read_part(part: &Device<'_>) -> Option<MigReading> {
+    let functions = &part.library().functions;
+    let number = |number: Option<u32>| number.filter(|number| *number != u32::MAX);
+    let memory = part.memory().ok();
+    let rates = part.get(functions.utilization);
     Some(MigReading {
-        gpu_instance,
-        compute_instance,
-        uuid: part.uuid().ok()?,
-        profile: profile(&part.name().unwrap_or_default()),
-        memory_total_bytes: memory.as_ref().map(|memory| memory.total as f64),
-        memory_used_bytes: memory.as_ref().map(|memory| memory.used as f64),
-        memory_free_bytes: memory.as_ref().map(|memory| memory.free as f64),
-        multiprocessors: attributes.map(|attributes| f64::from(attributes.multiprocessor_count)),
+        gpu_instance: number(part.get(functions.gpu_instance)),
+        compute_instance: number(part.get(functions.compute_instance)),
+        uuid: part.text(functions.uuid).ok().filter(|uuid| !uuid.is_empty())?,
+        profile: profile(&part.text(functions.name).unwrap_or_default()),
+        utilization_ratio: rates.and_then(|rates| units::percent(rates.gpu)),
+        memory_total_bytes: memory.as_ref().and_then(|memory| memory.total),
+        memory_used_bytes: memory.as_ref().and_then(|memory| memory.used),
+        memory_free_bytes: memory.as_ref().and_then(|memory| memory.free),
+        multiprocessors: part.multiprocessors().and_then(units::known),
     })
 }
 

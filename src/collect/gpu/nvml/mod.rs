@@ -1,42 +1,62 @@
 //! NVIDIA's management library, loaded at run time: without it everything else works, and the reason is told.
 //!
-//! What changes from second to second is read each time ([`device`]); what rarely changes, and what takes long, is read
-//! when nobody waits and kept ([`slow`]).
+//! The C interface is in [`abi`], what may be asked of a device in [`handle`]. What changes from second to second is read
+//! each time ([`device`]); what rarely changes, and what takes long, is read when nobody waits and kept ([`slow`]).
 
+mod abi;
 mod device;
+mod handle;
+mod library;
 mod links;
 mod mig;
-mod raw;
+mod processes;
 mod slow;
+mod units;
 mod xid;
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
-
-use nvml_wrapper::error::NvmlError;
-use nvml_wrapper::{Device, Nvml, cuda_driver_version_major, cuda_driver_version_minor};
 
 use super::fast::FastReading;
 use super::reading::{GpuError, GpuIdentity, GpuReading, GpuReadings, GpuSource, Vendor};
 use crate::model::Timestamp;
 
-use raw::Raw;
+use handle::Device;
+use library::{Library, NvmlError};
 use xid::XidWatch;
 
 /// Time until a missing driver is looked for again.
 const RETRY_MS: i64 = 30_000;
 
+/// Time until a driver that worked before is looked for again: first soon, then after [`RETRY_MS`]. Not at once, because
+/// initializing the library loads a driver that somebody just unloads.
+const REOPEN_MS: i64 = 5_000;
+
+/// Ticks without any answer after which the library is loaded anew; a single one may be a hiccup.
+const MAX_FAILURES: u32 = 3;
+
 /// Time until what rarely changes is read again.
 const SLOW_MS: i64 = 10_000;
 
+/// Time between two looks at which GPUs the kernel has: the library knows those of its start only.
+const LIST_MS: i64 = 10_000;
+
+/// How long the XID of a GPU that is gone is told.
+const LAST_WORDS_MS: i64 = 300_000;
+
 /// GPUs of the largest machine that is watched.
 const MAX_GPUS: u32 = 64;
+
+/// GPUs that are remembered, those that are gone too: to be known by their XID or when they come back.
+const MAX_KNOWN: usize = 2 * MAX_GPUS as usize;
 
 /// The library, or when and why it could not be used.
 pub struct NvmlSource {
     libraries: Vec<OsString>,
     meminfo: PathBuf,
+    /// Where the kernel's driver lists its GPUs.
+    listing: PathBuf,
     state: State,
     /// What is kept of each GPU, by UUID.
     known: HashMap<String, Known>,
@@ -44,21 +64,25 @@ pub struct NvmlSource {
     order: Vec<(u32, String)>,
     /// Whose turn it is to have slow values read.
     turn: usize,
+    /// Readings without any GPU since the last one with one.
+    failures: u32,
     xid: XidWatch,
 }
 
 enum State {
     New,
     Ready(Box<Ready>),
-    Missing { since: Timestamp, reason: GpuError },
+    Missing { since: Timestamp, wait_ms: i64, reason: GpuError },
 }
 
 struct Ready {
-    nvml: Nvml,
-    raw: Option<Raw>,
+    library: Library,
     driver_version: String,
     nvml_version: String,
     cuda_version: String,
+    /// The kernel's GPUs when the library was loaded, and when they were looked at last.
+    listed: Vec<OsString>,
+    listed_at: Timestamp,
 }
 
 /// What is kept of a GPU between readings.
@@ -66,8 +90,18 @@ struct Known {
     /// A reading in which only what rarely changes is filled.
     template: GpuReading,
     read_at: Timestamp,
+    seen_at: Timestamp,
+    /// How many critical errors were seen, and when their number changed.
+    xid_count: u64,
+    xid_at: Option<Timestamp>,
     /// Until when the driver's samples of process utilisation have been seen, in its microseconds.
     samples_seen: u64,
+}
+
+/// Why all GPUs failed, and whether the driver said that it is gone.
+struct Failure {
+    reason: GpuError,
+    is_final: bool,
 }
 
 impl NvmlSource {
@@ -77,120 +111,241 @@ impl NvmlSource {
             xid: XidWatch::default(),
             libraries,
             meminfo: "/proc/meminfo".into(),
+            listing: "/proc/driver/nvidia/gpus".into(),
             state: State::New,
             known: HashMap::new(),
             order: Vec::new(),
             turn: 0,
+            failures: 0,
         }
     }
 
-    /// Reads the machine's memory from another file.
-    pub fn with_meminfo(mut self, path: PathBuf) -> Self {
-        self.meminfo = path;
+    /// Reads the kernel's files below another folder than `/proc`.
+    pub fn with_proc(mut self, proc: PathBuf) -> Self {
+        self.meminfo = proc.join("meminfo");
+        self.listing = proc.join("driver/nvidia/gpus");
         self
     }
 
-    fn open(&mut self) -> State {
-        let mut reason = String::from("no library to load");
-        for library in &self.libraries {
-            match Nvml::builder().lib_path(OsStr::new(library)).init() {
-                Ok(nvml) => {
-                    self.xid.start(library);
-                    return State::Ready(Box::new(Ready::new(nvml, Raw::open(library))));
+    fn open(&mut self, now: Timestamp) -> State {
+        let mut reason: Option<String> = None;
+        for name in &self.libraries {
+            match Library::open(name) {
+                Ok(Ok(library)) => {
+                    self.xid.start(name);
+                    self.failures = 0;
+                    return State::Ready(Box::new(Ready::new(library, self.listed(), now)));
                 }
-                // The first name tells best: the second is only there with a toolkit.
-                Err(error) if reason.starts_with("no library to load") || !is_load_error(&error) => {
-                    reason = format!("{}: {error}", library.display());
+                // A library that is there tells more than one that is not; of those the first.
+                Ok(Err(error)) => reason = Some(format!("{}: {error}", name.display())),
+                Err(error) => {
+                    reason.get_or_insert_with(|| error.to_string());
                 }
-                Err(_) => {}
             }
         }
-        State::Missing { since: 0, reason: GpuError::Unavailable(format!("no NVIDIA driver: {reason}")) }
+        let reason = reason.unwrap_or_else(|| "no library to load".into());
+        let reason = GpuError::Unavailable(format!("no NVIDIA driver: {reason}"));
+        State::Missing { since: now, wait_ms: RETRY_MS, reason }
     }
 
-    fn lost(&mut self, now: Timestamp, reason: GpuError) -> GpuError {
+    /// The kernel's GPUs; empty where it does not list any.
+    fn listed(&self) -> Vec<OsString> {
+        let entries = std::fs::read_dir(&self.listing).into_iter().flatten().take(2 * MAX_GPUS as usize).flatten();
+        let mut names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    }
+
+    fn lose(&mut self, now: Timestamp, reason: GpuError) {
         self.xid.stop();
-        self.known.clear();
+        // Another driver may tell other facts.
+        self.known.values_mut().for_each(|known| known.read_at = i64::MIN);
         self.order.clear();
-        self.state = State::Missing { since: now, reason: reason.clone() };
-        reason
+        self.state = State::Missing { since: now, wait_ms: REOPEN_MS, reason };
     }
 
-    fn read_all(&mut self, now: Timestamp) -> Result<GpuReadings, GpuError> {
-        let State::Ready(ready) = &self.state else { return Err(GpuError::Unavailable("not opened".into())) };
-        let count = ready.nvml.device_count().map_err(|error| GpuError::Failed(format!("count of GPUs: {error}")))?;
+    /// Whether a GPU was plugged in or taken away since the library was loaded.
+    fn has_other_gpus(&mut self, now: Timestamp) -> bool {
+        let State::Ready(ready) = &self.state else { return false };
+        if (0..LIST_MS).contains(&now.saturating_sub(ready.listed_at)) {
+            return false;
+        }
+        let listed = self.listed();
+        let State::Ready(ready) = &mut self.state else { return false };
+        ready.listed_at = now;
+        // A list that is empty is one that cannot be read, or a driver that says so itself.
+        !listed.is_empty() && !ready.listed.is_empty() && listed != ready.listed
+    }
+
+    fn read_all(&mut self, now: Timestamp) -> Result<GpuReadings, Failure> {
+        let State::Ready(ready) = &self.state else {
+            return Err(Failure { reason: GpuError::Unavailable("not opened".into()), is_final: false });
+        };
+        self.order.clear();
+        let count = ready.library.device_count().map_err(|error| Failure {
+            reason: GpuError::Failed(format!("count of GPUs: {error}")),
+            is_final: error.is_end_of_driver(),
+        })?;
         if count == 0 {
-            return Err(GpuError::Unavailable("the NVIDIA driver knows no GPU".into()));
+            let reason = GpuError::Unavailable("the NVIDIA driver knows no GPU".into());
+            return Err(Failure { reason, is_final: false });
         }
         self.xid.keep_running(now);
-        self.order.clear();
         let mut readings = GpuReadings::default();
+        let mut first_error = None;
         for index in 0..count.min(MAX_GPUS) {
-            let device = ready.nvml.device_by_index(index).and_then(|device| Ok((device.uuid()?, device)));
-            let read = device.and_then(|(uuid, device)| {
-                let known = self.known.entry(uuid.clone()).or_insert_with(|| Known {
-                    template: GpuReading::default(),
-                    read_at: i64::MIN,
-                    samples_seen: 0,
-                });
-                if known.read_at == i64::MIN || known.template.identity.index != index {
-                    let identity = ready.identity(&device, index, uuid.clone());
-                    known.refresh(slow::read(&device, identity, ready.raw.as_ref()), now);
-                }
-                self.order.push((index, uuid));
-                device::read(&device, known, ready.raw.as_ref(), &self.meminfo)
-            });
-            match read {
-                Ok(mut reading) => {
+            match read_one(ready, &mut self.known, &mut self.order, &self.meminfo, index, now) {
+                Ok(Some(mut reading)) => {
                     reading.xid = self.xid.of(&reading.identity.uuid);
                     readings.gpus.push(reading);
+                }
+                Ok(None) => {
+                    readings.trouble.get_or_insert_with(|| format!("GPU {index}: another one has the same UUID"));
                 }
                 // One GPU that fell off the bus does not hide the others.
                 Err(error) => {
                     readings.trouble.get_or_insert_with(|| format!("GPU {index}: {error}"));
+                    first_error.get_or_insert(error);
                 }
             }
         }
-        let order = &self.order;
-        self.known.retain(|uuid, _| order.iter().any(|(_, known)| known == uuid));
         match (&readings.trouble, readings.gpus.is_empty()) {
-            (Some(reason), true) => Err(GpuError::Failed(reason.clone())),
+            (Some(reason), true) => Err(Failure {
+                reason: GpuError::Failed(reason.clone()),
+                is_final: first_error.is_some_and(NvmlError::is_end_of_driver),
+            }),
             _ => Ok(readings),
         }
     }
+
+    /// Takes a failure as an accident at first; then, or when the driver says so itself, as its end.
+    fn judge(&mut self, now: Timestamp, answer: Result<GpuReadings, Failure>) -> Result<GpuReadings, GpuError> {
+        let failure = match answer {
+            Ok(readings) => {
+                self.failures = 0;
+                return Ok(readings);
+            }
+            Err(failure) => failure,
+        };
+        self.failures += 1;
+        if failure.is_final || self.failures >= MAX_FAILURES {
+            self.lose(now, failure.reason.clone());
+        }
+        Err(failure.reason)
+    }
+
+    /// Adds GPUs that are gone but reported a critical error shortly before: it says why.
+    fn with_last_words(
+        &mut self,
+        now: Timestamp,
+        answer: Result<GpuReadings, GpuError>,
+    ) -> Result<GpuReadings, GpuError> {
+        let mut lost = Vec::new();
+        while self.known.len() > MAX_KNOWN {
+            let oldest = self.known.iter().min_by_key(|(_, known)| known.seen_at).map(|(uuid, _)| uuid.clone());
+            oldest.and_then(|uuid| self.known.remove(&uuid));
+        }
+        for (uuid, known) in &mut self.known {
+            let reading = self.xid.last_words(uuid).unwrap_or_default();
+            if reading.count != known.xid_count {
+                (known.xid_count, known.xid_at) = (reading.count, Some(now));
+            }
+            let is_here = known.seen_at == now;
+            let was_lately = known.xid_at.is_some_and(|at| (0..LAST_WORDS_MS).contains(&(now.saturating_sub(at))));
+            if !is_here && was_lately {
+                let identity = known.template.identity.clone();
+                lost.push(GpuReading { identity, xid: Some(reading), is_lost: true, ..GpuReading::default() });
+            }
+        }
+        if lost.is_empty() {
+            return answer;
+        }
+        let mut readings = answer.or_else(|error| match error {
+            GpuError::Failed(reason) | GpuError::Unavailable(reason) => {
+                Ok::<_, GpuError>(GpuReadings { gpus: Vec::new(), trouble: Some(reason) })
+            }
+        })?;
+        readings.gpus.append(&mut lost);
+        Ok(readings)
+    }
+}
+
+/// One GPU; `None` when it calls itself as one before it.
+fn read_one(
+    ready: &Ready,
+    known: &mut HashMap<String, Known>,
+    order: &mut Vec<(u32, String)>,
+    meminfo: &std::path::Path,
+    index: u32,
+    now: Timestamp,
+) -> Result<Option<GpuReading>, NvmlError> {
+    let device = ready.library.device(index)?;
+    let uuid = uuid_of(&device, index)?;
+    if order.iter().any(|(_, other)| *other == uuid) {
+        return Ok(None);
+    }
+    let known = known.entry(uuid.clone()).or_insert_with(Known::new);
+    if known.read_at == i64::MIN || known.template.identity.index != index {
+        let identity = ready.identity(&device, index, uuid.clone());
+        known.refresh(slow::read(&device, identity), now);
+    }
+    order.push((index, uuid));
+    let reading = device::read(&device, known, meminfo)?;
+    known.seen_at = now;
+    Ok(Some(reading))
+}
+
+/// The name for ever; of libraries that tell none, its place.
+fn uuid_of(device: &Device<'_>, index: u32) -> Result<String, NvmlError> {
+    match device.text(device.library().functions.uuid) {
+        Ok(uuid) if !uuid.is_empty() => return Ok(uuid),
+        Ok(_) | Err(NvmlError::NO_FUNCTION | NvmlError::NOT_SUPPORTED) => {}
+        Err(error) => return Err(error),
+    }
+    let place = device.pci_bus_id();
+    Ok(if place.is_empty() { format!("GPU-{index}") } else { format!("GPU-{place}") })
 }
 
 impl Ready {
-    fn new(nvml: Nvml, raw: Option<Raw>) -> Self {
-        let cuda = nvml.sys_cuda_driver_version().ok();
-        let cuda_version = cuda.map_or(String::new(), |version| {
-            format!("{}.{}", cuda_driver_version_major(version), cuda_driver_version_minor(version))
-        });
+    fn new(library: Library, listed: Vec<OsString>, now: Timestamp) -> Self {
         Self {
-            driver_version: nvml.sys_driver_version().unwrap_or_default(),
-            nvml_version: nvml.sys_nvml_version().unwrap_or_default(),
-            cuda_version,
-            nvml,
-            raw,
+            driver_version: library.driver_version(),
+            nvml_version: library.nvml_version(),
+            cuda_version: library.cuda_version(),
+            library,
+            listed,
+            listed_at: now,
         }
     }
 
     fn identity(&self, device: &Device<'_>, index: u32, uuid: String) -> GpuIdentity {
+        let functions = &self.library.functions;
         GpuIdentity {
             vendor: Vendor::Nvidia,
             index,
             uuid,
-            name: device.name().unwrap_or_default(),
+            name: device.text(functions.name).unwrap_or_default(),
             driver_version: self.driver_version.clone(),
             nvml_version: self.nvml_version.clone(),
             cuda_version: self.cuda_version.clone(),
-            pci_bus_id: device.pci_info().map(|pci| pci.bus_id).unwrap_or_default(),
-            vbios_version: device.vbios_version().unwrap_or_default(),
+            pci_bus_id: device.pci_bus_id(),
+            vbios_version: device.text(functions.vbios_version).unwrap_or_default(),
         }
     }
 }
 
 impl Known {
+    fn new() -> Self {
+        Self {
+            template: GpuReading::default(),
+            read_at: i64::MIN,
+            seen_at: i64::MIN,
+            xid_count: 0,
+            xid_at: None,
+            samples_seen: 0,
+        }
+    }
+
     fn refresh(&mut self, template: GpuReading, now: Timestamp) {
         let rates = (self.template.pcie_transmit_rate, self.template.pcie_receive_rate);
         self.template = template;
@@ -201,28 +356,31 @@ impl Known {
 
 impl GpuSource for NvmlSource {
     fn read(&mut self, now: Timestamp) -> Result<GpuReadings, GpuError> {
-        let again = match &self.state {
+        let is_due = match &self.state {
             State::New => true,
-            State::Missing { since, .. } => now.saturating_sub(*since) >= RETRY_MS || now < *since,
+            State::Missing { since, wait_ms, .. } => !(0..*wait_ms).contains(&now.saturating_sub(*since)),
             State::Ready(_) => false,
         };
-        if again {
-            self.state = self.open();
+        if is_due {
+            self.state = self.open(now);
         }
-        if let State::Missing { since, reason } = &mut self.state {
-            if again {
-                *since = now;
+        if self.has_other_gpus(now) {
+            self.lose(now, GpuError::Failed("GPUs came or went: the library is loaded anew".into()));
+        }
+        let answer = match &self.state {
+            State::Missing { reason, .. } => Err(reason.clone()),
+            _ => {
+                let answer = self.read_all(now);
+                self.judge(now, answer)
             }
-            return Err(reason.clone());
-        }
-        // A driver that was unloaded answers nothing ever again: it is opened anew, later.
-        self.read_all(now).map_err(|reason| self.lost(now, reason))
+        };
+        self.with_last_words(now, answer)
     }
 
     fn read_fast(&mut self, now: Timestamp) -> Vec<FastReading> {
         let State::Ready(ready) = &self.state else { return Vec::new() };
         let device = |(index, uuid): &(u32, String)| {
-            let device = ready.nvml.device_by_index(*index).ok()?;
+            let device = ready.library.device(*index).ok()?;
             device::read_fast(&device, &self.known.get(uuid)?.template, &self.meminfo, now)
         };
         self.order.iter().filter_map(device).collect()
@@ -235,17 +393,13 @@ impl GpuSource for NvmlSource {
         }
         self.turn = (self.turn + 1) % self.order.len();
         let Some((index, uuid)) = self.order.get(self.turn) else { return };
-        let (Ok(device), Some(known)) = (ready.nvml.device_by_index(*index), self.known.get_mut(uuid)) else { return };
+        let (Ok(device), Some(known)) = (ready.library.device(*index), self.known.get_mut(uuid)) else { return };
         if !(0..SLOW_MS).contains(&now.saturating_sub(known.read_at)) {
             let identity = known.template.identity.clone();
-            known.refresh(slow::read(&device, identity, ready.raw.as_ref()), now);
+            known.refresh(slow::read(&device, identity), now);
         }
         if known.template.pcie_transmitted_bytes.is_none() {
             (known.template.pcie_transmit_rate, known.template.pcie_receive_rate) = slow::pcie_rates(&device);
         }
     }
-}
-
-fn is_load_error(error: &NvmlError) -> bool {
-    matches!(error, NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound)
 }

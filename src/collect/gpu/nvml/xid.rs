@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use nvml_wrapper::bitmasks::event::EventTypes;
-use nvml_wrapper::enums::event::XidError;
-use nvml_wrapper::error::NvmlError;
-use nvml_wrapper::{EventSet, Nvml};
 use parking_lot::Mutex;
 
-use super::{MAX_GPUS, RETRY_MS};
+use super::abi::{EVENT_XID, Event, Handle, SUCCESS};
+use super::handle::Device;
+use super::library::{Library, NvmlError, check};
+use super::{MAX_GPUS, RETRY_MS, uuid_of};
 use crate::clock::Clock;
 use crate::collect::gpu::reading::XidReading;
 use crate::model::Timestamp;
@@ -20,8 +19,12 @@ use crate::model::Timestamp;
 /// How long one wait takes at most: the thread looks for its end that often.
 const WAIT_MS: u32 = 1000;
 
-/// NVIDIA's number for an error that it does not know.
-const UNKNOWN: u64 = 999;
+/// Waits that fail in a row until the watch is given up for a while: one GPU that is lost fails them all, and its last
+/// words may still be waiting.
+const MAX_FAILURES: u32 = 3;
+
+/// Events after which the watch is given up for a while: a driver that floods must not cost a core.
+const MAX_EVENTS: u32 = 10_000;
 
 /// The errors of all GPUs, and the thread that waits for them.
 #[derive(Default)]
@@ -73,6 +76,11 @@ impl XidWatch {
     pub(super) fn of(&self, uuid: &str) -> Option<XidReading> {
         self.shared.0.lock().get(uuid).filter(|(_, listening)| *listening).map(|(reading, _)| *reading)
     }
+
+    /// What a GPU said before nobody listened to it any more.
+    pub(super) fn last_words(&self, uuid: &str) -> Option<XidReading> {
+        self.shared.0.lock().get(uuid).map(|(reading, _)| *reading)
+    }
 }
 
 impl Drop for XidWatch {
@@ -99,55 +107,84 @@ impl Shared {
 }
 
 fn watch(library: &OsStr, shared: &Shared, stop: &AtomicBool) {
-    let Ok(nvml) = Nvml::builder().lib_path(library).init() else { return };
-    let Some(events) = register(&nvml, shared) else { return };
-    while !stop.load(Ordering::Acquire) {
-        match events.wait(WAIT_MS) {
+    let Ok(Ok(library)) = Library::open(library) else { return };
+    let Some(events) = EventSet::of_all(&library, shared) else { return };
+    let (mut failures, mut told) = (0, 0);
+    while failures < MAX_FAILURES && told < MAX_EVENTS {
+        // What came before the end is still told.
+        let is_end = stop.load(Ordering::Acquire);
+        match events.wait(if is_end { 0 } else { WAIT_MS }) {
             Ok(event) => {
-                let code = match event.event_data {
-                    Some(XidError::Value(code)) => code,
-                    Some(XidError::Unknown) => UNKNOWN,
-                    None => continue,
-                };
-                if let Ok(uuid) = event.device.uuid() {
-                    shared.note(&uuid, code, Clock::System.now());
+                (failures, told) = (0, told + 1);
+                if event.kind != 0 && event.kind & EVENT_XID == 0 {
+                    continue;
+                }
+                if let Some(uuid) = events.uuid_of(&event) {
+                    shared.note(&uuid, event.data, Clock::System.now());
                 }
             }
-            Err(NvmlError::Timeout) => {}
-            Err(_) => return,
+            Err(_) if is_end => return,
+            Err(NvmlError::TIMEOUT) => failures = 0,
+            Err(_) => failures += 1,
         }
     }
 }
 
-/// A set with every GPU that reports critical errors; `None` when none does. A GPU that refuses frees the whole set,
-/// so the others are put into a new one without it.
-fn register<'nvml>(nvml: &'nvml Nvml, shared: &Shared) -> Option<EventSet<'nvml>> {
-    let count = nvml.device_count().ok()?.min(MAX_GPUS);
-    let mut willing: Vec<u32> = (0..count).filter(|index| reports(nvml, *index)).collect();
-    'sets: while !willing.is_empty() {
-        let mut events = nvml.create_event_set().ok()?;
-        for index in willing.clone() {
-            let device = nvml.device_by_index(index).ok();
-            let added = device.and_then(|device| device.register_events(EventTypes::CRITICAL_XID_ERROR, events).ok());
-            match added {
-                Some(set) => events = set,
-                None => {
-                    willing.retain(|other| *other != index);
-                    continue 'sets;
-                }
-            }
-        }
-        for index in willing {
-            if let Ok(uuid) = nvml.device_by_index(index).and_then(|device| device.uuid()) {
-                shared.listen(uuid);
-            }
-        }
-        return Some(events);
-    }
-    None
+/// The GPUs that report critical errors. Who they are is kept: one that fell off the bus does not tell any more.
+struct EventSet<'l> {
+    library: &'l Library,
+    set: Handle,
+    gpus: Vec<(Device<'l>, String)>,
 }
 
-fn reports(nvml: &Nvml, index: u32) -> bool {
-    let types = nvml.device_by_index(index).and_then(|device| device.supported_event_types());
-    types.is_ok_and(|types| types.contains(EventTypes::CRITICAL_XID_ERROR))
+impl<'l> EventSet<'l> {
+    /// `None` when no GPU reports any.
+    fn of_all(library: &'l Library, shared: &Shared) -> Option<Self> {
+        let create = library.functions.event_set?;
+        let mut set: Handle = std::ptr::null_mut();
+        // SAFETY: the library is initialized and writes one handle.
+        check(unsafe { create(&mut set) }).ok()?;
+        let mut events = Self { library, set, gpus: Vec::new() };
+        for index in 0..library.device_count().ok()?.min(MAX_GPUS) {
+            let Ok(device) = library.device(index) else { continue };
+            let Ok(uuid) = uuid_of(&device, index) else { continue };
+            if events.register(&device) {
+                shared.listen(uuid.clone());
+                events.gpus.push((device, uuid));
+            }
+        }
+        (!events.gpus.is_empty()).then_some(events)
+    }
+
+    fn register(&self, device: &Device<'_>) -> bool {
+        let functions = &self.library.functions;
+        let reports = match device.ask(functions.event_types) {
+            Ok(types) => types & EVENT_XID != 0,
+            Err(error) => error == NvmlError::NO_FUNCTION,
+        };
+        let register = functions.event_register.filter(|_| reports);
+        // SAFETY: device and set are of this initialized library.
+        register.is_some_and(|register| unsafe { register(device.handle(), EVENT_XID, self.set) } == SUCCESS)
+    }
+
+    fn wait(&self, timeout_ms: u32) -> Result<Event, NvmlError> {
+        let wait = self.library.functions.event_wait.ok_or(NvmlError::NO_FUNCTION)?;
+        let mut event = Event { device: std::ptr::null_mut(), kind: 0, data: 0, gpu_instance: 0, compute_instance: 0 };
+        // SAFETY: the set is of this initialized library, which writes one event.
+        check(unsafe { wait(self.set, &mut event, timeout_ms) }).map(|()| event)
+    }
+
+    fn uuid_of(&self, event: &Event) -> Option<String> {
+        self.gpus.iter().find(|(device, _)| device.is(event.device)).map(|(_, uuid)| uuid.clone()).or_else(|| {
+            let device = Device::new(self.library, event.device).ok()?;
+            device.text(self.library.functions.uuid).ok()
+        })
+    }
+}
+
+impl Drop for EventSet<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the set is of this initialized library and is not used after this.
+        let _ = self.library.functions.event_free.map(|free| unsafe { free(self.set) });
+    }
 }

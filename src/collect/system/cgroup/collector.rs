@@ -14,8 +14,9 @@ use crate::collect::system::report::Trouble;
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, Intern, Timestamp};
 
-/// Cgroups whose files of every tick stay open, three or four each: within the usual 1,024 open files of a process.
-const KEPT_OPEN: usize = 100;
+/// Files of every tick that stay open, three a cgroup in v2 and five in v1: a fifth of the usual 1,024 open files of a
+/// process. Those of further cgroups are opened each time.
+const KEPT_OPEN: usize = 200;
 
 /// The cgroups of this machine or container.
 pub(in crate::collect::system) struct Cgroups {
@@ -54,8 +55,13 @@ impl Cgroups {
     }
 
     #[cfg(test)]
-    pub(super) fn keep_open(&mut self, cgroups: usize) {
-        self.kept_open = cgroups;
+    pub(super) fn keep_open(&mut self, files: usize) {
+        self.kept_open = files;
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_files(&self) -> usize {
+        self.groups.iter().map(Group::kept_files).sum()
     }
 
     /// Looks where the hierarchies are and which cgroups there are. Known ones keep what they have.
@@ -73,10 +79,21 @@ impl Cgroups {
         self.own = own::limits(layout, &mut self.buffer);
         let groups = self.groups.drain(..);
         let mut known: BTreeMap<String, Group> = groups.map(|group| (group.id.clone(), group)).collect();
+        let mut open: usize = known.values().map(Group::kept_files).sum();
         for (path, name) in found.groups {
-            let keeps = self.groups.len() < self.kept_open;
-            let group = known.remove(&path).filter(|group| group.is(&name));
-            self.groups.push(group.unwrap_or_else(|| Group::new(path, name, layout, keeps)));
+            let group = match known.remove(&path) {
+                Some(group) if group.is(&name) => group,
+                other => {
+                    if let Some(other) = other {
+                        open -= other.kept_files();
+                        other.release(emit);
+                    }
+                    let group = Group::new(path, name, layout, self.kept_open.saturating_sub(open));
+                    open += group.kept_files();
+                    group
+                }
+            };
+            self.groups.push(group);
         }
         known.into_values().for_each(|group| group.release(emit));
     }
@@ -133,7 +150,12 @@ impl Collector for Cgroups {
         }
         if self.left_out > 0 {
             let limit = self.config.limit;
-            trouble.note(|| format!("{} cgroups are beyond the limit of {limit} or too deep", self.left_out));
+            trouble.note(|| {
+                format!(
+                    "{} cgroups are beyond the limit of {limit}, too deep, or have names that are no text",
+                    self.left_out
+                )
+            });
         }
         Ok(trouble.reading())
     }

@@ -56,8 +56,11 @@ pub(super) enum Fate {
 }
 
 impl Group {
-    /// The cgroup at `id`; `keeps` says whether the files of every tick stay open.
-    pub(super) fn new(id: String, name: Name, layout: &Layout, keeps: bool) -> Self {
+    /// The cgroup at `id`. Its files of every tick stay open when there is `room` for all of them.
+    pub(super) fn new(id: String, name: Name, layout: &Layout, room: usize) -> Self {
+        let is_read =
+            |reader: &&Reader| layout.of(reader.controller).is_some_and(|(_, version)| version == reader.version);
+        let keeps = READERS.iter().filter(is_read).filter(|reader| reader.fast).count() <= room;
         let below = id.trim_start_matches('/').to_owned();
         let files = READERS.iter().filter_map(|reader| {
             let (mount, version) = layout.of(reader.controller)?;
@@ -84,6 +87,11 @@ impl Group {
     /// Whether it has this name: one that lost its name to another has other labels.
     pub(super) fn is(&self, name: &Name) -> bool {
         self.name == *name
+    }
+
+    /// Files that stay open.
+    pub(super) fn kept_files(&self) -> usize {
+        self.files.iter().filter(|file| matches!(file.source, FileSource::Kept(_))).count()
     }
 
     /// Whether nothing was read yet.

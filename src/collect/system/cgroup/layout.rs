@@ -131,15 +131,20 @@ impl Mount {
     pub(super) fn own_and_ancestors(&self) -> Vec<PathBuf> {
         let below = self.own.as_deref().and_then(|own| below_root(own, &self.root)).unwrap_or_default();
         let full = self.point.join(below);
-        // Where the namespace hides what is above, or the mount shows another part, the mount itself is the best guess.
-        let start = if full.is_dir() { full } else { self.point.clone() };
-        start.ancestors().take_while(|folder| folder.starts_with(&self.point)).map(Path::to_owned).collect()
+        // Where the namespace hides what is above, or the mount shows another part, the mount itself is the best guess; of a
+        // cgroup that was removed under us, what is left above it.
+        let ancestors = full.ancestors().take_while(|folder| folder.starts_with(&self.point));
+        let mut there: Vec<PathBuf> = ancestors.filter(|folder| folder.is_dir()).map(Path::to_owned).collect();
+        if there.is_empty() {
+            there.push(self.point.clone());
+        }
+        there
     }
 }
 
 /// The path below the mounted part: `/docker/x` mounted, `/docker/x/y` is ours: `y`. `None` when it is elsewhere.
 fn below_root(own: &str, root: &str) -> Option<String> {
-    let rest = own.strip_prefix(root.trim_end_matches('/'))?;
+    let rest = own.strip_prefix(root.trim_end_matches('/')).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     let rest = Path::new(rest.trim_start_matches('/'));
     // `/../x` is what a namespace shows of cgroups outside of it.
     let is_plain = rest.components().all(|part| matches!(part, Component::Normal(_)));
@@ -246,6 +251,7 @@ mod tests {
             ("/", "/", Some("")),
             ("/../x", "/", None),
             ("/a", "/docker/x", None),
+            ("/docker/xy", "/docker/x", None),
         ] {
             assert_eq!(below_root(own, root).as_deref(), expected, "{own} under {root}");
         }

@@ -4,6 +4,8 @@
 const SHORT_ID: usize = 12;
 /// Shortest text of hexadecimal digits that is taken for a container's id.
 const MIN_ID: usize = 32;
+/// Hexdigits of the ids that OCI runtimes make up. A name of exactly so many is one, whatever is above it.
+const WHOLE_ID: usize = 64;
 
 /// What a cgroup holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,10 @@ const SCOPES: [(&str, &str); 5] = [
 const FOLDERS: [(&str, &str); 4] =
     [("libpod-", "podman"), ("crio-", "cri-o"), ("lxc.payload.", "lxc"), ("docker-", "docker")];
 
+/// Words between colons, `<slice>:cri-containerd:<id>`: runtimes without systemd's driver on a machine with systemd.
+const COLONS: [(&str, &str); 4] =
+    [("cri-containerd", "containerd"), ("crio", "cri-o"), ("docker", "docker"), ("libpod", "podman")];
+
 /// Units that hold no processes of their own or that are part of what starts a container.
 const HELPERS: [&str; 5] = ["libpod-conmon-", "crio-conmon-", "lxc.monitor.", "lxc.pivot", "conmon"];
 
@@ -108,13 +114,30 @@ fn container<'p>(parent: &str, last: &'p str) -> Option<(&'static str, &'p str)>
             return Some((runtime, id));
         }
     }
+    let mut parts = last.rsplit(':');
+    if let (Some(id), Some(word), Some(_)) = (parts.next(), parts.next(), parts.next())
+        && let Some((_, runtime)) = COLONS.iter().find(|(known, _)| *known == word)
+        && is_id(id)
+    {
+        return Some((runtime, id));
+    }
     let folder = parent.rsplit('/').next().unwrap_or_default();
     match folder {
         "docker" if is_id(last) => Some(("docker", last)),
         "lxc" | "lxc.payload" => Some(("lxc", last)),
         _ if is_id(last) && (parent.contains("kubepods") || pod_of(folder).is_some()) => Some(("containerd", last)),
+        // Below ECS's tasks, GitHub's jobs or any --cgroup-parent: who runs it is not to be seen.
+        _ if is_id(last) && last.len() == WHOLE_ID => Some(("", last)),
+        // Slurm's jobs hold containers' place on machines of many users.
+        _ if parent.contains("slurm") && is_job(last) => Some(("slurm", last)),
         _ => None,
     }
+}
+
+/// `job_123`.
+fn is_job(name: &str) -> bool {
+    name.strip_prefix("job_")
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn is_id(text: &str) -> bool {
@@ -126,7 +149,7 @@ fn pod(path: &str) -> String {
     if !path.contains("kubepods") {
         return String::new();
     }
-    path.split('/').find_map(pod_of).unwrap_or_default()
+    path.split(['/', ':']).find_map(pod_of).unwrap_or_default()
 }
 
 fn pod_of(folder: &str) -> Option<String> {
@@ -174,6 +197,20 @@ mod tests {
                 "container 0123456789ab cri-o 6a1d3e2f",
             ),
             (format!("/kubepods.slice/kubepods-pod{unit_uid}.slice"), "slice kubepods-pod"),
+            (format!("/ecs/abcdef/{id}"), "container 0123456789ab  "),
+            (format!("/actions_job/{id}"), "container 0123456789ab  "),
+            (format!("/system.slice/build.service/{id}"), "container 0123456789ab  "),
+            (
+                format!("/system.slice/containerd.service/kubepods-burstable-pod{unit_uid}.slice:cri-containerd:{id}"),
+                "container 0123456789ab containerd 6a1d3e2f",
+            ),
+            (format!("/system.slice:docker:{id}"), "container 0123456789ab docker "),
+            (format!("/system.slice:unknown:{id}"), "other system.slice:unknown"),
+            (format!("/x/{}", &id[..63]), "other 0123456789abcdef"),
+            (format!("/x/{id}0"), "other 0123456789abcdef"),
+            (format!("/x/{}g", &id[..63]), "other 0123456789abcdef"),
+            ("/system.slice/slurmstepd.scope/job_17".into(), "container job_17 slurm"),
+            ("/slurm/uid_0/job_x".into(), "other job_x"),
             ("/lxc.payload.web".into(), "container web lxc"),
             ("/lxc/web".into(), "container web lxc"),
             ("/lxc.monitor.web".into(), ""),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::layout::{Controller, Layout, Version};
 use super::values::{parse_cpu_max, parse_limit};
-use crate::collect::system::bytes::{number, signed, text};
+use crate::collect::system::bytes::{lines, number, signed, text};
 use crate::collect::system::source::read_once;
 
 /// The limits in the order of their families; absent where there is none.
@@ -12,9 +12,12 @@ pub(super) fn limits(layout: &Layout, buffer: &mut Vec<u8>) -> [Option<f64>; 5] 
     [
         least(layout, Controller::Cpu, |folder, version| cores(folder, version, buffer)),
         cpus(layout, buffer),
-        least(layout, Controller::Memory, |folder, version| {
-            let name = if version == Version::V1 { "memory.limit_in_bytes" } else { "memory.max" };
-            file_limit(&folder.join(name), buffer)
+        least(layout, Controller::Memory, |folder, version| match version {
+            Version::V1 => {
+                let own = file_limit(&folder.join("memory.limit_in_bytes"), buffer);
+                own.into_iter().chain(hierarchical_limit(folder, buffer)).reduce(f64::min)
+            }
+            Version::V2 => file_limit(&folder.join("memory.max"), buffer),
         }),
         least(layout, Controller::Memory, |folder, version| match version {
             Version::V1 => None,
@@ -32,6 +35,13 @@ fn least(layout: &Layout, controller: Controller, mut limit: impl FnMut(&Path, V
 
 fn file_limit(path: &Path, buffer: &mut Vec<u8>) -> Option<f64> {
     parse_limit(read_once(path, buffer).ok()?).ok().flatten()
+}
+
+/// The least limit of a cgroup of v1 and those above, also of those that a namespace or mount hides.
+fn hierarchical_limit(folder: &Path, buffer: &mut Vec<u8>) -> Option<f64> {
+    let stat = read_once(&folder.join("memory.stat"), buffer).ok()?;
+    let line = lines(stat).find_map(|line| line.strip_prefix(b"hierarchical_memory_limit "))?;
+    parse_limit(line).ok().flatten()
 }
 
 fn cores(folder: &Path, version: Version, buffer: &mut Vec<u8>) -> Option<f64> {

@@ -301,6 +301,82 @@ fn inside_a_container_the_mount_is_the_own_cgroup() {
 }
 
 #[test]
+fn the_least_limit_of_all_above_applies() {
+    let limit = |machine: &mut Machine| machine.tick().0.get("container_self_memory_limit_bytes").copied();
+    // v1 tells the least of all, also of those that are not to be seen.
+    let own = "4:memory:/a/b\n";
+    let mut machine = Machine::new(V1, own, &CgroupConfig::default());
+    machine.put("memory/a/b/memory.limit_in_bytes", "9223372036854771712\n");
+    machine.put("memory/a/b/memory.stat", "cache 1\nhierarchical_memory_limit 700\n");
+    machine.put("memory/memory.limit_in_bytes", "900\n");
+    assert_eq!(limit(&mut machine), Some(700.0));
+    // v2: one level after the other; a cgroup that was removed under us still has those above it.
+    for (own, expected) in
+        [("0::/a/b/c\n", 300.0), ("0::/a/b/gone (deleted)\n", 400.0), ("0::/a\n", 500.0), ("0::/\n", 600.0)]
+    {
+        let mut machine = Machine::new(V2, own, &CgroupConfig::default());
+        for (folder, bytes) in [("", 600), ("a/", 500), ("a/b/", 400), ("a/b/c/", 300)] {
+            machine.put(&format!("{folder}memory.max"), &format!("{bytes}\n"));
+        }
+        assert_eq!(limit(&mut machine), Some(expected), "{own}");
+    }
+}
+
+#[test]
+fn files_stay_open_within_a_bound() {
+    for (mounts, file) in [(V2, "cpu.stat"), (V1, "memory/memory.failcnt")] {
+        let mut machine =
+            Machine::new(mounts, "", &CgroupConfig { walk_interval: Duration::ZERO, ..CgroupConfig::default() });
+        machine.cgroups = Cgroups::new(
+            &Roots::under(machine.folder.path()),
+            &CgroupConfig { walk_interval: Duration::ZERO, ..CgroupConfig::default() },
+        );
+        let (folder, file) = file.rsplit_once('/').unwrap_or(("", file));
+        for round in 0..3 {
+            for number in 0..80 {
+                machine.put(&format!("{folder}/r{round}-{number}.service/{file}"), "usage_usec 1\n");
+            }
+            machine.tick();
+            let open = machine.cgroups.open_files();
+            assert!((190..=200).contains(&open), "{open} open files with {} cgroups", 80 * (round + 1));
+        }
+        // What ends makes room.
+        for number in 0..80 {
+            machine.remove(format!("{folder}/r0-{number}.service").trim_start_matches('/'));
+        }
+        machine.tick();
+        machine.tick();
+        assert!(machine.cgroups.open_files() <= 200);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_any_bytes_and_many_of_them() {
+    use std::os::unix::ffi::OsStrExt;
+    let config = CgroupConfig { limit: 100, depth: 100, ..CgroupConfig::default() };
+    let mut machine = Machine::new(V2, "0::/\n", &config);
+    let root = machine.folder.path().join("sys/fs/cgroup");
+    let bad = root.join(std::ffi::OsStr::from_bytes(b"bad\xff\xfe.service"));
+    std::fs::create_dir_all(&bad).unwrap();
+    std::fs::write(bad.join("cpu.stat"), "usage_usec 1\n").unwrap();
+    machine.put("a\"b\\c\n.service/cpu.stat", "usage_usec 1000000\n");
+    let deep: String = (0..60).map(|level| format!("d{level}/")).collect();
+    machine.put(&format!("{deep}cpu.stat"), "usage_usec 1\n");
+    for number in 0..200 {
+        std::fs::create_dir(root.join(format!("n{number}.service"))).unwrap();
+    }
+    let (page, reading) = machine.tick();
+    assert!(matches!(reading, Reading::Degraded(text) if text.contains("no text")));
+    assert!(
+        page.keys().any(|name| name.contains("b\\") && name.starts_with("container_cpu_usage_seconds_total")),
+        "odd, but text"
+    );
+    assert_eq!(page[r#"container_cgroups_watched{version="v2"}"#], 100.0);
+    assert!(page[r#"container_cgroups_left_out{version="v2"}"#] >= 100.0);
+}
+
+#[test]
 fn cgroups_come_and_vanish() {
     let mut machine = Machine::new(V2, "0::/\n", &CgroupConfig::default());
     fill_v2(&machine, "a.slice/b.service");

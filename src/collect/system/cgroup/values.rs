@@ -295,8 +295,15 @@ fn memory_stat_v1(bytes: &[u8], values: &mut Values) -> bool {
         ("total_swap", Measure::MemorySwap, 1.0),
     ];
     take(bytes, values, &wanted);
-    values.inactive_file = keyed(bytes, b"total_inactive_file");
-    values.faults = [keyed(bytes, b"total_pgfault"), keyed(bytes, b"total_pgmajfault")];
+    // Kernels that do not sum up the cgroups below have the own numbers only.
+    for (key, measure) in [("rss", Measure::MemoryRss), ("cache", Measure::MemoryCache)] {
+        if values.get(measure).is_none() {
+            take(bytes, values, &[(key, measure, 1.0)]);
+        }
+    }
+    let of = |total: &[u8], own: &[u8]| keyed(bytes, total).or_else(|| keyed(bytes, own));
+    values.inactive_file = of(b"total_inactive_file", b"inactive_file");
+    values.faults = [of(b"total_pgfault", b"pgfault"), of(b"total_pgmajfault", b"pgmajfault")];
     values.get(Measure::MemoryRss).is_some()
 }
 
@@ -441,6 +448,11 @@ mod tests {
             ("memory.max", V2, b"1024\n", true, MemoryLimit, Some(1024.0)),
             ("memory.max", V2, b"99999999999999999999999\n", false, MemoryLimit, None),
             ("memory.limit_in_bytes", V1, b"9223372036854771712\n", true, MemoryLimit, None),
+            ("memory.stat", V1, b"cache 5\nrss 7\nhierarchical_memory_limit 9\n", true, MemoryRss, Some(7.0)),
+            ("memory.stat", V1, b"rss 7\ntotal_rss 8\n", true, MemoryRss, Some(8.0)),
+            ("memory.stat", V2, b"anon 3\n", true, MemoryCache, None),
+            ("memory.stat", V2, b"", false, MemoryRss, None),
+            ("cpu.pressure", V2, b"", false, CpuWaiting, None),
             ("memory.low", V2, b"0\n", true, MemoryReservation, None),
             ("memory.events", V2, b"low 1\nhigh 2\nmax 3\noom 4\noom_kill 5\n", true, OomKills, Some(5.0)),
             ("memory.events", V2, b"", false, OomKills, None),
