@@ -85,7 +85,7 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
     while at < bytes.len() {
         line += 1;
         let start = at;
-        let fail = |problem: String| error(text, start, line, problem);
+        let fail = move |problem: String| error(text, start, line, problem);
         if ended {
             return Err(fail("expected nothing after # EOF".to_owned()));
         }
