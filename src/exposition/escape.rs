@@ -6,14 +6,21 @@ use crate::model::{Labels, is_classic_label_name, is_classic_metric_name};
 
 /// Appends `text` with `\`, newline and, when `quotes`, `"` escaped.
 pub fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
-    for byte in text.bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'"' if quotes => out.extend_from_slice(b"\\\""),
-            _ => out.push(byte),
-        }
+    let bytes = text.as_bytes();
+    // What needs no escape is copied as it lies: most texts as a whole.
+    let mut copied = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let escape: &[u8] = match byte {
+            b'\\' => b"\\\\",
+            b'\n' => b"\\n",
+            b'"' if quotes => b"\\\"",
+            _ => continue,
+        };
+        out.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
+        out.extend_from_slice(escape);
+        copied = at + 1;
     }
+    out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
 }
 
 /// Appends a metric name as a metadata line has it: quoted when it is not classic.

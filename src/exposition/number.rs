@@ -26,8 +26,7 @@ pub fn push_bound(out: &mut Vec<u8>, bound: f64) {
 
 /// A bound or quantile as [`push_bound`] spells it; `None` when it is no number, which stays as it is.
 pub fn canonical_bound(text: &str) -> Option<String> {
-    // Anything with letters may be an infinity; a number that is too large is none.
-    let bound = parse_value(text).filter(|bound| bound.is_finite() || !text.contains(|c: char| c.is_ascii_digit()))?;
+    let bound = parse_value(text)?;
     let mut out = Vec::with_capacity(text.len() + 2);
     push_bound(&mut out, bound);
     String::from_utf8(out).ok()
@@ -74,9 +73,10 @@ pub(super) fn parse_plain(bytes: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-/// Everything else; hexadecimal floats and underscores are refused, as Prometheus does.
+/// Everything else; hexadecimal floats, underscores and digits too large for a float are refused, as Prometheus does.
 fn slow(text: &str) -> Option<f64> {
-    crate::model::parse_float(text)
+    // Anything with digits is no infinity.
+    crate::model::parse_float(text).filter(|value| !value.is_infinite() || !text.contains(|c: char| c.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -190,7 +190,7 @@ mod tests {
             let expected: f64 = text.parse().expect("a float");
             assert_eq!(parse_value(text).map(f64::to_bits), Some(expected.to_bits()), "{text}");
         }
-        for text in ["", ".", "-", "1.2.3", "1_2", "0x1p-3", "0x1", "1e", "abc", "--1", "1 2"] {
+        for text in ["", ".", "-", "1e999", "-1e999", "1.2.3", "1_2", "0x1p-3", "0x1", "1e", "abc", "--1", "1 2"] {
             assert_eq!(parse_value(text), None, "{text}");
         }
         assert_eq!(parse_value("-0").map(f64::to_bits), Some((-0.0f64).to_bits()));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -36,22 +36,65 @@ fn serve() -> (String, Pages) {
                 }
                 let path = first.split(' ').nth(1).unwrap_or("").to_owned();
                 let known = pages.lock().expect("no panic while locked").get(&path).cloned();
-                let (status, (kind, body)) =
-                    known.map_or(("404 Not Found", (String::new(), path)), |page| ("200 OK", page));
-                let _ = write!(
-                    { stream },
-                    "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                    body.len()
-                );
+                let (kind, body) = known.unwrap_or_else(|| ("!404 Not Found".to_owned(), path));
+                // Who goes away hears nothing.
+                let _ = answer(stream, &kind, &body);
             });
         }
     });
     (address, pages)
 }
 
+/// A page of this type; types that begin with `!` are ways of answering.
+fn answer(mut stream: TcpStream, kind: &str, body: &str) -> std::io::Result<()> {
+    let plain = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain; version=0.0.4\r\n";
+    let length = body.len();
+    match kind.strip_prefix('!') {
+        None => {
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            )
+        }
+        Some("moved") => {
+            write!(stream, "HTTP/1.1 302 Found\r\nLocation: {body}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        }
+        Some("chunked") => {
+            write!(stream, "{plain}Transfer-Encoding: chunked\r\n\r\n")?;
+            for part in body.as_bytes().chunks(7) {
+                write!(stream, "{:x}\r\n", part.len())?;
+                stream.write_all(part)?;
+                write!(stream, "\r\n")?;
+            }
+            write!(stream, "0\r\n\r\n")
+        }
+        Some("zipped") => {
+            let zipped = watchfire::exposition::gzip(body.as_bytes());
+            write!(stream, "{plain}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", zipped.len())?;
+            stream.write_all(&zipped)
+        }
+        // Ends before it said it would.
+        Some("short") => write!(stream, "{plain}Content-Length: {}\r\n\r\n{body}", length + 10),
+        // The last byte comes when nobody waits any more.
+        Some("slow") => {
+            write!(stream, "{plain}Content-Length: {length}\r\n\r\n{}", &body[..length - 1])?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            std::io::Read::read(&mut stream, &mut [0])?;
+            write!(stream, "{}", &body[length - 1..])
+        }
+        Some(status) => {
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+        }
+    }
+}
+
+fn set_as(pages: &Pages, path: &str, kind: &str, body: &str) {
+    pages.lock().expect("no panic while locked").insert(path.to_owned(), (kind.to_owned(), body.to_owned()));
+}
+
 fn set(pages: &Pages, path: &str, body: &str) {
     let kind = if path == "/sd" { "application/json" } else { "text/plain; version=0.0.4" };
-    pages.lock().expect("no panic while locked").insert(path.to_owned(), (kind.to_owned(), body.to_owned()));
+    set_as(pages, path, kind, body);
 }
 
 /// As programs do it that care: a new file in the place of the old one.
@@ -322,6 +365,203 @@ fn targets_and_series_are_those_of_prometheus() {
     peers.agree("targets after bad lists", targets, |lines| scraped(lines) && kept(lines));
     let doctor = get(&format!("{}/api/watchfire/v1/doctor", peers.ours.url)).text();
     assert!(doctor.contains("a.json"), "{doctor}");
+}
+
+/// Pages of a few lines that a parser takes or refuses, one a job.
+const LINES: &[&str] = &[
+    "a 1",
+    "a 1\n\n\n# c\n#\n#x\nb 2\n",
+    "a{} 1\nb{ x = \"1\" , y=\"2\",} 2\nc\t3\n",
+    "a NaN\nb nan\nc +inf\nd -Inf\ne Infinity\nf 1e3\ng .5\nh 5.\ni 1E-3\nj +7\nk 0005\n",
+    "a 0x10\n",
+    "a 0x1p-2\n",
+    "a 1_000\n",
+    "a 1e999\n",
+    "a 1,5\n",
+    "a:b 1\n:c 2\n_d 3\n",
+    "1a 1\n",
+    "a-b 1\n",
+    "a{x-y=\"1\"} 1\n",
+    "a{x='1'} 1\n",
+    "a{x=1} 1\n",
+    "a{x=\"1\" y=\"2\"} 1\n",
+    "a{x=\"1\",,y=\"2\"} 1\n",
+    "a{,} 1\n",
+    "a{x=\"1\"\n",
+    "a{x=\"1} 1\n",
+    "a{x=\"\\\\ \\\" \\n \\q \u{e9}\u{4e16}\"} 1\n",
+    "a\n",
+    "a \n",
+    "a 1 2 3\n",
+    "a 1 1.5\n",
+    "a 1 x\n",
+    "# TYPE a nonsense\na 1\n",
+    "# TYPE a counter\n# TYPE a gauge\na 1\n# HELP a x\n# HELP a y\n",
+    "# TYPE a counter\na{le=\"0.5\"} 1\n# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
+    "{x=\"1\"} 1\n",
+    "a 1\na 1\na 2\na{x=\"\"} 3\n",
+    "a{__name__=\"b\"} 1\n",
+    "a{x=\"1\"}1\n",
+    "a{x=\"1\"} 1 # {t=\"1\"} 1\n",
+];
+
+/// The same in OpenMetrics.
+const OPEN_LINES: &[&str] = &[
+    "# TYPE a counter\n# UNIT a_seconds seconds\n# HELP a x\na_total 1 # {t=\"1\"} 1\na_created 3\n# EOF\n",
+    "# TYPE a counter\na_total 1\n",
+    "# TYPE a gauge\na 1 1.5\n# EOF\n",
+    "# TYPE i info\ni_info{v=\"1\"} 1\n# TYPE s stateset\ns{s=\"a\"} 1\ns{s=\"b\"} 0\n# EOF\n",
+    "# TYPE h histogram\nh_bucket{le=\"0.5\"} 1 # {t=\"1\"} 0.3 1.5\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\nh_created 1.5\n# EOF\n",
+    "a 1\n# EOF\nb 2\n",
+    "# EOF",
+    "",
+    "a{x=\"1\"} NaN\nb +Inf\n# EOF\n",
+    "# TYPE g gaugehistogram\ng_bucket{le=\"+Inf\"} 1\ng_gcount 1\ng_gsum 2\n# EOF\n",
+];
+
+/// One line a job that is up or down, and one a series.
+fn lines_of_pages(base: &str) -> Option<BTreeSet<String>> {
+    let found = series(base)?;
+    Some(found.into_iter().filter(|line| !line.contains("\"scrape_") || line.contains("samples_scraped")).collect())
+}
+
+#[test]
+fn pages_are_taken_and_refused_as_by_prometheus() {
+    let name = "pages_are_taken_and_refused_as_by_prometheus";
+    let (address, pages) = serve();
+    let dir = temp_dir();
+    let mut jobs = String::new();
+    let mut job = |name: &str, keys: &str| {
+        jobs += &format!(
+            "- {{job_name: {name}, metrics_path: /{name}{keys}, static_configs: [{{targets: ['{address}']}}]}}\n"
+        );
+    };
+    for (format, kind, lines) in [
+        ("text", "text/plain; version=0.0.4", LINES),
+        ("open", "application/openmetrics-text; version=1.0.0; charset=utf-8", OPEN_LINES),
+    ] {
+        for (index, page) in lines.iter().enumerate() {
+            job(&format!("{format}{index}"), "");
+            set_as(&pages, &format!("/{format}{index}"), kind, page);
+        }
+    }
+    set(&pages, "/page", "a 1\nb{x=\"y\"} 2\n");
+    for (path, kind, body, keys) in [
+        ("moved", "!moved", "/page", ""),
+        ("unmoved", "!moved", "/page", ", follow_redirects: false"),
+        ("looped", "!moved", "/looped", ""),
+        ("chunked", "!chunked", "a 1\nb 2\n", ""),
+        ("zipped", "!zipped", "a 1\nb 2\n", ""),
+        ("short", "!short", "a 1\nb 2\n", ""),
+        ("slow", "!slow", "a 1\nb 2\n", ""),
+        ("created", "!201 Created", "a 1\n", ""),
+        ("broken", "!500 Internal Server Error", "a 1\n", ""),
+        ("html", "text/html", "a 1\n", ""),
+        ("odd_version", "text/plain; version=0.0.9", "a 1\n", ""),
+        ("old_open", "application/openmetrics-text; version=0.0.1", "a 1\n# EOF\n", ""),
+    ] {
+        job(path, keys);
+        set_as(&pages, &format!("/{path}"), kind, body);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+    let (one, two) = (now - 20_000, now - 10_000);
+    job("times", "");
+    set(
+        &pages,
+        "/times",
+        &format!("up_then 1 {one}\nup_then 2 {two}\ndown 2 {two}\ndown 1 {one}\nsame 1 {two}\nsame 2 {two}\n"),
+    );
+    jobs += &format!(
+        "- job_name: probed\n  metrics_path: /probe\n  params: {{module: [m]}}\n  static_configs: [{{targets: ['one.example', 'two.example:81'], labels: {{__tmp_x: t}}}}]\n  \
+         relabel_configs:\n  - {{source_labels: [__address__], target_label: __param_target}}\n  - {{source_labels: [__param_target], target_label: instance}}\n  \
+         - {{source_labels: [__tmp_x], target_label: tmp}}\n  - {{target_label: __address__, replacement: '{address}'}}\n  \
+         - {{action: labelmap, regex: '__(tmp)_(.+)', replacement: '${{1}}_mapped_$2'}}\n"
+    );
+    set(&pages, "/probe?module=m&target=one.example", "probed 1\n");
+    set(&pages, "/probe?module=m&target=two.example%3A81", "probed 2\n");
+    let config = format!("global: {{scrape_interval: 1s, scrape_timeout: 900ms}}\nscrape_configs:\n{jobs}");
+    let Some(peers) = Peers::start(dir.path(), &config) else { return skip(name, "prometheus") };
+    let count = LINES.len() + OPEN_LINES.len() + 12 + 1 + 2;
+    let ups = |lines: &BTreeSet<String>| lines.iter().filter(|line| line.contains("\"__name__\":\"up\"")).count();
+    peers.agree("pages", lines_of_pages, |lines| ups(lines) == count);
+    peers.agree("their targets", targets, |lines| lines.len() == count);
+    peers.agree("metadata of targets", metadata, |lines| lines.len() > 5);
+    peers.agree("pools", pools, |lines| !lines.is_empty());
+    peers.agree("targets of a pool", |base| active(base, "state=active&scrapePool=probed"), |lines| lines.len() == 2);
+    peers.agree("no targets of a state that is none", |base| active(base, "state=x"), BTreeSet::is_empty);
+}
+
+fn active(base: &str, query: &str) -> Option<BTreeSet<String>> {
+    let data = json(&format!("{base}/api/v1/targets?{query}"))?["data"].clone();
+    let line = |target: &Value| format!("{} {}", target["scrapeUrl"], target["labels"]);
+    Some(data["activeTargets"].as_array()?.iter().map(line).collect())
+}
+
+fn metadata(base: &str) -> Option<BTreeSet<String>> {
+    let query = encode(r#"{job=~"text.*|open.*"}"#);
+    let data = json(&format!("{base}/api/v1/targets/metadata?match_target={query}"))?["data"].clone();
+    Some(data.as_array()?.iter().map(ToString::to_string).collect())
+}
+
+fn pools(base: &str) -> Option<BTreeSet<String>> {
+    let data = json(&format!("{base}/api/v1/scrape_pools"))?["data"]["scrapePools"].clone();
+    Some(data.as_array()?.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn lists_of_targets_over_the_limits_change_nothing() {
+    let (address, pages) = serve();
+    set(&pages, "/metrics", "a 1\n");
+    let dir = temp_dir();
+    let (many, sd) = (dir.path().join("many"), dir.path().join("sd"));
+    std::fs::create_dir(&many).expect("made");
+    std::fs::create_dir(&sd).expect("made");
+    let list = |labels: &str| format!(r#"[{{"targets": ["{address}"], "labels": {{{labels}}}}}]"#);
+    replace(&sd, "a.json", &list(r#""from": "file""#));
+    replace(&many, "a.json", &list(r#""from": "many""#));
+    set(&pages, "/sd", &list(r#""from": "server""#));
+    let text = format!(
+        "collectors: {{enabled: []}}\nrules: {{shipped: false}}\nscrape_configs:\n\
+         - {{job_name: files, file_sd_configs: [{{files: ['{}/*.json'], refresh_interval: 1s}}]}}\n\
+         - {{job_name: many, file_sd_configs: [{{files: ['{}/*.json'], refresh_interval: 1s}}]}}\n\
+         - {{job_name: server, http_sd_configs: [{{url: 'http://{address}/sd', refresh_interval: 1s}}]}}\n",
+        sd.display(),
+        many.display()
+    );
+    let daemon = Daemon::start(&[format!("--config.file={}", write(dir.path(), "watchfire.yml", &text).display())]);
+    let limit = Duration::from_secs(30);
+    let from = || {
+        ["file", "many", "server"].iter().filter(|from| daemon.value(&format!("a{{from={from:?}}}")).is_some()).count()
+    };
+    wait_for("all three", limit, || (from() == 3).then_some(()));
+    // 50,001 addresses, 1,001 files, 17 MB.
+    replace(&sd, "a.json", &format!(r#"[{{"targets": [{}"x:1"]}}]"#, r#""x:1","#.repeat(50_000)));
+    for index in 0..1_001 {
+        std::fs::write(many.join(format!("{index}.json")), "[]").expect("written");
+    }
+    set(&pages, "/sd", &format!("[{}]", " ".repeat(17 << 20)));
+    let problems = wait_for("what is wrong", limit, || {
+        let doctor = get(&format!("{}/api/watchfire/v1/doctor", daemon.url)).json();
+        let found = doctor["discovery"].as_array().or_else(|| doctor["data"]["discovery"].as_array())?.clone();
+        (found.len() == 3).then(|| Value::Array(found).to_string())
+    });
+    for expected in ["more than 50000 targets", "more than 1000 files", "body size limit exceeded"] {
+        assert!(problems.contains(expected), "{problems}");
+    }
+    assert_eq!(from(), 3, "the targets of before stay");
+    let counted = || daemon.value("watchfire_scrape_discovery_failures_total").filter(|count| *count >= 3.0);
+    wait_for("the counter", limit, counted);
+    // What is good again counts at once.
+    replace(&sd, "a.json", &list(r#""from": "file2""#));
+    set(&pages, "/sd", &list(r#""from": "server2""#));
+    wait_for("good lists", limit, || {
+        (daemon.value(r#"a{from="file2"}"#).is_some() && daemon.value(r#"a{from="server2"}"#).is_some()).then_some(())
+    });
+    assert_eq!(daemon.value(r#"a{from="many"}"#), Some(1.0));
+    // The report counts the configuration and the lists that are read anew.
+    let report = get(&format!("{}/api/watchfire/v1/workers", daemon.url)).json();
+    let daemon_part = if report["daemon"].is_null() { &report["data"]["daemon"] } else { &report["daemon"] };
+    assert!(daemon_part["watched_files"].as_u64().is_some_and(|count| count >= 3), "{report}");
 }
 
 #[test]

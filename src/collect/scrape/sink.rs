@@ -129,7 +129,13 @@ impl PageSink<'_> {
             return Ok(());
         }
         let ts = sample.ts.filter(|_| job.honor_timestamps);
-        let found = self.cache.find(sample.series, ts.is_some(), rules, self.intern)?;
+        let found = match self.cache.find(sample.series, ts.is_some(), rules, self.intern) {
+            Ok(found) => found,
+            Err(problem) => {
+                self.samples -= usize::from(is_no_series(sample.series));
+                return Err(problem);
+            }
+        };
         if matches!(found, Found::Dropped) {
             return Ok(());
         }
@@ -179,6 +185,11 @@ impl PageSink<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a line fails since it is of no form: Prometheus counts those whose labels contradict each other or are over a limit.
+fn is_no_series(series: &str) -> bool {
+    parse_series(series).is_err_and(|problem| !problem.starts_with("expected each label once"))
 }
 
 /// A native histogram within the limits of the job.

@@ -180,7 +180,8 @@ pub fn parse_series(raw: &str) -> Result<SeriesText<'_>, String> {
         rest = trim_start(after);
         match rest.strip_prefix(',') {
             Some(more) => rest = more,
-            None if rest.is_empty() => {}
+            // Prometheus' text parser does without commas too.
+            None if rest.is_empty() || is_label_start(rest) => {}
             None => return Err(format!("expected , or }} after a label value, found {:?}", head(rest))),
         }
     }
@@ -188,6 +189,10 @@ pub fn parse_series(raw: &str) -> Result<SeriesText<'_>, String> {
         return Err("expected a metric name".to_owned());
     }
     Ok(series)
+}
+
+fn is_label_start(text: &str) -> bool {
+    text.bytes().next().is_some_and(|byte| is(byte, NAME_START) || byte == b'"')
 }
 
 /// A name in quotes without a value is the metric's.

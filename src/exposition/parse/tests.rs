@@ -102,7 +102,7 @@ fn bad_lines_name_the_line_and_what_was_expected() {
         (Format::Text, "a{b=\"1} 1\nc 1", "line 1: expected a closing quote before the end of the line"),
         (Format::Text, "a{b=1} 1", "line 1: expected a quoted value of the label \"b\""),
         (Format::Text, "a{1=\"1\"} 1", "line 1: expected a label name of letters, digits and _"),
-        (Format::Text, "a{b=\"1\"c=\"2\"} 1", "line 1: expected , or } after a label value, found \"c=\\\"2\\\"\""),
+        (Format::Text, "a{b=\"1\";c=\"2\"} 1", "line 1: expected , or } after a label value, found \";c=\\\"2\\\"\""),
         (Format::Text, "a{b=\"1\",b=\"2\"} 1", "line 1: expected each label once, found \"b\" twice"),
         (Format::Text, "a{,} 1", "line 1: expected a label name"),
         (Format::Text, "a-b 1", "line 1: expected a metric name"),

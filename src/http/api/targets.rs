@@ -24,7 +24,9 @@ pub(in crate::http) async fn targets(State(edge): State<Arc<Edge>>, params: Para
     let (active, dropped) = match state.as_str() {
         "active" => (true, false),
         "dropped" => (false, true),
-        _ => (true, true),
+        "" | "any" => (true, true),
+        // As Prometheus has it: a state that is none has no targets.
+        _ => (false, false),
     };
     let is_wanted = |job: &str| pool.is_none_or(|pool| pool == job);
     let mut targets = if active { edge.targets.targets() } else { Vec::new() };
