@@ -86,7 +86,7 @@ async fn answers_and_failures() {
         ("/bomb", "ERROR body size limit exceeded: the answer of URL is larger than 1000 bytes"),
         ("/brotli", "ERROR the answer of URL cannot be decompressed: expected gzip or none, found \"br\""),
         ("/broken", "ERROR the answer of URL cannot be decompressed"),
-        ("/loop", "ERROR URL redirects more than 10 times, at last to http://"),
+        ("/loop", "ERROR URL redirects more than 10 times, at last to URL"),
         ("/folder/query", "200 x=1"),
         ("/folder/up", "200 a 1\n"),
         ("/nowhere", "302 no location"),
