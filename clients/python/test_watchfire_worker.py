@@ -170,6 +170,21 @@ class AgainstTheDaemon(unittest.TestCase):
             self.assertIn("labels.pid", worker.stats()["last_error"])
 
 
+    def test_what_is_no_count_is_not_sent(self) -> None:
+        with Worker(self.daemon.url, "py-5", labels={"lane": 7}, interval=0.1) as worker:  # type: ignore[dict-item]
+            for odd in (None, "many", float("nan"), float("inf"), -5, [], 10**30, 3.9):
+                worker.add_tokens(odd)  # type: ignore[arg-type]
+                worker.set_queue(odd)  # type: ignore[arg-type]
+                worker.set_in_flight(odd)  # type: ignore[arg-type]
+            worker.set_queue(None)
+            worker.start_run(17)  # type: ignore[arg-type]
+            worker.add_tokens(4)
+            seen = wait_for("the run", lambda: self.has_tokens("py-5", 4))
+            self.assertEqual((seen["queue"], seen["in_flight"], seen["run_id"]), (None, 3, "17"))
+            self.assertEqual(seen["tokens"]["total_session"], 2**53)
+            self.assertEqual((seen["labels"], worker.stats()["refused"]), ({"lane": "7"}, 0))
+
+
 class WithAToken(unittest.TestCase):
     def test_the_token_opens_the_door(self) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".token") as file:

@@ -33,6 +33,7 @@ _LONGEST_WAIT = 30.0  # seconds between two attempts when nobody answers
 _LAST_WORDS = 1.0  # seconds that the last heartbeat may take when the worker is closed
 _LONGEST_INTERVAL = 10.0  # seconds: a watchfire calls a worker silent after 30
 _MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
+_MOST = 2**53  # a count that every JSON reader takes as it is; a watchfire takes no larger one
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
 
@@ -67,7 +68,7 @@ class Worker:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("expected a URL such as http://127.0.0.1:9480, found %r" % (url,))
-        if not _ID.fullmatch(worker_id):
+        if not isinstance(worker_id, str) or not _ID.fullmatch(worker_id):
             raise ValueError("expected an id of 1 to 128 letters, digits and . _ : @ -, found %r" % (worker_id,))
         self._url = "%s/api/watchfire/v1/workers/%s" % (url.rstrip("/"), worker_id)
         self._headers = {"Content-Type": "application/json", "User-Agent": "watchfire-worker-python"}
@@ -86,7 +87,7 @@ class Worker:
             "run_id": None,
             "queue": None,
             "in_flight": None,
-            "labels": dict(labels) if labels else None,
+            "labels": {str(name): str(value) for name, value in labels.items()} if labels else None,
             "ttl_seconds": ttl_seconds,
         }
         self._tokens: Dict[str, Optional[int]] = {"current_run": None, "total_session": None, "limit": token_limit}
@@ -112,7 +113,7 @@ class Worker:
 
     def start_run(self, run_id: Optional[str] = None) -> str:
         """Begins a run: its tokens begin anew, and it is running. Answers its id."""
-        run_id = run_id if run_id is not None else uuid.uuid4().hex
+        run_id = str(run_id) if run_id is not None else uuid.uuid4().hex
 
         def change() -> None:
             self._state.update(run_id=run_id, status="running")
@@ -142,22 +143,25 @@ class Worker:
         """It has nothing to do; its run has ended."""
         self._change(lambda: self._state.update(status="idle"), True)
 
-    def add_tokens(self, tokens: int) -> None:
-        """It used so many tokens more."""
+    def add_tokens(self, tokens: Optional[int]) -> None:
+        """It used so many tokens more. What is no count (None, as some servers answer) adds nothing."""
+        more = _count(tokens) or 0
 
         def change() -> None:
             for name in ("current_run", "total_session"):
-                self._tokens[name] = (self._tokens[name] or 0) + max(0, int(tokens))
+                self._tokens[name] = min((self._tokens[name] or 0) + more, _MOST)
 
         self._change(change, False)
 
     def set_queue(self, tasks: Optional[int]) -> None:
-        """So many tasks wait for it; None when that is not known."""
-        self._change(lambda: self._state.update(queue=tasks), False)
+        """So many tasks wait for it; None, or what is no count, when that is not known."""
+        known = _count(tasks)
+        self._change(lambda: self._state.update(queue=known), False)
 
     def set_in_flight(self, requests: Optional[int]) -> None:
-        """It waits for so many requests; None when that is not known."""
-        self._change(lambda: self._state.update(in_flight=requests), False)
+        """It waits for so many requests; None, or what is no count, when that is not known."""
+        known = _count(requests)
+        self._change(lambda: self._state.update(in_flight=known), False)
 
     def stats(self) -> Dict[str, Any]:
         """Heartbeats that were sent, failed or refused, changes that were superseded, and the last error."""
@@ -247,6 +251,14 @@ class Worker:
             self._stats[outcome] += 1
             self._stats["last_error"] = error
         return outcome == "sent"
+
+
+def _count(value: Any) -> Optional[int]:
+    """A whole number that is not negative; None for everything else, which is not the watchfire's to judge."""
+    try:
+        return min(max(0, int(value)), _MOST)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _reason(refusal: urllib.error.HTTPError) -> str:

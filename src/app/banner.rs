@@ -1,7 +1,7 @@
 //! What a start says to the person at the terminal: what was detected, what was not and why, where data lives, the URL.
 
 use crate::clock::Clock;
-use crate::collect::gpu;
+use crate::collect::gpu::{self, GpuConfig};
 use crate::collect::system::{Found, SystemConfig, detect};
 use crate::config::CollectorFamily;
 use crate::telemetry::BUILD;
@@ -12,7 +12,8 @@ use super::Settings;
 pub fn detected(settings: &Settings) -> Vec<Found> {
     let mut found = detect(&SystemConfig { roots: settings.roots.clone(), ..SystemConfig::default() });
     if settings.config.collectors.has(CollectorFamily::Gpu) {
-        found.push(gpu::detect(Clock::System.now()));
+        let config = GpuConfig { roots: settings.roots.clone(), ..settings.config.collectors.gpu.clone() };
+        found.push(gpu::detect(&config, Clock::System.now()));
     }
     found
 }

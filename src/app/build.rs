@@ -1,7 +1,7 @@
 //! Start and end of the whole: bind, open, collect, evaluate, serve; then the same backwards.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -9,16 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::collect::demo::demo;
-use crate::collect::gpu::{FastGpus, GpuConfig, Gpus};
+use crate::collect::demo::DemoAgents;
 use crate::collect::llm::ModelPoller;
 use crate::collect::scrape::Scraper;
-use crate::collect::system::{SystemConfig, Usage, collectors};
-use crate::collect::textfile::Textfile;
-use crate::collect::windows::{Tap, Windows, WindowsCollector};
-use crate::collect::worker::{WorkerExit, Workers, WorkersHandle};
-use crate::collect::{FastHandle, FastJob, Job, SamplingCounters, Scheduler, SchedulerHandle};
-use crate::config::CollectorFamily;
+use crate::collect::windows::{Tap, Windows};
 use crate::http::{self, Bound, Edge, EventLog, HttpCounters, MetricsPage, Parts, Running};
 use crate::ingest::{Agents, Events, EventsConfig};
 use crate::live::Hub;
@@ -30,17 +24,17 @@ use crate::promql::Engine;
 use crate::registry::{Latest, RegistryConfig, SeriesTable};
 use crate::rules::{EngineQueries, NoNotifications, RuleDeps, RuleManager, WaitForSources};
 use crate::storage::{Querier, Ring, StorageError};
-use crate::telemetry::{Logging, OwnMetrics, RingFeed};
+use crate::telemetry::{Logging, OwnMetrics};
 
 use super::Settings;
-use super::agents::{AgentFeed, agents};
+use super::agents::agents;
+use super::collecting::{Collecting, CollectingRooms};
 use super::daemon::DaemonPort;
-use super::live::{self, EventTail, LiveEvents};
-use super::processes::exit_json;
+use super::live::LiveEvents;
 use super::reload::Reloader;
 use super::store::{DirectSink, RingStore};
 use super::tasks::Maintenance;
-use super::up::{EventFeed, OwnFeed, Up, Views};
+use super::up::Views;
 use super::{banner, counters};
 
 /// Threads for rule evaluation and name look-ups.
@@ -75,9 +69,8 @@ pub struct App {
     reloader: Arc<Reloader>,
     quit: watch::Sender<bool>,
     server: Running,
-    scheduler: SchedulerHandle,
+    collecting: Arc<Collecting>,
     agents: Arc<Agents>,
-    fast: FastHandle,
     maintenance: Maintenance,
     pipeline: Pipeline,
     ring: Arc<Ring>,
@@ -95,14 +88,6 @@ struct Ground {
     own: Arc<OwnMetrics>,
     windows: Arc<Windows>,
     instance: String,
-}
-
-/// What the collectors' start gives.
-struct Collecting {
-    scheduler: SchedulerHandle,
-    fast: FastHandle,
-    processes: Option<WorkersHandle>,
-    sampling: Arc<SamplingCounters>,
 }
 
 impl App {
@@ -133,8 +118,37 @@ impl App {
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
         let scraper = Arc::new(Scraper::new(clock.clone(), intern(), output(), handle.clone()));
         let models = Arc::new(ModelPoller::new(client, clock.clone(), intern(), output(), handle.clone()));
+        let events_group = ground.pipeline.register_group("events");
+        let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
+        let demo = settings.demo.map(|seed| DemoAgents::new(seed, clock.now()));
+        let of_demo = demo.map(|demo| (demo, clock.clone()));
+        let agents = agents(&settings.roots, intern(), Arc::clone(&ground.ring), of_demo);
+        let views = Views::default();
+        let log = Arc::new(EventLog::open(Arc::clone(&ground.ring) as _, Arc::clone(&ground.hub)));
+        let rooms = CollectingRooms {
+            settings: Arc::clone(&settings),
+            clock: clock.clone(),
+            intern: intern(),
+            output: output(),
+            group: ground.pipeline.register_group("live"),
+            hub: Arc::clone(&ground.hub),
+            windows: Arc::clone(&ground.windows),
+            own: Arc::clone(&ground.own),
+            views: Arc::clone(&views),
+            events: Arc::clone(&events),
+            agents: Arc::clone(&agents),
+            log: Arc::clone(&log),
+            instance: ground.instance.clone(),
+            demo,
+            worker_counters: Arc::default(),
+        };
+        let collecting = Arc::new(Collecting::start(rooms)?);
         let reloader = Arc::new(Reloader {
             config: RwLock::new(settings.config.clone()),
+            waiting: RwLock::default(),
+            watched_files: AtomicU64::new(0),
+            discovery_files: Arc::default(),
+            collecting: Arc::clone(&collecting),
             reloading: parking_lot::Mutex::default(),
             settings: Arc::clone(&settings),
             url: url.clone(),
@@ -146,13 +160,6 @@ impl App {
             clock: clock.clone(),
             runtime: handle.clone(),
         });
-        let events_group = ground.pipeline.register_group("events");
-        let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));
-        let agents = agents(&settings.roots, intern(), Arc::clone(&ground.ring));
-        let views = Views::default();
-        let log = Arc::new(EventLog::open(Arc::clone(&ground.ring) as _, Arc::clone(&ground.hub)));
-        let Collecting { scheduler, fast, processes, sampling } =
-            ground.start_collectors(&settings, &views, &events, &agents, &log)?;
         runtime.block_on(reloader.apply(&settings.config)).map_err(StartError::Rules)?;
         ground.own.config_loaded(true, clock.now());
         let (quit, _) = watch::channel(false);
@@ -163,9 +170,11 @@ impl App {
             counters::rules(rules.clone()),
             counters::queries(&engine),
             counters::collectors(Arc::clone(&views)),
-            counters::sampling(sampling, Arc::clone(&ground.hub)),
-            counters::sources(Arc::clone(&scraper), events.counters()),
+            counters::sampling(collecting.sampling(), Arc::clone(&ground.hub)),
+            counters::sources(Arc::clone(&scraper), events.counters(), Arc::clone(&reloader.discovery_files)),
             counters::agents(agents.counters()),
+            counters::logs(logging.counts),
+            counters::workers(collecting.worker_counters()),
             Arc::clone(&http_counters) as _,
         ] {
             ground.own.register(source);
@@ -180,7 +189,7 @@ impl App {
             live: Arc::clone(&ground.hub),
             rules: Arc::new(rules),
             targets: scraper,
-            events: Arc::new(LiveEvents::new(events, Arc::clone(&ground.hub))),
+            events: Arc::new(LiveEvents::new(events, Arc::clone(&agents), Arc::clone(&ground.hub))),
             windows: Arc::clone(&ground.windows),
             log,
             agents: Arc::clone(&agents),
@@ -188,7 +197,7 @@ impl App {
                 reloader: Arc::clone(&reloader),
                 ring: Arc::clone(&ground.ring),
                 views,
-                processes,
+                collecting: Arc::clone(&collecting),
                 started_at: clock.now(),
                 quit: quit.clone(),
                 snapshots: parking_lot::Mutex::new(()),
@@ -204,20 +213,7 @@ impl App {
             tracing::error!(reason, "the history cannot be opened: samples are kept in memory until it can");
         }
         drop(_inside);
-        Ok(Self {
-            runtime,
-            settings,
-            reloader,
-            quit,
-            server,
-            scheduler,
-            fast,
-            agents,
-            maintenance,
-            pipeline,
-            ring,
-            url,
-        })
+        Ok(Self { runtime, settings, reloader, quit, server, collecting, agents, maintenance, pipeline, ring, url })
     }
 
     /// The start banner.
@@ -264,8 +260,7 @@ impl App {
     /// Ends in the order of the data's way: no more requests, no more measurements, no more rules, then the last commit.
     fn drain(self) {
         self.server.shutdown(HTTP_PATIENCE);
-        drop(self.fast);
-        self.scheduler.stop();
+        self.collecting.stop();
         self.agents.shutdown();
         self.runtime.block_on(async {
             self.reloader.scraper.shutdown().await;
@@ -340,90 +335,4 @@ impl Ground {
         let (manager, _task) = RuleManager::start(deps, Some(wait));
         manager
     }
-
-    fn start_collectors(
-        &self,
-        settings: &Settings,
-        views: &Views,
-        events: &Arc<Events>,
-        agents: &Arc<Agents>,
-        log: &Arc<EventLog>,
-    ) -> Result<Collecting, StartError> {
-        let interval = settings.config.collectors.interval;
-        let (mut jobs, mut fast, processes) = match settings.demo {
-            Some(seed) => {
-                let demo = demo(seed, self.clock.now(), interval);
-                (demo.jobs, demo.fast, Some(demo.workers))
-            }
-            None => machine_jobs(settings, log, &self.own),
-        };
-        let own = OwnFeed { own: Arc::clone(&self.own), feed: RingFeed::new(&self.instance) };
-        jobs.push(Job { group: "watchfire", interval, collector: Box::new(own) });
-        jobs.push(Job {
-            group: "watchfire",
-            interval,
-            collector: Box::new(Up::new(&self.instance, Arc::clone(views))),
-        });
-        jobs.push(Job { group: "events", interval, collector: Box::new(EventFeed(Arc::clone(events))) });
-        jobs.push(Job { group: "agents", interval, collector: Box::new(AgentFeed(Arc::clone(agents))) });
-        // Last, because it is about what the others read.
-        let windows = Box::new(WindowsCollector::new(Arc::clone(&self.windows)));
-        jobs.push(Job { group: "windows", interval, collector: windows });
-        fast.push(EventTail::job(events, interval));
-        let intern = || Arc::clone(&self.table) as Arc<dyn Intern>;
-        let scheduler = Scheduler::new(jobs, intern(), self.output());
-        let sampling = scheduler.counters();
-        let scheduler = scheduler.spawn(self.clock.clone())?;
-        // Set once, here; a second start has views of its own.
-        let _ = OnceLock::set(views, Box::new(scheduler.viewer()));
-        let (group, clock) = (self.pipeline.register_group("live"), self.clock.clone());
-        let rooms = (&self.hub, &self.windows);
-        let fast = live::start_fast(fast, intern(), rooms, group, Arc::clone(&sampling), clock)?;
-        Ok(Collecting { scheduler, fast, processes, sampling })
-    }
-}
-
-/// The collectors of a real machine, and the processes that one of them sees.
-fn machine_jobs(
-    settings: &Settings,
-    log: &Arc<EventLog>,
-    own: &OwnMetrics,
-) -> (Vec<Job>, Vec<FastJob>, Option<WorkersHandle>) {
-    let section = &settings.config.collectors;
-    let interval = settings.config.collectors.interval;
-    let own_interval = |name: &str| section.intervals.get(name).copied().unwrap_or(interval);
-    let usage = Arc::<Usage>::default();
-    let mut system = SystemConfig {
-        roots: settings.roots.clone(),
-        interval,
-        intervals: BTreeMap::clone(&section.intervals),
-        disabled: section.disabled.clone(),
-        cgroups: section.cgroups.clone(),
-        options: section.options.clone(),
-    };
-    if !section.has(CollectorFamily::System) {
-        system.disabled = crate::collect::collector_names().into_iter().map(str::to_owned).collect();
-    }
-    let mut jobs = collectors(&system, &usage);
-    if !system.disabled.iter().any(|name| name == "textfile") {
-        let textfiles = Textfile::new(section.textfile.clone());
-        jobs.push(Job { group: "node", interval: own_interval("textfile"), collector: Box::new(textfiles) });
-    }
-    let mut fast = live::machine_jobs(&system);
-    let mut processes = None;
-    if section.has(CollectorFamily::Workers) {
-        let log = Arc::clone(log);
-        let on_exit = move |exit: WorkerExit| log.add("worker_exit", exit.at, exit.inherited, exit_json(&exit));
-        let workers = Workers::new(&settings.roots, &settings.config.workers).on_exit(Box::new(on_exit));
-        own.register(counters::workers(workers.counters()));
-        processes = Some(workers.handle());
-        jobs.push(Job { group: "worker", interval: own_interval("worker"), collector: Box::new(workers) });
-    }
-    if section.has(CollectorFamily::Gpu) {
-        let config = GpuConfig { roots: settings.roots.clone(), ..section.gpu.clone() };
-        let gpus = Gpus::new(processes.clone(), &config);
-        fast.push(FastJob { every: own_interval("gpu"), collector: Box::new(FastGpus::new(gpus.handle())) });
-        jobs.push(Job { group: "gpu", interval: own_interval("gpu"), collector: Box::new(gpus) });
-    }
-    (jobs, fast, processes)
 }

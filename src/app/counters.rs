@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwapOption;
+
 use crate::collect::scrape::Scraper;
 use crate::collect::worker::WorkerCounters;
 use crate::collect::{CollectorView, Outcome, SamplingCounters};
@@ -13,7 +15,7 @@ use crate::pipeline::Pipeline;
 use crate::promql::{DURATION_BOUNDS, Engine, Refusal};
 use crate::rules::RuleManager;
 use crate::storage::Ring;
-use crate::telemetry::{OwnSource, Readings};
+use crate::telemetry::{LogCounts, OwnSource, Readings};
 
 use super::up::Views;
 
@@ -102,6 +104,7 @@ families! {
     LIVE_HERTZ "watchfire_live_hertz" Gauge "hertz" "Samples a second that the fastest page asks for; 0 without a page." [];
     WORKER_UNTOLD "watchfire_worker_untold_ends_total" Counter "" "Ends of workers that are in the sums of their groups but no events: more of them than can wait ended at once." [];
     COLLECTOR_MISSED "watchfire_collector_missed_ticks_total" Counter "" "Slots of the collector that passed without a tick." ["collector"];
+    LOG_MESSAGES "watchfire_log_messages_total" Counter "" "Lines that the daemon logged, by level." ["level"];
 }
 
 fn value(counter: &AtomicU64) -> f64 {
@@ -168,9 +171,10 @@ pub(super) fn flow(pipeline: Pipeline, hub: Arc<Hub>) -> Arc<dyn OwnSource> {
     })
 }
 
-/// What sources lost because a limit refused their series.
-pub(super) fn sources(scraper: Arc<Scraper>, events: Arc<EventCounters>) -> Arc<dyn OwnSource> {
+/// What sources lost because a limit refused their series; `files` learns how many files targets are discovered in.
+pub(super) fn sources(scraper: Arc<Scraper>, events: Arc<EventCounters>, files: Arc<AtomicU64>) -> Arc<dyn OwnSource> {
     Arc::new(move |out: &mut Readings| {
+        files.store(scraper.watched_files() as u64, Ordering::Relaxed);
         let counters = scraper.counters();
         out.add(&SCRAPE_REFUSED, value(&counters.refused));
         out.add(&SCRAPES, value(&counters.scrapes));
@@ -251,9 +255,22 @@ pub(super) fn collectors(views: Views) -> Arc<dyn OwnSource> {
     })
 }
 
-/// The worker collector.
-pub(super) fn workers(counters: Arc<WorkerCounters>) -> Arc<dyn OwnSource> {
-    Arc::new(move |out: &mut Readings| out.add(&WORKER_UNTOLD, value(&counters.untold_ends)))
+/// Lines of the log.
+pub(super) fn logs(counts: LogCounts) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        for (level, count) in counts.by_level() {
+            out.add_with(&LOG_MESSAGES, &[level], count as f64);
+        }
+    })
+}
+
+/// The worker collector that runs; a reload may bring another one, or none.
+pub(super) fn workers(counters: Arc<ArcSwapOption<WorkerCounters>>) -> Arc<dyn OwnSource> {
+    Arc::new(move |out: &mut Readings| {
+        if let Some(counters) = &*counters.load() {
+            out.add(&WORKER_UNTOLD, value(&counters.untold_ends));
+        }
+    })
 }
 
 /// Slots, by rate.

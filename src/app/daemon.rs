@@ -8,21 +8,25 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::collect::worker::{ProcessQuery, WorkersHandle};
+use crate::collect::worker::ProcessQuery;
 use crate::collect::{CollectorView, Outcome};
 use crate::http::{Daemon, RuntimeFacts, SnapshotError, StorageFacts};
 use crate::model::{Timestamp, format_duration};
 use crate::storage::Ring;
 
+use super::collecting::Collecting;
 use super::reload::Reloader;
 use super::up::Views;
+
+/// Collectors that have been silent for so long, and for ten intervals, hang.
+const STUCK_MS: i64 = 30_000;
 
 /// Health, reload and facts.
 pub(super) struct DaemonPort {
     pub(super) reloader: Arc<Reloader>,
     pub(super) ring: Arc<Ring>,
     pub(super) views: Views,
-    pub(super) processes: Option<WorkersHandle>,
+    pub(super) collecting: Arc<Collecting>,
     pub(super) started_at: Timestamp,
     pub(super) quit: watch::Sender<bool>,
     /// Held while a snapshot is taken.
@@ -38,6 +42,11 @@ fn snapshot_name(now: Timestamp) -> String {
 
 impl Daemon for DaemonPort {
     fn ready(&self) -> Result<(), String> {
+        if let Some(seconds) = self.stuck_seconds() {
+            return Err(format!(
+                "no collector has come to an end for {seconds} s: a read of one of them is not answered"
+            ));
+        }
         match self.ring.failure() {
             Some(why) => Err(format!("{why}; samples are kept in memory only until the disk takes them again")),
             None => Ok(()),
@@ -65,7 +74,7 @@ impl Daemon for DaemonPort {
     }
 
     fn config_yaml(&self) -> String {
-        self.reloader.config.read().to_yaml()
+        self.reloader.config_yaml()
     }
 
     fn flags(&self) -> Vec<(String, String)> {
@@ -111,19 +120,14 @@ impl Daemon for DaemonPort {
     }
 
     fn watched_files(&self) -> Option<u64> {
-        let settings = &self.reloader.settings;
-        let stated = usize::from(settings.config_file.is_some()) + usize::from(settings.http.token_file.is_some());
-        let mut rule_files: Vec<_> = self.reloader.rules.groups().iter().map(|group| group.spec.file.clone()).collect();
-        rule_files.sort_unstable();
-        rule_files.dedup();
-        let on_disk = rule_files.iter().filter(|file| std::path::Path::new(&***file).is_file()).count();
-        let read_anew = self.reloader.scraper.watched_files() + crate::collect::textfile::watched_files();
-        Some((stated + on_disk + read_anew) as u64)
+        let (stated, discovered) = (&self.reloader.watched_files, &self.reloader.discovery_files);
+        let textfiles = crate::collect::textfile::watched_files() as u64;
+        Some(stated.load(Ordering::Relaxed) + discovered.load(Ordering::Relaxed) + textfiles)
     }
 
     fn processes(&self, query: &ProcessQuery) -> serde_json::Value {
         let now = self.reloader.clock.now();
-        let processes = self.processes.as_ref().map(|handle| handle.heaviest(query, now)).unwrap_or_default();
+        let processes = self.collecting.workers().map(|handle| handle.heaviest(query, now)).unwrap_or_default();
         super::processes_json(&processes)
     }
 
@@ -133,6 +137,19 @@ impl Daemon for DaemonPort {
             views(&mut |view| list.push(collector(view)));
         }
         list.into()
+    }
+}
+
+impl DaemonPort {
+    /// How long no collector has come to an end, if that is far longer than it should be.
+    fn stuck_seconds(&self) -> Option<i64> {
+        let (mut newest, mut interval_ms) = (None, i64::MAX);
+        self.views.get()?(&mut |view| {
+            newest = newest.max(view.last_slot);
+            interval_ms = interval_ms.min(view.interval_ms);
+        });
+        let silent_ms = self.reloader.clock.now().saturating_sub(newest?);
+        (silent_ms > STUCK_MS.max(interval_ms.saturating_mul(10))).then_some(silent_ms / 1000)
     }
 }
 

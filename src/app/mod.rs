@@ -5,6 +5,7 @@
 mod agents;
 mod banner;
 mod build;
+mod collecting;
 mod counters;
 mod daemon;
 mod live;
@@ -14,6 +15,7 @@ mod reload;
 mod settings;
 mod store;
 mod tasks;
+mod tracked;
 mod up;
 
 pub use banner::{banner, detected};

@@ -18,12 +18,16 @@ use crate::clock::{Clock, Stopwatch};
 use crate::model::{Batch, FamilyDesc, GroupId, Intern, Output, SourceId, Timestamp, format_duration};
 
 mod fast;
+mod replace;
 mod slots;
+mod stop;
 
 pub use fast::{Demand, FastHandle, FastJob, FastSampler, FastSink};
 pub use slots::{RateCount, SamplingCounters};
 
+use replace::{Control, Replacement};
 use slots::Slots;
+use stop::{End, PATIENCE};
 
 /// The group whose collectors get node_exporter's own two families.
 const NODE: &str = "node";
@@ -105,6 +109,7 @@ struct Unit {
 
 struct Entry {
     collector: Box<dyn Collector>,
+    group: &'static str,
     view: usize,
     duration_slot: Slot,
     success_slot: Slot,
@@ -127,20 +132,14 @@ impl Scheduler {
         let mut units: Vec<Unit> = Vec::new();
         let mut views = Vec::new();
         for job in jobs {
-            let interval_ms = i64::try_from(job.interval.as_millis()).unwrap_or(i64::MAX).max(1);
-            let source = source_name(job.group, interval_ms);
+            let (index, source) = (units.len(), source_of(&job));
             let index = units.iter().position(|unit| *unit.source == *source).unwrap_or_else(|| {
-                units.push(Unit::new(job.group, source, interval_ms, &*output));
-                units.len() - 1
+                units.push(Unit::new(&job, source, &*output));
+                index
             });
-            let Some(unit) = units.get_mut(index) else { continue };
-            views.push(CollectorView::new(job.collector.name(), &unit.source, interval_ms));
-            unit.entries.push(Entry {
-                collector: job.collector,
-                view: views.len() - 1,
-                duration_slot: Slot::New,
-                success_slot: Slot::New,
-            });
+            if let Some(unit) = units.get_mut(index) {
+                unit.add(job, &mut views);
+            }
         }
         let base_ms = units.iter().map(|unit| unit.slots.interval_ms()).min().unwrap_or(1000);
         Self { units, intern, output, views: Arc::new(Mutex::new(views)), counters: Arc::default(), base_ms }
@@ -182,27 +181,36 @@ impl Scheduler {
     /// When the system gives no thread.
     pub fn spawn(mut self, clock: Clock) -> std::io::Result<SchedulerHandle> {
         let views = Arc::clone(&self.views);
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let signal = Arc::clone(&stop);
+        let control = Arc::new((Mutex::new(Control::default()), Condvar::new()));
+        let signal = Arc::clone(&control);
+        let end = Arc::new(End::default());
+        let told = Arc::clone(&end);
         let run = move || {
-            let (stopped, wake) = &*signal;
-            let mut stopped = stopped.lock();
-            while !*stopped {
+            let _ending = told.is_told_by_this();
+            let (control, wake) = &*signal;
+            let mut control = control.lock();
+            while !control.stopped {
                 let now = clock.now();
+                let replacements = std::mem::take(&mut control.replacements);
+                if !replacements.is_empty() {
+                    let replace = || replacements.into_iter().for_each(|replacement| self.replace(replacement, now));
+                    parking_lot::MutexGuard::unlocked(&mut control, replace);
+                    continue;
+                }
                 let wait_ms = self.next_slot(now).saturating_sub(now);
                 if wait_ms <= 0 {
-                    parking_lot::MutexGuard::unlocked(&mut stopped, || self.tick(now));
+                    parking_lot::MutexGuard::unlocked(&mut control, || self.tick(now));
                     continue;
                 }
                 // A clock that was set back must not let us sleep through it.
                 let wait_ms = u64::try_from(wait_ms.min(self.base_ms.max(1000))).unwrap_or(1000);
-                wake.wait_for(&mut stopped, Duration::from_millis(wait_ms));
+                wake.wait_for(&mut control, Duration::from_millis(wait_ms));
                 let now = clock.now();
-                parking_lot::MutexGuard::unlocked(&mut stopped, || self.tick(now));
+                parking_lot::MutexGuard::unlocked(&mut control, || self.tick(now));
             }
         };
         let thread = std::thread::Builder::new().name("collect".into()).spawn(run)?;
-        Ok(SchedulerHandle { views, stop, thread: Some(thread) })
+        Ok(SchedulerHandle { views, control, end, thread: Some(thread) })
     }
 }
 
@@ -211,6 +219,15 @@ impl Drop for Scheduler {
     fn drop(&mut self) {
         self.units.iter().for_each(|unit| self.output.unregister_source(unit.id));
     }
+}
+
+/// The name of the unit that a job belongs to.
+fn source_of(job: &Job) -> String {
+    source_name(job.group, interval_ms(job))
+}
+
+fn interval_ms(job: &Job) -> i64 {
+    i64::try_from(job.interval.as_millis()).unwrap_or(i64::MAX).max(1)
 }
 
 /// The name of a unit: its group, with the interval behind it when that is not a second.
@@ -259,10 +276,11 @@ impl CollectorView {
 }
 
 impl Unit {
-    fn new(group: &str, source: String, interval_ms: i64, output: &dyn Output) -> Self {
+    fn new(job: &Job, source: String, output: &dyn Output) -> Self {
+        let interval_ms = interval_ms(job);
         let interval = Duration::from_millis(interval_ms.unsigned_abs());
         Self {
-            is_node: group == NODE,
+            is_node: job.group == NODE,
             slots: Slots::new(interval_ms),
             group: output.register_group(&source),
             id: output.register_source(interval, Duration::ZERO),
@@ -270,6 +288,17 @@ impl Unit {
             entries: Vec::new(),
             samples: 0,
         }
+    }
+
+    fn add(&mut self, job: Job, views: &mut Vec<CollectorView>) {
+        views.push(CollectorView::new(job.collector.name(), &self.source, self.slots.interval_ms()));
+        self.entries.push(Entry {
+            collector: job.collector,
+            group: job.group,
+            view: views.len() - 1,
+            duration_slot: Slot::New,
+            success_slot: Slot::New,
+        });
     }
 
     fn run(&mut self, ts: Timestamp, missed: u64, intern: &dyn Intern, views: &Mutex<Vec<CollectorView>>) -> Batch {
@@ -322,10 +351,11 @@ fn outcome(result: std::thread::Result<Result<Reading, CollectError>>) -> Outcom
     }
 }
 
-/// The running scheduler. Dropping it stops the thread and waits for the tick that runs.
+/// The running scheduler. Dropping it stops the thread and waits some seconds for the tick that runs.
 pub struct SchedulerHandle {
     views: Arc<Mutex<Vec<CollectorView>>>,
-    stop: Arc<(Mutex<bool>, Condvar)>,
+    control: Arc<(Mutex<Control>, Condvar)>,
+    end: Arc<End>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -346,24 +376,29 @@ impl SchedulerHandle {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Stops the thread and waits for the tick that runs.
-    pub fn stop(mut self) {
-        self.halt();
+    /// Puts `jobs` in the place of all collectors of `groups`, before the next tick. Series that only those had are ended.
+    pub fn replace(&self, groups: Vec<&'static str>, jobs: Vec<Job>) {
+        self.control.0.lock().replacements.push(Replacement { groups, jobs });
+        self.control.1.notify_all();
     }
 
-    fn halt(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic inside a collector is caught; one outside has been reported by the hook already.
-            let _ = thread.join();
-        }
+    /// Stops the thread and waits for the tick that runs, but not for ever: a read that the kernel does not answer must not keep
+    /// the daemon from ending. Whether the thread has ended; otherwise it ends with the process.
+    pub fn stop(mut self) -> bool {
+        self.halt(PATIENCE)
+    }
+
+    fn halt(&mut self, patience: Duration) -> bool {
+        self.control.0.lock().stopped = true;
+        self.control.1.notify_all();
+        let Some(thread) = self.thread.take() else { return true };
+        self.end.wait(thread, patience)
     }
 }
 
 impl Drop for SchedulerHandle {
     fn drop(&mut self) {
-        self.halt();
+        self.halt(PATIENCE);
     }
 }
 

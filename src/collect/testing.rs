@@ -65,6 +65,8 @@ pub(crate) struct Kept {
     pub(crate) batches: Mutex<Vec<Batch>>,
     /// Ended slots as `source slot`, in order.
     pub(crate) done: Mutex<Vec<String>>,
+    /// Groups that ended.
+    pub(crate) ended: Mutex<Vec<GroupId>>,
     /// Notified with every batch.
     pub(crate) pushed: Condvar,
     names: Mutex<Vec<String>>,
@@ -85,7 +87,9 @@ impl Output for Kept {
 
     fn push_irregular(&self, _: Vec<Irregular>) {}
 
-    fn end_group(&self, _: GroupId, _: Timestamp) {}
+    fn end_group(&self, group: GroupId, _: Timestamp) {
+        self.ended.lock().push(group);
+    }
 
     fn register_source(&self, _: Duration, _: Duration) -> SourceId {
         let mut sources = self.sources.lock();

@@ -34,6 +34,13 @@ pub enum CollectorFamily {
     Models,
 }
 
+impl CollectorFamily {
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        FAMILIES.iter().find(|(_, family)| *family == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// Which collectors run, and how often.
 #[derive(Debug, Clone)]
 pub struct CollectorsSection {

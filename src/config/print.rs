@@ -14,10 +14,25 @@ struct Shown {
     global: Global,
     rule_files: Vec<String>,
     storage: Storage,
+    collectors: Collectors,
     scrape_configs: Vec<Job>,
     models: Vec<Model>,
     workers: Vec<String>,
     privacy: Privacy,
+}
+
+#[derive(Serialize)]
+struct Collectors {
+    enabled: Vec<&'static str>,
+    disabled: Vec<String>,
+    interval: String,
+    intervals: std::collections::BTreeMap<String, String>,
+    textfile: Textfile,
+}
+
+#[derive(Serialize)]
+struct Textfile {
+    directory: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -73,6 +88,7 @@ impl Config {
                     .map(|tier| (tier.name(), format_duration(self.storage.ring.rollups[tier as usize])))
                     .collect(),
             },
+            collectors: self.shown_collectors(),
             scrape_configs: self.scrape.iter().map(Job::of).collect(),
             models: self
                 .models
@@ -83,6 +99,18 @@ impl Config {
             workers: self.workers.groups.iter().map(|group| group.name.clone()).collect(),
         };
         yaml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+
+    fn shown_collectors(&self) -> Collectors {
+        let section = &self.collectors;
+        let intervals = section.intervals.iter().map(|(name, every)| (name.clone(), format_duration(*every)));
+        Collectors {
+            enabled: section.enabled.iter().map(|family| family.as_str()).collect(),
+            disabled: section.disabled.clone(),
+            interval: format_duration(section.interval),
+            intervals: intervals.collect(),
+            textfile: Textfile { directory: section.textfile.directories.clone() },
+        }
     }
 
     fn shown_global(&self) -> Global {

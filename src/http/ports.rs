@@ -171,6 +171,9 @@ pub trait EventSink: Send + Sync {
     /// # Errors
     /// When nothing can be taken now.
     fn push(&self, body: &[u8], now: Timestamp) -> Result<EventReceipt, EventError>;
+
+    /// A worker's heartbeat was taken: what it said is shown to who follows closely.
+    fn heartbeat(&self, _now: Timestamp) {}
 }
 
 impl EventSink for Events {

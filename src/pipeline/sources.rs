@@ -37,6 +37,41 @@ impl Source {
 struct Sources {
     next: u32,
     sources: FxHashMap<SourceId, Source>,
+    /// What is waited for now: each wake-up of a waiter costs two changes of context, and ten sources end their slots in a tick.
+    awaited: Vec<Timestamp>,
+}
+
+impl Sources {
+    fn is_complete(&self, t: Timestamp) -> bool {
+        !self.sources.values().any(|source| source.is_late(t))
+    }
+
+    /// Whether somebody has waited long enough.
+    fn frees_somebody(&self) -> bool {
+        self.awaited.iter().any(|t| self.is_complete(*t))
+    }
+}
+
+/// A wish that ends when it is dropped, also in the middle of a wait.
+struct Awaited<'c> {
+    clock: &'c SourceClock,
+    t: Timestamp,
+}
+
+impl<'c> Awaited<'c> {
+    fn new(clock: &'c SourceClock, t: Timestamp) -> Self {
+        clock.inner.lock().awaited.push(t);
+        Self { clock, t }
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.clock.inner.lock();
+        if let Some(place) = inner.awaited.iter().position(|t| *t == self.t) {
+            inner.awaited.swap_remove(place);
+        }
+    }
 }
 
 /// Knows which slots of which sources are in the head.
@@ -73,15 +108,21 @@ impl SourceClock {
 
     /// The source's slot is in the head. The pipeline calls it in the order of its queue (`Pipeline::done`).
     pub fn done(&self, source: SourceId, slot: Timestamp) {
-        if let Some(source) = self.inner.lock().sources.get_mut(&source) {
+        let mut inner = self.inner.lock();
+        if let Some(source) = inner.sources.get_mut(&source) {
             source.done = source.done.max(slot);
         }
-        self.changed.notify_waiters();
+        let wakes = inner.frees_somebody();
+        drop(inner);
+        if wakes {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Waits until every source that is due at or before `t` is in the head, or the clock shows `deadline`. False when something was late.
     pub async fn wait_until_due(&self, t: Timestamp, deadline: Timestamp) -> bool {
         let left = u64::try_from(deadline.saturating_sub(self.clock.now())).unwrap_or(0);
+        let _awaited = Awaited::new(self, t);
         let complete = async {
             loop {
                 let changed = self.changed.notified();
@@ -103,7 +144,7 @@ impl SourceClock {
 
     /// Whether every source that is due at or before `t` is in the head.
     pub fn is_complete(&self, t: Timestamp) -> bool {
-        !self.inner.lock().sources.values().any(|source| source.is_late(t))
+        self.inner.lock().is_complete(t)
     }
 
     /// How often somebody waited in vain.

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use tikv_jemalloc_ctl::raw;
+use tikv_jemalloc_ctl::{epoch, raw, stats};
 
 use super::{Profile, ProfileError, ValueType, heap_text};
 use crate::model::Timestamp;
@@ -53,6 +53,14 @@ pub(super) fn snapshot(focus: Focus, taken_at: Timestamp) -> Result<Profile, Pro
         }
     }
     Ok(profile)
+}
+
+/// Bytes that this process has allocated and not freed, as jemalloc counts them (`stats.allocated`); `None` where it keeps no
+/// such count.
+pub fn heap_bytes() -> Option<u64> {
+    // What it counts stands still until its epoch goes on.
+    epoch::advance().ok()?;
+    u64::try_from(stats::allocated::read().ok()?).ok()
 }
 
 fn check_enabled() -> Result<(), ProfileError> {

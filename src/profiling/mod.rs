@@ -30,6 +30,7 @@ mod tests;
 
 pub use error::ProfileError;
 pub use gate::{Kind, Turn};
+pub use heap::heap_bytes;
 pub use profile::{Profile, Stack, ValueType};
 pub use profiler::{CpuRequest, Profiler};
 pub use symbols::{cmdline, symbol_names};

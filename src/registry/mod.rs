@@ -28,5 +28,5 @@ mod quota;
 mod table;
 
 pub use config::{RegistryConfig, RegistryCounters, SeriesCounts, SeriesLimits};
-pub use latest::{Latest, Layout, LayoutFamily, LayoutSeries};
+pub use latest::{Latest, LatestSeries, Layout, LayoutFamily, LayoutSeries};
 pub use table::SeriesTable;

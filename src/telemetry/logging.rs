@@ -8,7 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
 use super::logfmt::LineFormat;
-use super::{LogFormat, LogLevel, SpanRecorder};
+use super::{LogCounts, LogFormat, LogLevel, SpanRecorder};
 use crate::clock::Clock;
 
 /// How the daemon logs.
@@ -25,6 +25,8 @@ pub struct LogConfig {
 pub struct Logging {
     /// Records spans while somebody asks for a trace; for `profiling`.
     pub spans: SpanRecorder,
+    /// Counts the lines that are logged.
+    pub counts: LogCounts,
 }
 
 /// Logging was set up before.
@@ -37,18 +39,23 @@ pub struct LoggingError(String);
 /// # Errors
 /// When it was called before.
 pub fn init_logging(config: LogConfig, clock: Clock) -> Result<Logging, LoggingError> {
-    let spans = SpanRecorder::default();
+    let (spans, counts) = (SpanRecorder::default(), LogCounts::default());
     Registry::default()
         .with(lines(config, clock))
+        .with(counts.clone().with_filter(filter(config)))
         .with(spans.layer())
         .try_init()
         .map_err(|error| LoggingError(error.to_string()))?;
-    Ok(Logging { spans })
+    Ok(Logging { spans, counts })
+}
+
+fn filter(config: LogConfig) -> Targets {
+    let level = LevelFilter::from(config.level);
+    Targets::new().with_target("watchfire", level).with_default(level.min(LevelFilter::WARN))
 }
 
 fn lines(config: LogConfig, clock: Clock) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let level = LevelFilter::from(config.level);
-    let filter = Targets::new().with_target("watchfire", level).with_default(level.min(LevelFilter::WARN));
+    let filter = filter(config);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match config.format {
         LogFormat::Json => layer.json().flatten_event(true).with_timer(Rfc3339(clock)).with_filter(filter).boxed(),

@@ -11,6 +11,7 @@
 
 mod build;
 mod level;
+mod logcount;
 mod logfmt;
 mod logging;
 mod own;
@@ -20,6 +21,7 @@ mod spans;
 
 pub use build::{BUILD, Build};
 pub use level::{LogFormat, LogLevel};
+pub use logcount::LogCounts;
 pub use logging::{LogConfig, Logging, LoggingError, init_logging};
 pub use own::{OWN_FAMILIES, OwnMetrics};
 pub use readings::{HistogramReading, OwnSource, Reading, Readings};

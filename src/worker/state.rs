@@ -13,6 +13,8 @@ use super::builder::WorkerBuilder;
 
 /// How long the last words may take when a worker is dropped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Larger counts are refused: not every JSON reader could take them as they are.
+const MAX_COUNT: u64 = 1 << 53;
 
 /// What became of the heartbeats so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +60,7 @@ enum Status {
 impl State {
     /// The heartbeat's body.
     fn body(&self) -> Value {
+        let count = |value: Option<u64>| value.map(|value| value.min(MAX_COUNT));
         let status = match self.status {
             Status::Running => "running",
             Status::Paused => "paused",
@@ -68,9 +71,13 @@ impl State {
             "pid": self.pid.unwrap_or_else(std::process::id),
             "project": self.project,
             "run_id": self.run_id,
-            "tokens": {"current_run": self.run_tokens, "total_session": self.session_tokens, "limit": self.limit},
-            "queue": self.queue,
-            "in_flight": self.in_flight,
+            "tokens": {
+                "current_run": count(self.run_tokens),
+                "total_session": count(self.session_tokens),
+                "limit": count(self.limit),
+            },
+            "queue": count(self.queue),
+            "in_flight": count(self.in_flight),
             "labels": self.labels,
             "ttl_seconds": self.ttl.map(|ttl| ttl.as_secs_f64()),
         })

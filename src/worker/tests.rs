@@ -204,3 +204,20 @@ fn nobody_says_too_little() {
         assert_eq!(builder.interval, Duration::from_millis(taken), "{asked}");
     }
 }
+
+/// What the daemon would refuse is cut, so that one overflow does not silence the worker.
+#[test]
+fn counts_are_cut_to_what_is_taken() {
+    let daemon = Daemon::start(200);
+    let worker = Worker::builder(&daemon.url, "w").interval(Duration::from_millis(100)).token_limit(u64::MAX).start();
+    let worker = worker.expect("a good URL");
+    for _ in 0..2 {
+        worker.add_tokens(u64::MAX);
+    }
+    worker.set_queue(u64::MAX);
+    worker.running();
+    let body = daemon.wait(|body| body["status"] == "running");
+    for at in ["/tokens/current_run", "/tokens/total_session", "/tokens/limit", "/queue"] {
+        assert_eq!(body.pointer(at).and_then(Value::as_u64), Some(1 << 53), "{at}: {body}");
+    }
+}

@@ -231,6 +231,23 @@ fn a_worker_is_seen_with_its_process_and_its_tokens() {
 }
 
 #[test]
+fn the_demo_has_agents() {
+    let daemon = Daemon::start(&["--demo"]);
+    for id in ["demo-coder", "demo-reviewer", "demo-planner"] {
+        let seen = wait_worker(&daemon, id, "its CPU", |worker| worker["cpu_percent"].is_number());
+        assert_eq!((&seen["project"], &seen["labels"]["demo"]), (&json!("demo"), &json!("true")));
+        assert!(seen["tokens"]["total_session"].is_u64() && seen["rss_bytes"].is_number(), "{seen}");
+        assert_eq!((&seen["error"], &seen["zombie"]), (&Value::Null, &json!(false)));
+    }
+    let query = r#"count(worker_agent_info{demo="true"})"#;
+    wait_for("them in the ring", Duration::from_secs(20), || daemon.value(query).filter(|n| *n == 3.0));
+    // A real one may tell about itself beside them.
+    let body = json!({"status": "running", "pid": std::process::id()}).to_string();
+    let (status, answer) = beat(&daemon, "real", &body);
+    assert_eq!((status, answer["data"]["rss_bytes"].is_number()), (200, true), "{answer}");
+}
+
+#[test]
 fn zombies_dead_and_idle_ones_are_told_apart() {
     let daemon = Daemon::start::<&str>(&[]);
     // It ends when its input does, and nobody asks how: a zombie of this test.

@@ -59,3 +59,8 @@ fn processes_sort_by_every_column() {
 fn the_page_shows_agents() {
     run("agents", "test/agents.mjs", Some(&[]));
 }
+
+#[test]
+fn the_page_shows_scrape_targets() {
+    run("targets", "test/targets.mjs", None);
+}

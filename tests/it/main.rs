@@ -24,6 +24,7 @@ mod pprof;
 mod process_exporter;
 mod prometheus;
 mod promql_parser;
+mod reload;
 mod ring;
 mod rollups;
 mod rules;

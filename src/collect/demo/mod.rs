@@ -3,6 +3,7 @@
 //! and a training worker that leaks until the kernel kills it (a shipped alert fires within the first minute).
 //! `watchfire_demo 1`, which `telemetry` writes, says on every page that none of it is real.
 
+mod agents;
 mod gpus;
 mod models;
 mod node;
@@ -23,6 +24,8 @@ use super::gpu::{FastGpus, GpuHandle, Gpus};
 use super::system::{Usage, own_process};
 use super::worker::WorkersHandle;
 use super::{Collector, FastJob, Job};
+
+pub use agents::{DemoAgents, DemoProcess};
 
 use sheet::Sheet;
 use story::Story;

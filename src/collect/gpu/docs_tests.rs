@@ -45,7 +45,7 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("gpu_bar1_total_bytes", "BAR1MemoryInfo", "mem_info_vis_vram_total"),
     ("gpu_bar1_used_bytes", "BAR1MemoryInfo", "mem_info_vis_vram_used"),
     ("gpu_bar1_free_bytes", "BAR1MemoryInfo", "mem_info_vis_vram_total mem_info_vis_vram_used"),
-    ("gpu_temperature_celsius", "Temperature", "temp1_input"),
+    ("gpu_temperature_celsius", "Temperature TemperatureV", "temp1_input"),
     ("gpu_memory_temperature_celsius", "field 82", "temp3_input"),
     ("gpu_hotspot_temperature_celsius", "", "temp2_input"),
     ("gpu_power_watts", "PowerUsage", "power1_average power1_input"),

@@ -150,7 +150,7 @@ pub(super) const PLAIN: [Plain; PLAIN_COUNT] = [
     }),
     number("gpu_persistence_mode", "Whether the driver stays loaded without a user.", |gpu| flag(gpu.persistence_mode)),
     number("gpu_mig_enabled", "Whether the GPU is divided into MIG devices.", |gpu| flag(gpu.mig_enabled)),
-    number("gpu_mig_devices", "MIG devices of the GPU.", |gpu| gpu.mig_enabled.map(|_| gpu.mig.len() as f64)),
+    number("gpu_mig_devices", "MIG devices of the GPU.", |gpu| gpu.mig_devices),
     total("gpu_xid_errors_total", "", "Critical errors that the driver reported since watchfire watches.", |gpu| {
         gpu.xid.map(|xid| xid.count as f64)
     }),

@@ -325,6 +325,8 @@ fn old_libraries_and_such_that_have_little() {
         assert!(second.iter().any(|(name, value)| name.starts_with("gpu_mig_memory_used") && *value == 3.0 * gib));
         stub.tick_until("the watch", |page| page.keys().any(|name| name.starts_with("gpu_xid")));
     }
+    let Some(mut stub) = Stub::build_as(&["-DLATER"], &[]) else { return };
+    assert_eq!(of(&stub.tick().0, 0).len(), FIRST.len());
     let Some(mut stub) = Stub::build_as(&["-DBARE"], &[]) else { return };
     let (page, result) = stub.tick();
     assert_eq!(result.unwrap(), Reading::Complete);

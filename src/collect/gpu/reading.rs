@@ -228,6 +228,8 @@ pub struct GpuReading {
     pub persistence_mode: Option<bool>,
     /// Whether the GPU is divided.
     pub mig_enabled: Option<bool>,
+    /// How many parts it has; `None` when the driver does not tell.
+    pub mig_devices: Option<f64>,
     /// Its parts.
     pub mig: Vec<MigReading>,
     /// Its NVLinks.

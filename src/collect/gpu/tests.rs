@@ -135,6 +135,32 @@ fn a_hung_driver_costs_one_thread() {
 }
 
 #[test]
+fn looks_for_gpus_are_bounded() {
+    let (wake, sleeper) = sync_channel::<()>(1);
+    let sleeper = Arc::new(Mutex::new(sleeper));
+    struct Hung(Arc<Mutex<Receiver<()>>>);
+    impl GpuSource for Hung {
+        fn read(&mut self, _: Timestamp) -> Answer {
+            let _ = self.0.lock().recv();
+            Err(GpuError::Failed("woken".into()))
+        }
+    }
+    let make = || -> super::lane::MakeSource {
+        let sleeper = Arc::clone(&sleeper);
+        Box::new(move || Box::new(Hung(Arc::clone(&sleeper))))
+    };
+    let look = || super::look(vec![make()], 0, Duration::from_millis(1)).detail;
+    let details: Vec<String> = (0..20).map(|_| look()).collect();
+    assert!(details[0].contains("has not answered for"), "{details:?}");
+    assert!(details[19].contains("still wait"), "{details:?}");
+    assert!(details.iter().filter(|detail| detail.contains("has not answered for")).count() <= super::MAX_LOOKS);
+    drop(wake);
+    while look().contains("still wait") {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_source_that_panics_is_started_again_later() {
     struct Bad;
     impl GpuSource for Bad {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::slots::{SamplingCounters, Slots};
+use super::stop::{End, PATIENCE};
 use crate::clock::Clock;
 use crate::collect::Collector;
 use crate::model::{Batch, GroupId, Intern, Timestamp};
@@ -73,6 +74,8 @@ pub struct FastSampler {
     group: GroupId,
     counters: Arc<SamplingCounters>,
     slots: Option<Slots>,
+    /// The newest slot that was sampled, at whatever rate.
+    newest: Option<Timestamp>,
     samples: usize,
 }
 
@@ -97,7 +100,7 @@ impl FastSampler {
             collector: job.collector,
             broken: false,
         });
-        Self { entries: entries.collect(), intern, sink, group, counters, slots: None, samples: 0 }
+        Self { entries: entries.collect(), intern, sink, group, counters, slots: None, newest: None, samples: 0 }
     }
 
     /// Runs the slot that is due at `now` when `hz` samples a second are wanted. True when a batch was handed on.
@@ -108,9 +111,12 @@ impl FastSampler {
         }
         let interval_ms = 1000 / i64::from(hz);
         if self.slots.as_ref().is_none_or(|slots| slots.interval_ms() != interval_ms.max(1)) {
-            self.slots = Some(Slots::new(interval_ms));
+            // Slots of another rate go on behind the last one; after a rest the first is the next one, not one that has passed.
+            let newest = self.newest.filter(|_| self.slots.is_some());
+            self.slots = Some(Slots::after(interval_ms, newest.unwrap_or(now)));
         }
         let Some(due) = self.slots.as_mut().and_then(|slots| slots.due(now)) else { return false };
+        self.newest = Some(due.slot);
         self.counters.note(interval_ms, due);
         let mut batch = Batch::new(self.group, due.slot);
         batch.floats.reserve(self.samples);
@@ -141,7 +147,10 @@ impl FastSampler {
     /// When the system gives no thread.
     pub fn spawn(mut self, clock: Clock, demand: Arc<Demand>) -> std::io::Result<FastHandle> {
         let wish = Arc::clone(&demand);
+        let end = Arc::new(End::default());
+        let told = Arc::clone(&end);
         let run = move || {
+            let _ending = told.is_told_by_this();
             let mut state = wish.state.lock();
             while !state.stopped {
                 let (hz, now) = (state.hz, clock.now());
@@ -159,13 +168,14 @@ impl FastSampler {
             }
         };
         let thread = std::thread::Builder::new().name("collect-fast".into()).spawn(run)?;
-        Ok(FastHandle { demand, thread: Some(thread) })
+        Ok(FastHandle { demand, end, thread: Some(thread) })
     }
 }
 
-/// The running sampler. Dropping it stops the thread and waits for the slot that runs.
+/// The running sampler. Dropping it stops the thread and waits some seconds for the slot that runs.
 pub struct FastHandle {
     demand: Arc<Demand>,
+    end: Arc<End>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -173,8 +183,7 @@ impl Drop for FastHandle {
     fn drop(&mut self) {
         self.demand.stop();
         if let Some(thread) = self.thread.take() {
-            // A panic inside a collector is caught; one outside has been reported by the hook already.
-            let _ = thread.join();
+            self.end.wait(thread, PATIENCE);
         }
     }
 }

@@ -35,6 +35,12 @@ impl Slots {
         Self { interval_ms: interval_ms.max(1), last: None }
     }
 
+    /// Slots every `interval_ms`, at least a millisecond, of which the first is the next one after `last`.
+    pub(super) fn after(interval_ms: i64, last: Timestamp) -> Self {
+        let interval_ms = interval_ms.max(1);
+        Self { interval_ms, last: Some(last.div_euclid(interval_ms) * interval_ms) }
+    }
+
     pub(super) fn interval_ms(&self) -> i64 {
         self.interval_ms
     }

@@ -9,6 +9,8 @@ use super::source::Source;
 const SET_NS: i64 = 10_000_000;
 /// Two readings of a clock that lie further apart than this had an interruption between them.
 const CLOSE_NS: i64 = 100_000;
+/// What `btime` may differ by from the difference of the clocks: it is cut to seconds, after a step to the next one at times.
+const CUT_SECONDS: f64 = 1.5;
 /// How often an interrupted reading is tried again.
 const TRIES: usize = 4;
 
@@ -36,7 +38,7 @@ impl BootTime {
             return Some(seconds);
         }
         match self.stat.read().ok().and_then(btime) {
-            Some(seconds) => self.last = Some((seconds, apart)),
+            Some(seconds) => self.last = Some((precise(seconds, apart), apart)),
             // Asked again next time.
             None => self.last = self.last.map(|(seconds, _)| (seconds, None)),
         }
@@ -47,6 +49,12 @@ impl BootTime {
 fn btime(stat: &[u8]) -> Option<f64> {
     let line = lines(stat).find_map(|line| line.strip_prefix(b"btime "))?;
     number(words(line).next()?).map(|seconds| seconds as f64)
+}
+
+/// The machine's start to less than a second, if the clocks speak of the same start: `btime` is cut to whole ones.
+fn precise(seconds: f64, apart: Option<i64>) -> f64 {
+    let apart = apart.map(|apart| apart as f64 / 1e9);
+    apart.filter(|apart| (apart - seconds).abs() < CUT_SECONDS).unwrap_or(seconds)
 }
 
 /// Nanoseconds from the clock that counts since the machine's start to the wall's clock; the kernel makes `btime` of the same two.
@@ -67,7 +75,7 @@ fn clock(which: libc::clockid_t) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BootTime, SET_NS, clocks_apart};
+    use super::{BootTime, SET_NS, clocks_apart, precise};
     use crate::collect::system::Roots;
     use crate::collect::testing::put;
 
@@ -90,6 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn starts_are_known_to_less_than_a_second() {
+        for (seconds, apart, expected) in [
+            (1000.0, Some(1_000_750_000_000), 1000.75),
+            (1000.0, Some(999_500_000_000), 999.5),
+            (1000.0, Some(4_600_000_000_000), 1000.0),
+            (1000.0, None, 1000.0),
+        ] {
+            assert_eq!(precise(seconds, apart), expected, "{apart:?}");
+        }
+    }
+
+    #[test]
     fn the_kernels_file_is_read_again_when_the_clock_was_set() {
         let mut boot = BootTime::new(&Roots::default());
         let Some(first) = boot.seconds() else {
@@ -102,6 +122,6 @@ mod tests {
         boot.last = Some((first + 5.0, Some(apart)));
         assert_eq!(boot.seconds(), Some(first + 5.0));
         boot.last = Some((first + 5.0, Some(apart - 2 * SET_NS)));
-        assert_eq!(boot.seconds(), Some(first));
+        assert!(boot.seconds().is_some_and(|again| (again - first).abs() < 0.1));
     }
 }

@@ -13,7 +13,7 @@ use super::report::{Trouble, unread};
 use super::source::{Source, is_gone, is_missing, read_once};
 use crate::collect::emit::{Emit, Slot};
 use crate::collect::{CollectError, Collector, Reading};
-use crate::model::{Batch, Family, FamilyDesc, Intern, Timestamp};
+use crate::model::{Batch, Family, FamilyDesc, Intern, MetricKind, Timestamp};
 
 /// Time between two looks for devices that came; one that went is noticed by its files.
 const RESCAN_MS: i64 = 30_000;
@@ -42,6 +42,14 @@ impl Named {
             Self::Declared(desc) => desc.name,
             Self::Found(family, _) => &family.name,
         }
+    }
+
+    fn is_counter(&self) -> bool {
+        let kind = match self {
+            Self::Declared(desc) => desc.kind,
+            Self::Found(family, _) => family.kind,
+        };
+        kind == MetricKind::Counter
     }
 
     fn put(&self, emit: &mut Emit<'_>, slot: &mut Slot, labels: &[String], value: f64) {
@@ -78,6 +86,18 @@ impl File {
             Self::Open(source) => source.path(),
             Self::Closed(path) => path,
         }
+    }
+
+    /// Has the file opened again by the next read.
+    pub(super) fn close(&mut self) {
+        if let Self::Open(source) = self {
+            source.close();
+        }
+    }
+
+    /// Whether the last read had to open a file that was open already.
+    fn is_another(&self) -> bool {
+        matches!(self, Self::Open(source) if source.is_another())
     }
 
     pub(super) fn read<'b>(&'b mut self, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
@@ -129,11 +149,11 @@ impl Scan<'_> {
         Ok(names)
     }
 
-    /// A small file's text without blanks around it, for facts that scans need themselves.
+    /// A small file's text without blanks around it, for facts that scans need themselves; an empty file has none.
     pub(super) fn text(&mut self, path: &Path) -> Option<String> {
         let mut buffer = Vec::new();
         let bytes = read_once(path, &mut buffer).ok()?.trim_ascii();
-        Some(label(bytes).into_owned())
+        (!bytes.is_empty()).then(|| label(bytes).into_owned())
     }
 
     /// Notes something that could not be understood.
@@ -325,8 +345,11 @@ impl Series {
         let value = match &mut self.content {
             Content::Constant(value) => *value,
             Content::Number { file, parse, factor, optional } => match file.read(buffer).map(*parse) {
-                Ok(Some(value)) => value * *factor,
-                Ok(None) => {
+                // Its number is another device's now, perhaps: a look tells.
+                Ok(_) if file.is_another() => return false,
+                // Nothing counts below zero.
+                Ok(Some(value)) if value >= 0.0 || !self.named.is_counter() => value * *factor,
+                Ok(_) => {
                     if !*optional {
                         trouble.note(|| format!("{}: expected a number", file.path().display()));
                     }
@@ -389,12 +412,14 @@ mod tests {
 
     use super::{Class, Named};
     use crate::collect::Reading;
-    use crate::collect::catalogue::gauge;
+    use crate::collect::catalogue::{counter, gauge};
     use crate::collect::testing::{Interner, collect, put};
     use crate::model::FamilyDesc;
 
     static INFO: FamilyDesc = gauge("x_info", "", "Facts.", &["device", "model"], 9);
     static VALUE: FamilyDesc = gauge("x_value", "", "A number.", &["device"], 9);
+
+    static COUNT: FamilyDesc = counter("x_total", "", "A count.", &[], 1);
 
     /// Devices `d/*` with a model each; `f/a` and `f/b` are two files of one series.
     fn class(root: &Path) -> Class {
@@ -406,6 +431,7 @@ mod tests {
             for file in ["f/a", "f/b"] {
                 scan.parsed(Named::Declared(&VALUE), &["f"], place.join(file), (parse, 1.0), true);
             }
+            scan.number(&COUNT, &[], place.join("f/a"), 1.0);
             Ok(())
         })
     }
@@ -440,9 +466,13 @@ mod tests {
         put(root.path(), "f/b", "2");
         for now in [0, 40_000, 80_000] {
             let (page, result) = collect(&mut class, &intern, now);
-            assert_eq!((page.len(), page[r#"x_value{device="f"}"#], result.unwrap()), (1, 1.0, Reading::Complete));
+            assert_eq!((page.len(), page[r#"x_value{device="f"}"#], result.unwrap()), (2, 1.0, Reading::Complete));
         }
-        assert_eq!((intern.count(), intern.released()), (1, 0));
+        assert_eq!((intern.count(), intern.released()), (2, 0));
+        put(root.path(), "f/a", "-1");
+        let (page, result) = collect(&mut class, &intern, 81_000);
+        assert_eq!((page.len(), page[r#"x_value{device="f"}"#]), (1, -1.0), "a counter is never negative");
+        assert!(matches!(result, Ok(Reading::Degraded(text)) if text.contains("expected a number")));
     }
 
     #[test]

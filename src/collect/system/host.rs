@@ -1,6 +1,6 @@
 //! Which machine and which system this is: uname and os-release, as series whose value is 1.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::bytes::label;
 use super::report::unread;
@@ -121,11 +121,13 @@ pub(super) struct Os {
     text: String,
     labels: [String; OS_LABELS.len()],
     slots: [Slot; 2],
+    buffer: Vec<u8>,
 }
 
 impl Os {
     pub(super) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), text: String::new(), labels: Default::default(), slots: [Slot::New; 2] }
+        let (text, labels) = (String::new(), Default::default());
+        Self { roots: roots.clone(), text, labels, slots: [Slot::New; 2], buffer: Vec::new() }
     }
 }
 
@@ -137,9 +139,10 @@ impl Collector for Os {
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
         let etc = self.roots.on_rootfs("/etc/os-release");
-        let text = match std::fs::read_to_string(&etc) {
+        let mut read = |path: &Path| read_once(path, &mut self.buffer).map(|bytes| label(bytes).into_owned());
+        let text = match read(&etc) {
             Ok(text) => text,
-            Err(error) => match std::fs::read_to_string(self.roots.on_rootfs("/usr/lib/os-release")) {
+            Err(error) => match read(&self.roots.on_rootfs("/usr/lib/os-release")) {
                 Ok(text) => text,
                 Err(_) => return unread("os", &etc, &error),
             },

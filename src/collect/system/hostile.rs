@@ -261,3 +261,43 @@ fn random_damage_never_panics_and_heals() {
         assert!(lost.is_empty(), "{name} lost {lost:?}");
     }
 }
+
+/// Files whose content is remembered between ticks, beside those of [`DAMAGED`].
+const REMEMBERED: [&str; 2] = ["proc/cpuinfo", "proc/spl/kstat/zfs/pool1/objset-1"];
+
+/// A file that goes, becomes a folder or is replaced: the next look says what a collector would say that starts now.
+#[test]
+fn nothing_of_the_past_is_shown() {
+    let machine = Machine::new();
+    let intern = Interner::default();
+    let mut living = machine.collectors();
+    let mut now = 1_000;
+    tick(&mut living, &intern, now);
+    for file in DAMAGED.iter().map(|(file, _)| *file).chain(REMEMBERED) {
+        let path = machine.root.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let fresh = path.with_extension("fresh");
+        for damage in ["removed", "a folder", "replaced"] {
+            std::fs::remove_file(&path).unwrap();
+            match damage {
+                "a folder" => std::fs::create_dir(&path).unwrap(),
+                "replaced" => {
+                    let text = with_numbers(&text, "7").replace("up", "down").replace("ONLINE", "DEGRADED");
+                    std::fs::write(&fresh, text).unwrap();
+                    std::fs::rename(&fresh, &path).unwrap();
+                }
+                _ => {}
+            }
+            now += 40_000;
+            let lives = tick(&mut living, &intern, now);
+            let starts = tick(&mut machine.collectors(), &Interner::default(), now);
+            for (name, page) in &starts {
+                assert!(MOVING.contains(name) || lives.get(name) == Some(page), "{file} {damage}: {name}");
+            }
+            if path.is_dir() {
+                std::fs::remove_dir(&path).unwrap();
+            }
+            std::fs::write(&path, &text).unwrap();
+        }
+    }
+}

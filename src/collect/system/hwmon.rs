@@ -173,7 +173,8 @@ impl<'f> Sensor<'f> {
         let name = format!("node_hwmon_{name}");
         let declared = FAMILIES.iter().chain(&FACTS).find(|desc| desc.name == name);
         let named = declared.map_or_else(|| Named::Found(Arc::new(unlisted(&name)), SENSOR), Named::Declared);
-        scan.parsed(named, &[chip, &sensor], file, (decimal, factor), true);
+        let parse = if self.kind == "beep_enable" { is_on } else { decimal };
+        scan.parsed(named, &[chip, &sensor], file, (parse, factor), true);
     }
 
     /// Name without prefix, and what makes base units of the kernel's.
@@ -208,6 +209,11 @@ impl<'f> Sensor<'f> {
             _ => (base, 1.0),
         }
     }
+}
+
+/// Whether a switch is on: no other number means so.
+fn is_on(bytes: &[u8]) -> Option<f64> {
+    decimal(bytes).map(|value| if value == 1.0 { 1.0 } else { 0.0 })
 }
 
 fn unlisted(name: &str) -> Family {
@@ -283,6 +289,7 @@ mod tests {
             ("power1_average", "2500000\n"),
             ("in0_input", "rubbish\n"),
             ("tempx_input", "1\n"),
+            ("beep_enable", "2\n"),
             ("fan3", "900\n"),
             ("fan3_input", "901\n"),
         ] {
@@ -296,6 +303,7 @@ mod tests {
         assert_eq!(
             found,
             [
+                r#"node_hwmon_beep_enabled{chip="k10temp", sensor="beep_enable0"} 0"#,
                 r#"node_hwmon_chip_names{chip="bat0", chip_name="bat0"} 1"#,
                 r#"node_hwmon_chip_names{chip="k10temp", chip_name="k10temp"} 1"#,
                 r#"node_hwmon_fan_input_rpm{chip="k10temp", sensor="fan3"} 901"#,

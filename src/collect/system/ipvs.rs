@@ -70,6 +70,7 @@ impl Collector for Ipvs {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.stats.read() {
+            self.backends.end_tick(&emit);
             return unread("ipvs", self.stats.path(), &error);
         }
         // Two lines of heads, then the totals; the rates behind them are not needed.

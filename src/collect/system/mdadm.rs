@@ -58,6 +58,7 @@ impl Collector for MdAdm {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.source.read() {
+            self.arrays.end_tick(&emit);
             return unread("mdadm", self.source.path(), &error);
         }
         let (path, bytes) = self.source.last();

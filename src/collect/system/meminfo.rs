@@ -65,6 +65,7 @@ impl Collector for MemInfo {
         let mut seen = [None; 4];
         let mut read = false;
         if let Err(error) = self.source.read() {
+            self.fields.end_tick(&emit);
             return unread("meminfo", self.source.path(), &error);
         }
         let (path, bytes) = self.source.last();

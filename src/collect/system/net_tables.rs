@@ -132,6 +132,7 @@ impl Collector for Arp {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.source.read() {
+            self.counts.end_tick(&emit);
             return unread("arp", self.source.path(), &error);
         }
         let (path, bytes) = self.source.last();

@@ -98,7 +98,8 @@ pub(super) struct NetClass {
 struct Facts {
     /// What `node_network_info` said last: its series ends when a label changes.
     labels: [Vec<u8>; 5],
-    is_up: bool,
+    /// Not known without a state.
+    is_up: Option<bool>,
     numbers: [Option<f64>; FILES.len()],
 }
 
@@ -156,7 +157,7 @@ impl Facts {
             }
         }
         let [_, _, _, operstate, _] = &self.labels;
-        self.is_up = operstate.as_slice() == b"up";
+        self.is_up = (!operstate.is_empty()).then(|| operstate.as_slice() == b"up");
         for (number, file) in self.numbers.iter_mut().zip(FILES) {
             *number = read_once(&folder.join(file), buffer).ok().and_then(|bytes| property(file, bytes));
         }
@@ -173,7 +174,7 @@ impl Facts {
         } else {
             emit.put(info, info_desc, &[""; 6], 1.0);
         }
-        emit.put(up, up_desc, &[&device], if self.is_up { 1.0 } else { 0.0 });
+        emit.put_opt(up, up_desc, &[&device], self.is_up.map(|is_up| if is_up { 1.0 } else { 0.0 }));
         for ((slot, desc), number) in numbers.iter_mut().zip(number_descs).zip(self.numbers) {
             emit.put_opt(slot, desc, &[&device], number);
         }
@@ -192,6 +193,7 @@ impl Collector for NetClass {
         if self.watch.has_changed() || self.quiet == 0 {
             if let Err(error) = self.look(&emit, &mut trouble) {
                 self.quiet = 0;
+                self.interfaces.end_tick(&emit);
                 return unread("netclass", &self.root, &error);
             }
             // One that was left out is to be told at each reading.
@@ -255,6 +257,9 @@ mod tests {
         let (page, _) = collect(&mut net, &intern, 0);
         assert_eq!(page[r#"node_network_up{device="eth0"}"#], 0.0);
         assert!(!page.contains_key(info) && page.len() == 3 && intern.released() == 1);
+        std::fs::remove_file(root.path().join(eth0).join("operstate")).unwrap();
+        let (page, _) = collect(&mut net, &intern, 0);
+        assert!(page.keys().all(|series| !series.starts_with("node_network_up")), "not known is not down");
         std::fs::remove_dir_all(root.path().join(eth0)).unwrap();
         assert!(collect(&mut net, &intern, 0).0.is_empty(), "an interface that has gone");
     }

@@ -1,5 +1,6 @@
 //! Network interfaces, from `/proc/net/dev`.
 
+use std::hash::Hasher;
 use std::path::PathBuf;
 
 use super::bytes::{label, lines, number, words};
@@ -44,6 +45,8 @@ pub(super) struct NetDev {
     /// The file of the last family; `None` for an interface that is not shown.
     interfaces: Table<Option<File>>,
     files: usize,
+    /// What [`order`] said in the last tick.
+    order: u64,
     buffer: Vec<u8>,
 }
 
@@ -55,6 +58,7 @@ impl NetDev {
             filter,
             interfaces: Table::new(FAMILIES.len(), MAX_INTERFACES),
             files: 0,
+            order: 0,
             buffer: Vec::new(),
         }
     }
@@ -69,9 +73,16 @@ impl Collector for NetDev {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.source.read() {
+            self.interfaces.end_tick(&emit);
             return unread("netdev", self.source.path(), &error);
         }
         let (path, bytes) = self.source.last();
+        let order = order(bytes);
+        if self.order != order {
+            self.order = order;
+            // An open file of sysfs goes with its interface, whatever that is called by now.
+            self.interfaces.rows_mut().filter_map(|row| row.state.as_mut()).for_each(File::close);
+        }
         for line in lines(bytes).filter(|line| !line.contains(&b'|')) {
             let Some((name, columns)) = interface(line) else {
                 trouble.bad_line(path, line, "`name:` and sixteen counters");
@@ -100,6 +111,17 @@ impl Collector for NetDev {
     }
 }
 
+/// A number that is another one when interfaces come, go, are renamed or swap their names.
+fn order(bytes: &[u8]) -> u64 {
+    let names = lines(bytes).filter_map(|line| line.get(..line.iter().position(|byte| *byte == b':')?));
+    let mut hasher = std::hash::DefaultHasher::new();
+    names.for_each(|name| {
+        hasher.write(name.trim_ascii_start());
+        hasher.write_u8(b':');
+    });
+    hasher.finish()
+}
+
 /// Old kernels write no blank after the colon; an alias (`eth0:1`) has colons in its name.
 fn interface(line: &[u8]) -> Option<(&[u8], [u64; 16])> {
     let colon = line.iter().rposition(|byte| *byte == b':')?;
@@ -118,6 +140,15 @@ mod tests {
     use crate::collect::Reading;
     use crate::collect::system::Roots;
     use crate::collect::testing::{Interner, collect, put};
+
+    #[test]
+    fn names_that_are_swapped_are_noticed() {
+        let page = |names: [&str; 2]| super::order(names.map(|name| format!("{name}: 1 2\n")).concat().as_bytes());
+        assert_eq!(page(["eth0", "eth1"]), page(["  eth0", "eth1"]));
+        for other in [["eth1", "eth0"], ["eth0", "eth2"], ["eth0e", "th1"]] {
+            assert_ne!(page(["eth0", "eth1"]), page(other), "{other:?}");
+        }
+    }
 
     #[test]
     fn interfaces_come_and_go() {

@@ -118,7 +118,7 @@ pub(crate) fn count_entries(folder: &Path) -> Option<f64> {
 
 /// Open files as the size of a folder `/proc/PID/fd` tells them; `None` where the kernel does not count.
 pub(crate) fn count_of(folder: &Metadata) -> Option<u64> {
-    (folder.dev() == counting_device()? && folder.size() > 0).then(|| folder.size())
+    (folder.dev() == counting_device()?).then(|| folder.size())
 }
 
 /// The device number of `/proc` where the size of a folder of open files is their number: Linux 6.2 and later.

@@ -49,6 +49,7 @@ impl Collector for SoftNet {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.source.read() {
+            self.cores.end_tick(&emit);
             return unread("softnet", self.source.path(), &error);
         }
         let (path, bytes) = self.source.last();
@@ -109,6 +110,7 @@ impl Collector for SchedStat {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         if let Err(error) = self.source.read() {
+            self.cores.end_tick(&emit);
             return unread("schedstat", self.source.path(), &error);
         }
         let (path, bytes) = self.source.last();

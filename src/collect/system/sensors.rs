@@ -7,13 +7,15 @@ use super::report::{Trouble, unread};
 use super::roots::Roots;
 use super::source::read_once;
 use crate::collect::catalogue::gauge;
-use crate::collect::emit::{Emit, Table};
+use crate::collect::emit::{Emit, Slot, Table};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, FamilyDesc, Intern, Timestamp};
 
 /// Zones and cooling devices that are watched at most.
 const MAX_SENSORS: usize = 1024;
 const MAX: u32 = MAX_SENSORS as u32;
+/// Time between two looks at the type of a device.
+const REREAD_MS: i64 = 30_000;
 
 fn read_name(path: &Path) -> Option<String> {
     let mut buffer = Vec::new();
@@ -32,8 +34,8 @@ pub(super) static THERMAL: [FamilyDesc; 3] = [
 pub(super) struct ThermalZone {
     root: PathBuf,
     buffer: Vec<u8>,
-    /// The type of each zone or cooling device.
-    devices: Table<String>,
+    /// The type of each zone or cooling device, and when it was read: another driver may take the number over.
+    devices: Table<(String, Option<Timestamp>)>,
 }
 
 impl ThermalZone {
@@ -47,23 +49,34 @@ impl Collector for ThermalZone {
         "thermal_zone"
     }
 
-    fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
+    fn collect(&mut self, now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
         let entries = match std::fs::read_dir(&self.root) {
             Ok(entries) => entries,
-            Err(error) => return unread("thermal_zone", &self.root, &error),
+            Err(error) => {
+                self.devices.end_tick(&emit);
+                return unread("thermal_zone", &self.root, &error);
+            }
         };
         let [temperature, current, maximum] = &THERMAL;
         for entry in entries.flatten() {
             let (folder, name) = (entry.path(), entry.file_name());
             let name = name.to_string_lossy();
-            let kind = || read_name(&folder.join("type")).unwrap_or_default();
-            let Some(row) = self.devices.row(name.as_bytes(), kind) else {
+            let Some(row) = self.devices.row(name.as_bytes(), Default::default) else {
                 trouble.note(|| format!("more than {MAX_SENSORS} thermal devices"));
                 continue;
             };
-            let (kind, [first, second]) = (&row.state, row.slots.as_mut_slice()) else { continue };
+            let is_fresh = |at: Timestamp| (0..REREAD_MS).contains(&now.saturating_sub(at));
+            if !row.state.1.is_some_and(is_fresh) {
+                let kind = read_name(&folder.join("type")).unwrap_or_default();
+                if kind != row.state.0 {
+                    emit.release(&row.slots);
+                    row.slots.fill(Slot::New);
+                }
+                row.state = (kind, Some(now));
+            }
+            let ((kind, _), [first, second]) = (&row.state, row.slots.as_mut_slice()) else { continue };
             let buffer = &mut self.buffer;
             let mut read = |file: &str| {
                 let bytes = read_once(&folder.join(file), buffer).ok()?;

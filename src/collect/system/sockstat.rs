@@ -5,7 +5,7 @@ use super::report::{Trouble, unread};
 use super::roots::Roots;
 use super::source::{Source, is_missing};
 use crate::collect::catalogue::gauge;
-use crate::collect::emit::{Emit, Slot, Table};
+use crate::collect::emit::{Emit, Row, Slot, Table};
 use crate::collect::{CollectError, Collector, Reading};
 use crate::model::{Batch, Family, FamilyDesc, Intern, MetricKind, Timestamp};
 
@@ -27,16 +27,13 @@ pub(super) static FAMILIES: [FamilyDesc; 21] = fields![
     "RAW6_inuse" "FRAG6_inuse" "FRAG6_memory" "MPTCP_inuse"
 ];
 
-/// One value of a protocol; `mem` counts pages and is shown in bytes too.
-struct Field {
-    name: Vec<u8>,
-    slot: Slot,
-    bytes: Option<Slot>,
-}
+/// Names of the values of a protocol. A value has two slots of the row: `mem` counts pages and is shown in bytes too.
+type Fields = Vec<Vec<u8>>;
+const SLOTS: usize = 2;
 
 /// The collector.
 pub(super) struct SockStat {
-    files: [(Source, Table<Vec<Field>>); 2],
+    files: [(Source, Table<Fields>); 2],
     page_bytes: f64,
 }
 
@@ -61,6 +58,7 @@ impl Collector for SockStat {
                 Ok(_) => {}
                 Err(error) if is_missing(&error) => {
                     missing.push((source.path().to_owned(), error));
+                    protocols.end_tick(&emit);
                     continue;
                 }
                 Err(error) => return unread("sockstat", source.path(), &error),
@@ -82,8 +80,8 @@ impl Collector for SockStat {
                         trouble.bad_line(path, line, "a number behind each name");
                         break;
                     };
-                    let Some(field) = field(&mut row.state, index, name, &emit) else { break };
-                    put(field, protocol, value as f64, self.page_bytes, &mut emit);
+                    let Some(slots) = slots(row, index, name, &emit) else { break };
+                    put(slots, protocol, name, value as f64, self.page_bytes, &mut emit);
                     index += 1;
                 }
             }
@@ -97,26 +95,27 @@ impl Collector for SockStat {
     }
 }
 
-/// The field at that place; when another one was there, all from there on are new.
-fn field<'f>(fields: &'f mut Vec<Field>, index: usize, name: &[u8], emit: &Emit<'_>) -> Option<&'f mut Field> {
-    if fields.get(index).is_none_or(|known| known.name != name) {
-        for gone in fields.drain(index.min(fields.len())..) {
-            emit.release(&[gone.slot, gone.bytes.unwrap_or_default()]);
-        }
+/// The slots of the field at that place; when another one was there, all from there on are new.
+fn slots<'r>(row: &'r mut Row<Fields>, index: usize, name: &[u8], emit: &Emit<'_>) -> Option<&'r mut [Slot]> {
+    let fields = &mut row.state;
+    if fields.get(index).is_none_or(|known| known != name) {
+        fields.truncate(index);
+        emit.release(row.slots.get(index * SLOTS..).unwrap_or_default());
+        row.slots.truncate(index * SLOTS);
         if index >= MAX_VALUES {
             return None;
         }
-        let bytes = (name == b"mem").then_some(Slot::New);
-        fields.push(Field { name: name.to_vec(), slot: Slot::New, bytes });
+        fields.push(name.to_vec());
+        row.slots.resize(fields.len() * SLOTS, Slot::New);
     }
-    fields.get_mut(index)
+    row.slots.get_mut(index * SLOTS..(index + 1) * SLOTS)
 }
 
-fn put(field: &mut Field, protocol: &[u8], value: f64, page_bytes: f64, emit: &mut Emit<'_>) {
-    let Field { name, slot, bytes } = field;
-    emit.put_family(slot, || family(protocol, name, ""), value);
-    if let Some(slot) = bytes {
-        emit.put_family(slot, || family(protocol, name, "_bytes"), value * page_bytes);
+fn put(slots: &mut [Slot], protocol: &[u8], name: &[u8], value: f64, page_bytes: f64, emit: &mut Emit<'_>) {
+    let [plain, bytes] = slots else { return };
+    emit.put_family(plain, || family(protocol, name, ""), value);
+    if name == b"mem" {
+        emit.put_family(bytes, || family(protocol, name, "_bytes"), value * page_bytes);
     }
 }
 
@@ -158,5 +157,10 @@ mod tests {
         put(root.path(), "proc/net/sockstat", "sockets: used 229\nTCP: orphan 4 mem 2\n");
         let (page, result) = collect(&mut sockets, &intern, 0);
         assert_eq!((page.len(), result.unwrap(), intern.released()), (4, Reading::Complete, 3));
+        put(root.path(), "proc/net/sockstat", "sockets: used 229\n");
+        for _ in 0..61 {
+            assert_eq!(collect(&mut sockets, &intern, 0).0.len(), 1);
+        }
+        assert_eq!(intern.released(), 6, "a protocol that has gone gives its series back");
     }
 }

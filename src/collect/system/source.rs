@@ -17,13 +17,15 @@ pub(crate) struct Source {
     path: PathBuf,
     /// The open file, if it is the kernel's.
     kept: Option<File>,
+    /// Whether the last read found that what was open has gone, and opened what has the path now.
+    is_another: bool,
     buffer: Vec<u8>,
     length: usize,
 }
 
 impl Source {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, kept: None, buffer: Vec::new(), length: 0 }
+        Self { path, kept: None, is_another: false, buffer: Vec::new(), length: 0 }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -32,11 +34,24 @@ impl Source {
 
     /// The file's bytes now. A handle that stopped to work (device gone and back) is opened again once.
     pub(crate) fn read(&mut self) -> io::Result<&[u8]> {
-        self.length = match self.read_kept() {
+        let was_open = self.kept.is_some();
+        let kept = self.read_kept();
+        self.is_another = was_open && kept.is_none();
+        self.length = match kept {
             Some(length) => length,
             None => self.read_anew()?,
         };
         Ok(self.last().1)
+    }
+
+    /// Has the file opened again by the next read.
+    pub(crate) fn close(&mut self) {
+        self.kept = None;
+    }
+
+    /// Whether the last read found another file of the kernel under the path than the read before.
+    pub(crate) fn is_another(&self) -> bool {
+        self.is_another
     }
 
     /// Path and bytes of the last read that went well.

@@ -2,7 +2,7 @@
 
 use regex::bytes::Regex;
 
-use super::bytes::{label, lines, number};
+use super::bytes::{label, lines, number, words};
 use super::devices::{identifier, untyped_family};
 use super::report::{Trouble, garbage, unread};
 use super::roots::Roots;
@@ -68,7 +68,7 @@ impl Collector for VmStat {
             if !row.state {
                 continue;
             }
-            match (number(value.trim_ascii()), row.slots.as_mut_slice()) {
+            match (words(value).next().and_then(number), row.slots.as_mut_slice()) {
                 (Some(value), [slot]) => emit.put_family(slot, || family(key), value as f64),
                 _ => trouble.bad_line(path, line, "a number"),
             }
@@ -95,7 +95,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let mut vmstat = VmStat::new(&Roots::under(root.path()), SystemOptions::default().vmstat_fields);
         let intern = Interner::default();
-        let text = "nr_free_pages 1\npgpgin 18446744073709551615\npgfault x\nbad\noom_kill 2\n";
+        let text = "nr_free_pages 1\npgpgin 18446744073709551615 more\npgfault x\nbad\noom_kill 2\n";
         put(root.path(), "proc/vmstat", text);
         let (page, result) = collect(&mut vmstat, &intern, 0);
         assert!(matches!(result, Ok(Reading::Degraded(text)) if text.ends_with("(and 1 more)")));

@@ -204,7 +204,11 @@ impl Pool {
         files.sort_unstable();
         *room = room.saturating_sub(files.len());
         self.datasets.retain(|dataset| {
-            let stays = files.iter().any(|file| file == dataset.source.path());
+            // A dataset that is renamed keeps its file.
+            let path = dataset.source.path();
+            let stays = files.iter().any(|file| file == path)
+                && dataset_name(path)
+                    .is_none_or(|name| dataset.labels.first().is_some_and(|(_, known)| *known == name));
             if !stays {
                 emit.release(&dataset.fields.slots());
             }
@@ -225,7 +229,10 @@ impl Pool {
         match self.state.read() {
             Ok(bytes) => {
                 let state = bytes.trim_ascii();
-                for (slot, name) in self.states.iter_mut().zip(STATES) {
+                if state.is_empty() {
+                    trouble.note(|| format!("{}: expected a state", self.name));
+                }
+                for (slot, name) in self.states.iter_mut().zip(STATES).filter(|_| !state.is_empty()) {
                     let is = state.eq_ignore_ascii_case(name.as_bytes());
                     emit.put(slot, desc, &[&self.name, name], if is { 1.0 } else { 0.0 });
                 }

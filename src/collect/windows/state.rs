@@ -14,8 +14,8 @@ use crate::model::{Batch, GroupId, Intern, SeriesRef, Timestamp, is_absent, is_s
 pub const MAX_FRAMES: usize = 600;
 /// The longest frame that is believed, in seconds; a browser sleeps in the background.
 const LONGEST_FRAME: f64 = 60.0;
-/// Frame times are rounded to this, so that those of a report become few values: an error of at most 0.05 ms.
-const FRAME_STEP: f64 = 1e-4;
+/// Steps of a second that frame times are rounded to, so that those of a report become few values: an error of at most 0.05 ms.
+const FRAME_STEPS: f64 = 10_000.0;
 /// A frame is late when it took more than one and a half sixtieths of a second: one was left out.
 const LATE_FRAME: f64 = 0.025;
 /// What a value stands for that has none before it, in milliseconds.
@@ -147,14 +147,14 @@ impl Windows {
         if let Some(bad) = seconds.iter().find(|time| !(**time > 0.0 && **time <= LONGEST_FRAME)) {
             return Err(BadFrames(format!("found {bad}")));
         }
-        let mut steps: Vec<u32> = seconds.iter().map(|time| (time / FRAME_STEP).round() as u32).collect();
+        let mut steps: Vec<u32> = seconds.iter().map(|time| (time * FRAME_STEPS).round() as u32).collect();
         steps.sort_unstable();
         let mut state = self.state.lock();
         let signal = &mut state.signals[FRAMES];
         signal.settle_clock(now);
         signal.sampled_at = Some(now);
         for same in steps.chunk_by(|a, b| a == b) {
-            let value = f64::from(same.first().copied().unwrap_or(0)) * FRAME_STEP;
+            let value = f64::from(same.first().copied().unwrap_or(0)) / FRAME_STEPS;
             signal.rolling.push(now, value, u32::try_from(same.len()).unwrap_or(u32::MAX));
         }
         let late = seconds.iter().filter(|time| **time > LATE_FRAME).count();

@@ -5,12 +5,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::matcher::Matchers;
 use super::reader::ProcReader;
 use crate::collect::system::Roots;
 use crate::collect::system::bytes::{label, lines, number, text, words};
+use crate::collect::system::report::Trouble;
 use crate::model::Timestamp;
 
 /// Bytes of `/etc/passwd` that are read; users of a directory service are not in it and keep their number.
@@ -19,6 +20,8 @@ const MAX_PASSWD_BYTES: u64 = 4 << 20;
 const MAX_PIDFILE_BYTES: u64 = 64;
 /// Bytes of the list of TCP sockets: some thirty thousand.
 const MAX_SOCKETS_BYTES: u64 = 4 << 20;
+/// Seconds that a process may be younger than its pid file: the machine's start is known to a second, and clocks are set.
+const PIDFILE_SLACK: f64 = 10.0;
 /// Time between two looks for listeners: it reads the links of every open file of every process.
 const PORTS_MS: i64 = 10_000;
 /// Links that one look follows at most.
@@ -75,31 +78,70 @@ pub(super) struct Pointers {
     pub(super) named: Vec<(usize, i32)>,
     ports_at: Option<Timestamp>,
     listeners: Vec<(usize, i32)>,
+    /// Matchers with a port whose process, or with a pid file that, this user may not see, by their place.
+    hidden_ports: Vec<usize>,
+    hidden_files: Vec<usize>,
 }
 
 impl Pointers {
-    /// Looks again; `pids` are all processes.
+    /// Looks again; `pids` are all processes, and `started` tells when one began, in seconds since the epoch.
     pub(super) fn refresh(
         &mut self,
         matchers: &Matchers,
         roots: &Roots,
         proc: &ProcReader,
         pids: impl Iterator<Item = i32>,
+        started: impl Fn(i32) -> Option<f64>,
         now: Timestamp,
     ) {
         self.named.clear();
+        self.hidden_files.clear();
         for (place, matcher) in matchers.iter() {
-            let pids = matcher.pidfile.iter().filter_map(|path| pid_of(&roots.on_rootfs(&path.to_string_lossy())));
-            self.named.extend(pids.map(|pid| (place, pid)));
+            for path in &matcher.pidfile {
+                match pid_of(&roots.on_rootfs(&path.to_string_lossy())) {
+                    // Who began after the file was written only has the number of the one that wrote it.
+                    Ok((pid, Some(written))) if started(pid).is_some_and(|start| start > written + PIDFILE_SLACK) => {}
+                    Ok((pid, _)) => self.named.push((place, pid)),
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden_files.push(place),
+                    Err(_) => {}
+                }
+            }
         }
         if matchers.iter().any(|(_, matcher)| !matcher.port.is_empty()) {
             let due = self.ports_at.is_none_or(|at| now - at >= PORTS_MS || now < at);
             if due {
                 self.ports_at = Some(now);
-                self.listeners = listeners(matchers, proc.root(), pids);
+                (self.listeners, self.hidden_ports) = listeners(matchers, proc.root(), pids);
             }
             self.named.extend_from_slice(&self.listeners);
         }
+    }
+
+    /// Tells of ports and pid files that name somebody whom this user may not see.
+    pub(super) fn note_hidden(&self, matchers: &Matchers, trouble: &mut Trouble) {
+        let name = |place: usize| matchers.name_of(place).unwrap_or("(a template)");
+        for place in &self.hidden_ports {
+            trouble.note(|| {
+                format!(
+                    "group {:?}: its port belongs to a process whose open files this user may not see",
+                    name(*place)
+                )
+            });
+        }
+        for place in &self.hidden_files {
+            trouble.note(|| format!("group {:?}: this user may not read its pid file", name(*place)));
+        }
+    }
+
+    /// Groups that ask for ports or pid files, with how many of their matchers name somebody whom this user may not see.
+    pub(super) fn hidden<'m>(&self, matchers: &'m Matchers) -> impl Iterator<Item = (&'m str, [Option<u64>; 2])> {
+        let asking =
+            matchers.named().filter(|(_, _, matcher)| !(matcher.port.is_empty() && matcher.pidfile.is_empty()));
+        asking.map(|(place, name, matcher)| {
+            let count = |asked: bool, places: &[usize]| asked.then(|| u64::from(places.contains(&place)));
+            let ports = count(!matcher.port.is_empty(), &self.hidden_ports);
+            (name, [ports, count(!matcher.pidfile.is_empty(), &self.hidden_files)])
+        })
     }
 }
 
@@ -109,14 +151,18 @@ fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-fn pid_of(path: &Path) -> Option<i32> {
+/// The number in a pid file, and when it was written, in seconds since the epoch.
+fn pid_of(path: &Path) -> io::Result<(i32, Option<f64>)> {
     let mut bytes = Vec::new();
-    open_regular(path).ok()?.take(MAX_PIDFILE_BYTES).read_to_end(&mut bytes).ok()?;
-    number(words(&bytes).next()?).and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0)
+    let file = open_regular(path)?;
+    let written = file.metadata()?.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    file.take(MAX_PIDFILE_BYTES).read_to_end(&mut bytes)?;
+    let pid = words(&bytes).next().and_then(number).and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+    Ok((pid.ok_or(io::ErrorKind::InvalidData)?, written.map(|time| time.as_secs_f64())))
 }
 
-/// Processes that hold a listening socket of a matcher's port.
-fn listeners(matchers: &Matchers, root: &Path, pids: impl Iterator<Item = i32>) -> Vec<(usize, i32)> {
+/// Processes that hold a listening socket of a matcher's port, and matchers whose sockets belong to nobody whose files may be read.
+fn listeners(matchers: &Matchers, root: &Path, pids: impl Iterator<Item = i32>) -> (Vec<(usize, i32)>, Vec<usize>) {
     let sockets: Vec<(u16, u64)> = ["tcp", "tcp6"].iter().flat_map(|name| listening(root, name)).collect();
     let wanted: Vec<(usize, u64)> = matchers
         .iter()
@@ -127,23 +173,37 @@ fn listeners(matchers: &Matchers, root: &Path, pids: impl Iterator<Item = i32>) 
         .collect();
     let mut found = Vec::new();
     if wanted.is_empty() {
-        return found;
+        return (found, Vec::new());
     }
-    let mut links = 0;
+    let (mut links, mut is_denied) = (0, false);
+    let mut held = Vec::new();
     for pid in pids {
-        let Ok(files) = std::fs::read_dir(root.join(pid.to_string()).join("fd")) else { continue };
+        let files = match std::fs::read_dir(root.join(pid.to_string()).join("fd")) {
+            Ok(files) => files,
+            Err(error) => {
+                is_denied |= error.kind() == io::ErrorKind::PermissionDenied;
+                continue;
+            }
+        };
         for file in files.flatten() {
             links += 1;
             if links > MAX_LINKS {
-                return found;
+                return (found, Vec::new());
             }
             let Some(inode) = std::fs::read_link(file.path()).ok().and_then(|link| socket_inode(&link)) else {
                 continue;
             };
-            found.extend(wanted.iter().filter(|(_, wanted)| *wanted == inode).map(|(place, _)| (*place, pid)));
+            let holding = wanted.iter().filter(|(_, wanted)| *wanted == inode);
+            let before = found.len();
+            found.extend(holding.map(|(place, _)| (*place, pid)));
+            if found.len() > before {
+                held.push(inode);
+            }
         }
     }
-    found
+    let hidden = wanted.iter().filter(|(_, inode)| is_denied && !held.contains(inode));
+    let hidden = hidden.map(|(place, _)| *place).collect();
+    (found, hidden)
 }
 
 /// Ports and inodes of listening sockets. The first process's view is the machine's, where we may read it.
@@ -152,7 +212,7 @@ fn listening(root: &Path, name: &str) -> Vec<(u16, u64)> {
     let files = [root.join("1/net").join(name), root.join("net").join(name)];
     let read = files.iter().find_map(|path| {
         bytes.clear();
-        File::open(path).ok()?.take(MAX_SOCKETS_BYTES).read_to_end(&mut bytes).ok()
+        open_regular(path).ok()?.take(MAX_SOCKETS_BYTES).read_to_end(&mut bytes).ok()
     });
     if read.is_none() {
         return Vec::new();
@@ -215,9 +275,11 @@ mod tests {
             [("12\n", Some(12)), (" 7 x", Some(7)), ("0", None), ("", None), ("-5", None), ("99999999999", None)]
         {
             put(root.path(), "p", text);
-            assert_eq!(pid_of(&root.path().join("p")), expected, "{text:?}");
+            let found = pid_of(&root.path().join("p")).ok();
+            assert_eq!(found.map(|(pid, _)| pid), expected, "{text:?}");
+            assert!(found.is_none_or(|(_, written)| written.is_some_and(|at| at > 1e9)));
         }
-        assert_eq!(pid_of(root.path()), None, "a folder");
+        assert!(pid_of(root.path()).is_err(), "a folder");
         let pipe = root.path().join("pipe");
         let path = std::ffi::CString::new(pipe.to_str().unwrap()).unwrap();
         // SAFETY: the path ends with NUL.
@@ -228,6 +290,6 @@ mod tests {
         let open = super::open_regular(&pipe).map_err(|error| error.kind());
         assert_eq!(open.err(), Some(std::io::ErrorKind::InvalidInput));
         drop(both);
-        assert_eq!(pid_of(&pipe), None, "a pipe that nobody writes to is not waited for");
+        assert!(pid_of(&pipe).is_err(), "a pipe that nobody writes to is not waited for");
     }
 }

@@ -1,5 +1,7 @@
 //! A command line as it may be shown: short, on one line, without what looks like a secret.
 
+use super::matcher::without_padding;
+
 /// Characters that are shown.
 const MAX_CHARS: usize = 256;
 
@@ -10,7 +12,7 @@ const HIDDEN: &str = "***";
 
 /// The arguments with blanks between them; `None` when there are none.
 pub(super) fn shown(cmdline: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(cmdline.strip_suffix(b"\0").unwrap_or(cmdline));
+    let text = String::from_utf8_lossy(without_padding(cmdline));
     if text.is_empty() {
         return None;
     }
@@ -81,6 +83,8 @@ mod tests {
             ("git\0https://me:word@host/p", Some("git https://***@host/p")),
             ("a\nb\u{1b}[31m", Some("a b [31m")),
             ("mint\0tokenizer", Some("mint tokenizer")),
+            ("title: x\0\0\0\0", Some("title: x")),
+            ("\0\0", None),
         ] {
             assert_eq!(shown(cmdline.as_bytes()).as_deref(), expected, "{cmdline:?}");
         }

@@ -15,6 +15,8 @@ use super::matcher::Matchers;
 use super::member::Facts;
 use super::pid::is_gone;
 use super::reader::ProcReader;
+use super::speaker::ask_others;
+use super::steady::Steady;
 use super::table::{Process, ProcessTable, Sight};
 use super::view::WorkersHandle;
 use crate::collect::emit::Emit;
@@ -43,6 +45,7 @@ pub struct Workers {
     pub(super) users: Users,
     pub(super) pointers: Pointers,
     boot: BootTime,
+    pub(super) steady: Steady,
     pub(super) listing: Listing,
     pub(super) scan_ms: i64,
     pub(super) scanned_at: Option<Timestamp>,
@@ -76,6 +79,8 @@ pub(super) struct Shared {
     pub(super) groups: Groups,
     pub(super) units: Units,
     pub(super) roots: Roots,
+    /// Milliseconds by which the clock was set: times in the table are without them.
+    pub(super) shift_ms: i64,
     /// Somebody looked at the processes since the last listing.
     pub(super) asked: bool,
 }
@@ -97,7 +102,8 @@ impl Workers {
         let mut groups = Groups::default();
         matchers.declared().for_each(|(name, expected)| groups.declare(&name, expected));
         let units = Units { hz: user_hz(), page_bytes: page_bytes(), boot_seconds: None };
-        let shared = Shared { table: ProcessTable::default(), groups, units, roots: roots.clone(), asked: false };
+        let table = ProcessTable::default();
+        let shared = Shared { table, groups, units, roots: roots.clone(), shift_ms: 0, asked: false };
         let proc = ProcReader::new(roots);
         Self {
             roots: roots.clone(),
@@ -106,6 +112,7 @@ impl Workers {
             listing: proc.listing(),
             proc,
             boot: BootTime::new(roots),
+            steady: Steady::new(),
             watched: 0,
             counters: Arc::default(),
             users: Users::new(roots),
@@ -186,13 +193,15 @@ impl Workers {
             let facts = Facts {
                 is_zombie: process.is_zombie(),
                 resident_pages: process.resident_pages,
+                virtual_bytes: process.virtual_bytes,
                 page_bytes: units.page_bytes,
+                speaker: process.speaker,
             };
             member.read(&mut self.proc, pid, &facts, self.turn, now);
             groups.bank(&mut member, now);
-            groups.add(process, &member, *units);
             kept += usize::from(member.kept.is_open());
             process.member = Some(member);
+            groups.add(process, *units);
         }
         self.proc.kept = kept;
         for (_, zombie) in table.iter().filter(|(_, process)| process.is_zombie()) {
@@ -215,8 +224,11 @@ fn read_member(proc: &mut ProcReader, process: &mut Process, pid: i32, now: Time
     match proc.stat(pid, kept) {
         Ok(bytes) => match PidStat::parse(bytes) {
             Some(stat) if stat.start_ticks != process.start_ticks => Found::Reused,
-            Some(stat) if process.update(&stat, now) == Sight::Renamed => Found::Renamed,
-            Some(_) => Found::There,
+            Some(stat) => {
+                let sight = process.update(&stat, now);
+                ask_others(proc, pid, process);
+                if sight == Sight::Renamed { Found::Renamed } else { Found::There }
+            }
             None => Found::Unreadable("expected a line of proc(5)".to_owned()),
         },
         Err(error) if is_gone(&error) => Found::Gone,
@@ -233,6 +245,8 @@ impl Collector for Workers {
         let mut trouble = Trouble::default();
         let shared = Arc::clone(&self.shared);
         let mut shared = shared.lock();
+        shared.shift_ms = self.steady.shift_ms();
+        let now = now.saturating_sub(shared.shift_ms);
         shared.units.boot_seconds = self.boot.seconds();
         self.newcomers.clear();
         self.read_members(&mut shared, now, &mut trouble);
@@ -242,6 +256,7 @@ impl Collector for Workers {
             }
             self.scanned_at = Some(now);
         }
+        self.pointers.note_hidden(&self.matchers, &mut trouble);
         self.classify(&mut shared, &mut trouble);
         self.add_up(&mut shared, now);
         let units = shared.units;

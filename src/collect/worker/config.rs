@@ -29,7 +29,8 @@ pub struct WorkerConfig {
 #[derive(Debug, Clone, Default)]
 pub struct WorkerMatcher {
     /// Name of the group: text, or a template with `{{.Comm}}`, `{{.ExeBase}}`, `{{.ExeFull}}`, `{{.Username}}`, `{{.PID}}`,
-    /// `{{.StartTime}}`, `{{.Cgroups}}` and `{{.Matches.x}}` for a named capture of `cmdline`. Empty means `{{.ExeBase}}`.
+    /// `{{.StartTime}}`, `{{.Cgroups}}` and `{{.Matches.x}}` or `{{index .Matches "x"}}` for a named capture of `cmdline`; `{{- ` and
+    /// ` -}}` take blanks away. Empty means `{{.ExeBase}}`.
     pub name: String,
     /// One of these is the process's name as the kernel has it (at most 15 bytes; longer entries are cut to that).
     pub comm: Vec<String>,
@@ -111,7 +112,15 @@ impl WorkerMatcher {
         if !self.selects() {
             return Some(WorkerConfigError::NoSelector { name });
         }
-        NameTemplate::parse(&self.name).err().map(|source| WorkerConfigError::Name { name, source })
+        let template = NameTemplate::parse(&self.name).and_then(|template| self.check_captures(&template));
+        template.err().map(|source| WorkerConfigError::Name { name, source })
+    }
+
+    fn check_captures(&self, template: &NameTemplate) -> Result<(), TemplateError> {
+        let known: Vec<&str> = self.cmdline.iter().flat_map(|regex| regex.capture_names().flatten()).collect();
+        let Some(unknown) = template.captures().find(|name| !known.contains(name)) else { return Ok(()) };
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(TemplateError::Capture { name: unknown.to_owned(), known })
     }
 }
 
@@ -161,14 +170,22 @@ mod tests {
             WorkerMatcher { name: "a".into(), ..WorkerMatcher::default() },
             WorkerMatcher { name: "{{.Pid}}".into(), comm: comm(), ..WorkerMatcher::default() },
             WorkerMatcher { name: "{{.Comm".into(), comm: comm(), ..WorkerMatcher::default() },
+            WorkerMatcher { name: "{{.Matches.x}}".into(), comm: comm(), ..WorkerMatcher::default() },
+            WorkerMatcher {
+                name: "{{.ExeBase}}:{{.Matches.Cfgfile}} {{.Matches.typo}}".into(),
+                cmdline: vec![regex::Regex::new(r"-c (?P<Cfgfile>\S+) (?P<more>.)").unwrap()],
+                ..WorkerMatcher::default()
+            },
         ];
         let text: Vec<String> = WorkerConfig::of(groups).problems().iter().map(ToString::to_string).collect();
         assert_eq!(
             text,
             [
                 r#"worker group "a" selects nothing: give it comm, exe, cmdline, parent, user, cgroup, unit, pidfile or port"#,
-                r#"name of worker group "{{.Pid}}": unknown field .Pid: expected .Comm, .ExeBase, .ExeFull, .Username, .PID, .StartTime, .Cgroups or .Matches.NAME"#,
+                r#"name of worker group "{{.Pid}}": unknown field .Pid: expected .Comm, .ExeBase, .ExeFull, .Username, .PID, .StartTime, .Cgroups, .Matches.NAME or index .Matches "NAME""#,
                 r#"name of worker group "{{.Comm": {{ without }}"#,
+                r#"name of worker group "{{.Matches.x}}": no capture "x": patterns of cmdline have none"#,
+                r#"name of worker group "{{.ExeBase}}:{{.Matches.Cfgfile}} {{.Matches.typo}}": no capture "typo": patterns of cmdline have Cfgfile, more"#,
             ]
         );
     }

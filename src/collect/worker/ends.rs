@@ -44,14 +44,15 @@ impl Workers {
         let Some(member) = process.member.as_ref().filter(|member| !member.ended) else { return };
         let (exit_code, signal) = decode(wait_status(process, member));
         let start_time = shared.units.start_time(process.start_ticks);
+        let at = now.saturating_add(shared.shift_ms);
         let exit = WorkerExit {
-            at: now,
+            at,
             group: shared.groups.name(member.group).unwrap_or_default().to_owned(),
             pid,
             name: label(process.comm()).into_owned(),
-            inherited: !member.own,
+            inherited: member.child,
             start_time,
-            lifetime_seconds: start_time.map(|start| (now as f64 / 1e3 - start).max(0.0)),
+            lifetime_seconds: start_time.map(|start| (at as f64 / 1e3 - start).max(0.0)),
             exit_code,
             signal,
             last_rss_bytes: member.last_pages as f64 * shared.units.page_bytes,

@@ -14,7 +14,7 @@ pub(super) const MEMORY: [&str; 4] = ["rss", "virtual", "swap", "pss"];
 pub(super) const OPS: [&str; 2] = ["read", "write"];
 pub(super) const FAULTS: [&str; 2] = ["minor", "major"];
 pub(super) const SWITCHES: [&str; 2] = ["voluntary", "involuntary"];
-pub(super) const GAPS: [&str; 3] = ["io", "smaps", "fd"];
+pub(super) const GAPS: [&str; 5] = ["io", "smaps", "fd", "port", "pidfile"];
 
 pub(in crate::collect) static FAMILIES: [FamilyDesc; 22] = [
     gauge(
@@ -155,9 +155,9 @@ pub(in crate::collect) static FAMILIES: [FamilyDesc; 22] = [
     gauge(
         "worker_group_scrape_permission_denied",
         "",
-        "Processes of the group of which this user may not read something: io, smaps (PSS), fd (open files).",
+        "Processes of the group of which this user may not read something: io, smaps (PSS), fd (open files); port and pidfile count selectors that name somebody this user may not see.",
         &["group", "kind"],
-        MAX * 3,
+        MAX * 5,
     ),
 ];
 

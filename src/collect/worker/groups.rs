@@ -106,6 +106,8 @@ struct Group {
     /// The last tick at which one of them had used CPU time.
     active_at: Option<Timestamp>,
     sums: Sums,
+    /// Ports, and pid files, whose process this user may not find out; `None` where no matcher asks for any.
+    hidden: [Option<u64>; 2],
     slots: Vec<Slot>,
     alias_slots: Vec<Slot>,
 }
@@ -212,8 +214,16 @@ impl Groups {
         group.totals.add(&gains);
     }
 
+    /// Says how many ports and pid files of a group's matchers name somebody whom this user may not see.
+    pub(super) fn hide(&mut self, name: &str, hidden: [Option<u64>; 2]) {
+        if let Some(group) = self.0.iter_mut().find(|group| group.used && group.name == name) {
+            group.hidden = hidden;
+        }
+    }
+
     /// Adds a member to its group's sums.
-    pub(super) fn add(&mut self, process: &Process, member: &Member, units: Units) {
+    pub(super) fn add(&mut self, process: &Process, units: Units) {
+        let Some(member) = process.member.as_deref() else { return };
         let Some(group) = self.get_mut(member.group) else { return };
         group.lacks_io |= !member.has_io() && !process.is_zombie();
         let sums = &mut group.sums;
@@ -342,6 +352,7 @@ impl Group {
             vacancies: 0,
             active_at: None,
             sums: Sums::default(),
+            hidden: [None; 2],
             slots: Vec::with_capacity(SLOTS),
             alias_slots: Vec::new(),
         }
@@ -355,6 +366,16 @@ impl Group {
     fn io_bytes(&self) -> [Option<f64>; 2] {
         let known = self.has_io || (self.sums.processes == 0 && !self.lacks_io);
         [self.totals.read_bytes, self.totals.write_bytes].map(|bytes| known.then_some(bytes as f64))
+    }
+
+    /// Whether what runs is known: nothing to be seen of a process that hides is not nothing.
+    fn is_seen(&self) -> bool {
+        self.sums.processes > 0 || self.hidden.iter().flatten().all(|hidden| *hidden == 0)
+    }
+
+    /// A reading of those that run: 0 of none.
+    fn of_all(&self, value: Option<f64>) -> Option<f64> {
+        if self.sums.processes == 0 { Some(0.0) } else { value }
     }
 
     fn open_fds(&self) -> Option<f64> {
@@ -395,22 +416,23 @@ impl Group {
             denied,
         ] = &FAMILIES;
         let mut row = Row { emit, slots: &mut slots, next: 0, name: &self.name };
-        row.put(procs, sums.processes as f64);
+        let seen = |value: Option<f64>| value.filter(|_| self.is_seen());
+        row.put(procs, seen(count(sums.processes)));
         row.put(expected, self.expected.map(f64::from));
         row.put(restarts, self.restarts as f64);
         row.put_each(exits, REASONS, self.exits.map(count));
         row.put_each(cpu, MODES, self.cpu_seconds(units));
-        row.put(ratio, sums.cores);
+        row.put(ratio, seen(self.of_all(sums.cores)));
         let (swap, pss) = (sums.swap.of(sums.processes), self.pss(sums.pss));
         let rss = sums.pages as f64 * units.page_bytes;
-        row.put_each(memory, MEMORY, [Some(rss), Some(sums.virtual_bytes as f64), swap, pss]);
+        row.put_each(memory, MEMORY, [Some(rss), Some(sums.virtual_bytes as f64), swap, pss].map(seen));
         row.put_each(io, OPS, self.io_bytes());
         row.put_each(faults, FAULTS, [totals.minor_faults, totals.major_faults].map(count));
         row.put_each(switches, SWITCHES, [totals.voluntary, totals.involuntary].map(count));
-        row.put(threads, sums.threads as f64);
-        row.put(fds, self.open_fds());
-        row.put(fd_ratio, sums.fd_ratio);
-        row.put_each(states, STATES, sums.states.map(count));
+        row.put(threads, seen(count(sums.threads)));
+        row.put(fds, seen(self.open_fds()));
+        row.put(fd_ratio, seen(self.of_all(sums.fd_ratio)));
+        row.put_each(states, STATES, sums.states.map(count).map(seen));
         row.put(oldest, sums.oldest_ticks.and_then(|ticks| units.start_time(ticks)));
         row.put(zombies, sums.zombies as f64);
         row.put(orphans, sums.orphans as f64);
@@ -418,7 +440,9 @@ impl Group {
         row.put(memory_slope, sums.memory_slope);
         row.put(files_slope, sums.files_slope);
         row.put(waiting, totals.waiting_ms as f64 / 1e3);
-        row.put_each(denied, GAPS, sums.denied.map(count));
+        let [io_gaps, smaps_gaps, fd_gaps] = sums.denied.map(count);
+        let [ports, pidfiles] = self.hidden.map(|hidden| hidden.and_then(count));
+        row.put_each(denied, GAPS, [io_gaps, smaps_gaps, fd_gaps, ports, pidfiles]);
         self.slots = slots;
     }
 
@@ -430,7 +454,7 @@ impl Group {
         let [procs, cpu, read, write, major, minor, switches, memory, fds, fd_ratio, oldest, threads, states] =
             &ALIASES;
         let mut row = Row { emit, slots: &mut slots, next: 0, name: &self.name };
-        row.put(procs, sums.processes as f64);
+        row.put(procs, Some(sums.processes as f64).filter(|_| self.is_seen()));
         row.put_each(cpu, MODES, self.cpu_seconds(units));
         let [read_bytes, write_bytes] = self.io_bytes();
         row.put(read, read_bytes);
@@ -448,7 +472,7 @@ impl Group {
         ];
         row.put_each(memory, ALIAS_MEMORY, memories);
         row.put(fds, self.open_fds());
-        row.put(fd_ratio, sums.fd_ratio);
+        row.put(fd_ratio, self.of_all(sums.fd_ratio));
         row.put(oldest, sums.oldest_ticks.and_then(|ticks| units.start_time(ticks)));
         row.put(threads, sums.threads as f64);
         row.put_each(states, ALIAS_STATES, sums.states.map(count));

@@ -1,13 +1,12 @@
 //! Which group a process belongs to by itself.
 
 use super::config::{WorkerConfig, WorkerMatcher};
+use super::table::COMM_BYTES;
 use super::template::{Facts, NameTemplate, base_name};
+use crate::collect::system::bytes::label;
 
 /// Longest group name; a template could make one from a whole command line.
 const MAX_NAME_BYTES: usize = 128;
-
-/// The kernel keeps 15 bytes of a process's name.
-const COMM_BYTES: usize = 15;
 
 /// What is known about a process when it is matched.
 #[derive(Default)]
@@ -71,6 +70,16 @@ impl Matchers {
         self.list.iter().map(|(matcher, _)| matcher).enumerate()
     }
 
+    /// The group of the matcher at that place, if its name is known beforehand.
+    pub(super) fn name_of(&self, place: usize) -> Option<&str> {
+        self.list.get(place)?.1.constant()
+    }
+
+    /// Matchers whose group's name is known beforehand, with their place and that name.
+    pub(super) fn named(&self) -> impl Iterator<Item = (usize, &str, &WorkerMatcher)> {
+        self.list.iter().enumerate().filter_map(|(place, (matcher, name))| Some((place, name.constant()?, matcher)))
+    }
+
     /// The group of a process by itself: the first matcher that takes it.
     pub(super) fn find(&self, candidate: &Candidate<'_>) -> Option<Match> {
         let joined = joined(candidate.cmdline);
@@ -106,7 +115,10 @@ fn shortened(mut group: String) -> String {
 fn cut(matcher: &WorkerMatcher) -> WorkerMatcher {
     let mut matcher = matcher.clone();
     for comm in matcher.comm.iter_mut().chain(&mut matcher.parent) {
-        comm.truncate(comm.floor_char_boundary(COMM_BYTES));
+        // Shown as the kernel's name is when that was cut inside a character.
+        if let Some(bytes) = comm.as_bytes().get(..COMM_BYTES) {
+            *comm = label(bytes).into_owned();
+        }
     }
     matcher
 }
@@ -124,7 +136,8 @@ fn matches(
     let is_named = || candidate.named_by.contains(&(place, candidate.pid));
     let accepted = matcher.selects()
         && one_of(&matcher.comm, candidate.comm)
-        && (matcher.exe.is_empty() || matcher.exe.iter().any(is_exe))
+        // As process-exporter: what has no arguments, a kernel thread or a zombie, is no program.
+        && (matcher.exe.is_empty() || candidate.cmdline.first().is_some_and(|byte| *byte != 0) && matcher.exe.iter().any(is_exe))
         && (matcher.parent.is_empty() || candidate.parent_comm.is_some_and(|parent| one_of(&matcher.parent, parent)))
         && (matcher.user.is_empty() || matcher.user.iter().any(|user| is_user(user, candidate.user)))
         && (matcher.cgroup.is_empty() || any(&matcher.cgroup, candidate.cgroups, is_below))
@@ -167,8 +180,13 @@ fn runs_in_unit(unit: &str, cgroup: &str) -> bool {
 
 /// The arguments with blanks between them.
 fn joined(cmdline: &[u8]) -> String {
-    let text = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
-    String::from_utf8_lossy(text).replace('\0', " ")
+    String::from_utf8_lossy(without_padding(cmdline)).replace('\0', " ")
+}
+
+/// A command line without the NULs at its end: a title that was written over longer arguments leaves many.
+pub(super) fn without_padding(cmdline: &[u8]) -> &[u8] {
+    let length = cmdline.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    cmdline.get(..length).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io;
 use super::groups::GroupIndex;
 use super::reader::{Kept, ProcReader, field, files_limit};
 use super::slope::{Slopes, Window};
-use super::table::Process;
+use super::table::{Process, gained};
 use crate::clock::Stopwatch;
 use crate::model::Timestamp;
 
@@ -48,6 +48,10 @@ pub(super) struct Member {
     pub(super) group: GroupIndex,
     /// Matched by itself, not through an ancestor.
     pub(super) own: bool,
+    /// Its nearest ancestor in a group is in the same one: a child that works for it, whatever it matches itself.
+    pub(super) child: bool,
+    /// Listings that it was in as a member.
+    pub(super) listings: u32,
     /// Whether descendants may inherit the group from it.
     pub(super) hands_down: bool,
     /// Its whole life counts, not just what comes from now on.
@@ -96,6 +100,8 @@ impl Member {
         Self {
             group,
             own,
+            child: !own,
+            listings: 1,
             hands_down,
             from_birth,
             kept: Kept::default(),
@@ -122,7 +128,12 @@ impl Member {
 
     /// Whether the parent that it had has ended: the kernel gives a living parent's child to nobody else.
     pub(super) fn is_orphan(&self, process: &Process) -> bool {
-        process.state != b'Z' && process.parent != self.first_parent
+        !process.is_zombie() && process.parent != self.first_parent
+    }
+
+    /// Whether its group may turn out to be another one: only who stands on its own is what it is.
+    pub(super) fn may_move(&self) -> bool {
+        !self.own || self.child
     }
 
     pub(super) fn has_io(&self) -> bool {
@@ -143,13 +154,19 @@ impl Member {
             self.slopes = Slopes::default();
             return;
         }
-        self.last_pages = process.resident_pages;
-        self.read_io(proc, pid);
-        self.read_files(proc, pid, now);
-        if !self.status_read || turn.wrapping_add(u64::from(pid.unsigned_abs())).is_multiple_of(STATUS_TICKS) {
-            self.read_status(proc, pid);
+        // While the kernel takes the memory apart it tells 0, for seconds when there is much: what was there before counts.
+        if process.virtual_bytes > 0 {
+            self.last_pages = process.resident_pages;
         }
-        if now >= self.smaps_due || now < self.smaps_due.saturating_sub(SMAPS_MS * SMAPS_PAUSE) {
+        self.read_io(proc, pid);
+        self.read_files(proc, pid, process.speaker, now);
+        if !self.status_read || turn.wrapping_add(u64::from(pid.unsigned_abs())).is_multiple_of(STATUS_TICKS) {
+            self.read_status(proc, pid, process.speaker);
+        }
+        if process.speaker.is_some() {
+            // The kernel has this of the main thread only.
+            (self.pss_bytes, self.swap_pss_bytes) = (None, None);
+        } else if now >= self.smaps_due || now < self.smaps_due.saturating_sub(SMAPS_MS * SMAPS_PAUSE) {
             self.read_smaps(proc, pid, now);
         }
         let memory = process.resident_pages as f64 * process.page_bytes;
@@ -171,8 +188,11 @@ impl Member {
         }
     }
 
-    fn read_files(&mut self, proc: &mut ProcReader, pid: i32, now: Timestamp) {
-        self.open_fds = proc.open_files(pid, &self.kept);
+    fn read_files(&mut self, proc: &mut ProcReader, pid: i32, speaker: Option<i32>, now: Timestamp) {
+        self.open_fds = match speaker {
+            None => proc.open_files(pid, &self.kept),
+            Some(tid) => proc.open_files_of(pid, &format!("task/{tid}/fd")),
+        };
         // One that has just ended is no gap.
         self.denied.fd = self.open_fds.is_none() && proc.is_there(pid);
         if now >= self.limit_due || now < self.limit_due.saturating_sub(LIMIT_MS) {
@@ -181,7 +201,14 @@ impl Member {
         }
     }
 
-    fn read_status(&mut self, proc: &mut ProcReader, pid: i32) {
+    fn read_status(&mut self, proc: &mut ProcReader, pid: i32, speaker: Option<i32>) {
+        if let Some(tid) = speaker {
+            // Its switches are another thread's.
+            let status = proc.file(pid, &format!("task/{tid}/status"));
+            self.swap_bytes =
+                status.ok().and_then(|bytes| field(bytes, b"VmSwap:")).map(|kib| kib.saturating_mul(1024));
+            return;
+        }
         let Ok(bytes) = proc.file(pid, "status") else { return };
         self.status_read = true;
         // Kernel threads have no memory of their own, and no line about it.
@@ -211,14 +238,16 @@ impl Member {
 pub(super) struct Facts {
     pub(super) is_zombie: bool,
     pub(super) resident_pages: u64,
+    pub(super) virtual_bytes: u64,
     pub(super) page_bytes: f64,
+    /// A thread that answers because the main one has ended.
+    pub(super) speaker: Option<i32>,
 }
 
-/// What two counters have gained since `last`, which moves on and never back. All of it when nothing was read before.
+/// What two counters have gained since `last`. All of it when nothing was read before.
 fn gain(last: &mut Pair, now: (u64, u64), from_birth: bool) -> (u64, u64) {
-    let before = last.unwrap_or(if from_birth { (0, 0) } else { now });
-    *last = Some((before.0.max(now.0), before.1.max(now.1)));
-    (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
+    let before = last.get_or_insert(if from_birth { (0, 0) } else { now });
+    (gained(&mut before.0, now.0), gained(&mut before.1, now.1))
 }
 
 fn is_denied(error: &io::Error) -> bool {

@@ -22,6 +22,8 @@ mod pidfd;
 mod reader;
 mod scan;
 mod slope;
+mod speaker;
+mod steady;
 mod table;
 mod template;
 mod view;

@@ -1,7 +1,8 @@
 //! One process by its number, read when somebody asks: no lock, no tick to wait for.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -77,9 +78,16 @@ impl PidReader {
     pub fn read(&self, pid: i32) -> Result<PidReading, PidError> {
         let mut buffer = [0; STAT_BYTES];
         let path = self.roots.proc.join(pid.to_string()).join("stat");
-        let length = File::open(path).and_then(|mut file| file.read(&mut buffer)).map_err(|source| {
-            if is_gone(&source) { PidError::Gone(pid) } else { PidError::Unreadable { pid, source } }
-        })?;
+        let length = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .and_then(|mut file| file.read(&mut buffer))
+            .map_err(
+                |source| {
+                    if is_gone(&source) { PidError::Gone(pid) } else { PidError::Unreadable { pid, source } }
+                },
+            )?;
         let stat = PidStat::parse(buffer.get(..length).unwrap_or_default()).ok_or(PidError::Garbage(pid))?;
         Ok(PidReading {
             pid,
@@ -97,7 +105,7 @@ impl PidReader {
 impl PidReading {
     /// Whether it has ended and its parent has not asked how.
     pub fn is_zombie(&self) -> bool {
-        self.state == 'Z'
+        self.state == 'Z' && self.threads <= 1
     }
 
     /// Seconds since it started; `None` where its start is not known, never negative.
@@ -132,7 +140,7 @@ mod tests {
         put(root.path(), "proc/stat", "btime 1000\n");
         let hz = user_hz() as u64;
         let line = |start: u64, user: u64| {
-            format!("7 (a b) Z 1 7 7 0 -1 0 0 0 0 0 {user} 0 0 0 20 0 3 0 {start} 8192 10 0 0 0")
+            format!("7 (a b) Z 1 7 7 0 -1 0 0 0 0 0 {user} 0 0 0 20 0 1 0 {start} 8192 10 0 0 0")
         };
         let reader = PidReader::new(&Roots::under(root.path()));
         let read = |text: &str| {
@@ -141,7 +149,9 @@ mod tests {
         };
         let first = read(&line(5 * hz, hz)).unwrap();
         assert_eq!((first.start_time, first.uptime_seconds(1_010_000)), (Some(1005.0), Some(5.0)));
-        assert_eq!((first.is_zombie(), first.threads, first.cpu_seconds), (true, 3, 1.0));
+        assert_eq!((first.is_zombie(), first.threads, first.cpu_seconds), (true, 1, 1.0));
+        let headless = read(&line(5 * hz, hz).replace(" 20 0 1 0 ", " 20 0 2 0 ")).unwrap();
+        assert!(!headless.is_zombie(), "its main thread has ended, another runs");
         let later = read(&line(5 * hz, 2 * hz)).unwrap();
         assert_eq!(later.cpu_percent(&first, 2.0), Some(50.0));
         assert_eq!((later.cpu_percent(&first, 0.0), first.cpu_percent(&later, 1.0)), (None, Some(0.0)));

@@ -101,6 +101,11 @@ impl ProcReader {
         count.or_else(|| count_entries(self.below(pid, "fd")).map(|count| count as u64))
     }
 
+    /// Open files by another folder of a process than its own.
+    pub(super) fn open_files_of(&mut self, pid: i32, folder: &str) -> Option<u64> {
+        count_entries(self.below(pid, folder)).map(|count| count as u64)
+    }
+
     /// Whether the process is there, as far as its folder tells.
     pub(super) fn is_there(&mut self, pid: i32) -> bool {
         self.below(pid, "").exists()
@@ -124,7 +129,7 @@ impl ProcReader {
 
     /// A short file of a process: one read, cut at [`READ_BYTES`].
     pub(super) fn file(&mut self, pid: i32, name: &str) -> io::Result<&[u8]> {
-        let mut file = File::open(self.below(pid, name))?;
+        let mut file = self.open(pid, name)?;
         let length = file.read(&mut self.buffer)?;
         Ok(self.buffer.get(..length).unwrap_or_default())
     }
@@ -132,7 +137,15 @@ impl ProcReader {
     /// A file of a process that may be longer than one read, up to `limit` bytes.
     pub(super) fn whole(&mut self, pid: i32, name: &str, limit: usize, out: &mut Vec<u8>) -> io::Result<()> {
         out.clear();
-        File::open(self.below(pid, name))?.take(limit as u64).read_to_end(out).map(|_| ())
+        self.open(pid, name)?.take(limit as u64).read_to_end(out).map(|_| ())
+    }
+
+    /// Opens without waiting: a pipe that stands where a file was expected must not hold all collectors up. The kernel's own tree
+    /// has files only.
+    fn open(&mut self, pid: i32, name: &str) -> io::Result<File> {
+        let is_kernel = self.is_kernel;
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(self.below(pid, name))?;
+        if is_kernel || file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
     fn below(&mut self, pid: i32, name: &str) -> &Path {

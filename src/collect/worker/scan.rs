@@ -5,6 +5,7 @@ use std::io;
 use super::collector::{Shared, Workers};
 use super::listing::Extent;
 use super::pid::is_gone;
+use super::speaker::ask_others;
 use super::table::{Process, REMATCH_SCANS, Sight};
 use crate::collect::proc_pid::PidStat;
 use crate::collect::system::report::Trouble;
@@ -40,11 +41,24 @@ impl Workers {
         (self.known, self.listing.numbers) = (known, newest);
         self.is_first_list = !self.has_listed;
         self.has_listed |= is_whole;
+        let started = |pid: i32| shared.units.start_time(shared.table.get(pid)?.start_ticks);
         let pids = shared.table.iter().map(|(pid, _)| pid);
-        self.pointers.refresh(&self.matchers, &self.roots, &self.proc, pids, now);
-        let named = self.pointers.named.iter().map(|(_, pid)| *pid);
-        let is_stranger = |pid: &i32| shared.table.get(*pid).is_some_and(|process| process.member.is_none());
-        self.newcomers.extend(named.filter(is_stranger));
+        self.pointers.refresh(&self.matchers, &self.roots, &self.proc, pids, started, now);
+        // Who was in another group before the port was bound, or the file written, may be one's own now.
+        let may_join = |(place, pid): &&(usize, i32)| {
+            shared.table.get(*pid).is_some_and(|process| match &process.member {
+                Some(member) if member.own => {
+                    let (wanted, group) = (self.matchers.name_of(*place), shared.groups.name(member.group));
+                    wanted.is_some() && wanted != group
+                }
+                _ => true,
+            })
+        };
+        self.newcomers.extend(self.pointers.named.iter().filter(may_join).map(|(_, pid)| *pid));
+        self.newcomers.append(&mut shared.table.rematch);
+        for (name, hidden) in self.pointers.hidden(&self.matchers) {
+            shared.groups.hide(name, hidden);
+        }
         Ok(())
     }
 
@@ -117,6 +131,9 @@ impl Workers {
                 shared.table.get(pid).is_some_and(again)
             }
         };
+        if let Some(process) = shared.table.get_mut(pid) {
+            ask_others(&mut self.proc, pid, process);
+        }
         if needs_group {
             self.newcomers.push(pid);
         }

@@ -7,24 +7,23 @@ use rustc_hash::FxBuildHasher;
 
 use super::groups::GroupIndex;
 use super::member::Member;
+use super::speaker::Speaker;
 use crate::collect::proc_pid::PidStat;
 use crate::model::Timestamp;
 
-/// Bytes of a process's name.
-const COMM_BYTES: usize = 16;
+/// Bytes of a process's name that count. Some kernel threads have longer ones; a configuration names them by these, too.
+pub(super) const COMM_BYTES: usize = 15;
 /// Ancestors that inheritance looks through: deeper trees have lost their group.
 const MAX_ANCESTORS: usize = 64;
 
 /// A process without a group is read at every listing until this age in listings: most call exec as soon as they are there.
 const YOUNG_SCANS: u32 = 8;
-/// From then on it is read in every fourth one, and from this age in every sixteenth: it calls exec, or renames itself, unseen for
+/// From then on it is read in every fourth one, and from this age in every sixteenth unless somebody looks at the processes: it calls exec, or renames itself, unseen for
 /// no longer than it has lived, and for 32 s at most. Most processes of a machine belong to no group and have been there for long,
 /// and reading them all was two thirds of what a tick of the whole daemon cost.
 const SETTLED_SCANS: u32 = 16;
 const YOUTHS_SCANS: u64 = 4;
 const STRANGER_SCANS: u64 = 16;
-/// While somebody looks at the processes, they are read this often.
-const WATCHED_SCANS: u64 = 2;
 
 /// A process without a group is matched again at these ages in listings: a title may be set some time after exec.
 pub(super) const REMATCH_SCANS: [u32; 6] = [2, 4, 8, 16, 32, 64];
@@ -52,6 +51,8 @@ pub(super) struct Process {
     pub(super) elapsed_ms: i64,
     /// Listings that it was in, and readings.
     pub(super) ticks_seen: u32,
+    /// A thread that answers for it: its main thread has ended, others run.
+    pub(super) speaker: Option<i32>,
     /// What is kept of it because it belongs to a group.
     pub(super) member: Option<Box<Member>>,
     generation: u64,
@@ -71,14 +72,32 @@ impl Process {
         self.at == now
     }
 
+    /// Whether it has ended. One whose main thread alone has ended looks like it, and goes on running in its others.
     pub(super) fn is_zombie(&self) -> bool {
-        self.state == b'Z'
+        self.state == b'Z' && self.threads <= 1
+    }
+
+    pub(super) fn lost_its_main_thread(&self) -> bool {
+        self.state == b'Z' && self.threads > 1
+    }
+
+    /// Takes what another thread says for a main thread that has ended.
+    pub(super) fn hear(&mut self, speaker: &Speaker) {
+        self.state = speaker.state;
+        self.virtual_bytes = speaker.virtual_bytes;
+        self.resident_pages = speaker.resident_pages;
+        self.speaker = Some(speaker.tid);
+    }
+
+    /// Milliseconds since it was read.
+    pub(super) fn read_before_ms(&self, now: Timestamp) -> i64 {
+        now.saturating_sub(self.at)
     }
 
     /// Share of one core between its last two readings.
     pub(super) fn cores(&self, hz: f64) -> Option<f64> {
         let (user, system) = self.delta?;
-        (self.elapsed_ms > 0).then(|| (user + system) as f64 / hz / (self.elapsed_ms as f64 / 1e3))
+        (self.elapsed_ms > 0).then(|| (user as f64 + system as f64) / hz / (self.elapsed_ms as f64 / 1e3))
     }
 }
 
@@ -98,6 +117,8 @@ pub(super) enum Sight {
 pub(super) struct ProcessTable {
     processes: HashMap<i32, Process, FxBuildHasher>,
     generation: u64,
+    /// Members that the listing found at an age at which they are matched again.
+    pub(super) rematch: Vec<i32>,
 }
 
 impl ProcessTable {
@@ -129,6 +150,7 @@ impl ProcessTable {
     /// Starts a listing.
     pub(super) fn begin(&mut self) {
         self.generation += 1;
+        self.rematch.clear();
     }
 
     /// Whether `pid`, which a listing names, need not be read for it: members are read at every tick, strangers when their
@@ -136,24 +158,32 @@ impl ProcessTable {
     pub(super) fn pass_over(&mut self, pid: i32, watched: bool) -> bool {
         let generation = self.generation;
         let Some(process) = self.processes.get_mut(&pid) else { return false };
-        if process.member.is_some() {
+        let is_running = !process.is_zombie() && process.virtual_bytes > 0;
+        if let Some(member) = &mut process.member {
             process.generation = generation;
+            member.listings = member.listings.saturating_add(1);
+            // A port is bound and a title set some time after the group was inherited, and a fork calls exec.
+            if is_running && member.may_move() && REMATCH_SCANS.contains(&member.listings) {
+                self.rematch.push(pid);
+            }
             return true;
         }
         let age = process.ticks_seen.saturating_add(1);
         let scans = if age <= YOUNG_SCANS {
             1
-        } else if watched {
-            WATCHED_SCANS
-        } else if age <= SETTLED_SCANS {
+        } else if watched || age <= SETTLED_SCANS {
             YOUTHS_SCANS
         } else {
             STRANGER_SCANS
         };
         let is_its_turn = (generation + u64::from(pid.unsigned_abs())).is_multiple_of(scans);
-        if is_its_turn || REMATCH_SCANS.contains(&age) {
+        let parent = process.parent;
+        // A zombie among them is its parent's group's to tell.
+        let is_members_child = || self.processes.get(&parent).is_some_and(|parent| parent.member.is_some());
+        if is_its_turn || REMATCH_SCANS.contains(&age) || is_members_child() {
             return false;
         }
+        let Some(process) = self.processes.get_mut(&pid) else { return false };
         process.generation = generation;
         process.ticks_seen = age;
         true
@@ -197,11 +227,17 @@ impl ProcessTable {
     }
 
     /// The group that the nearest ancestor with a group of its own hands down.
-    pub(super) fn inherited_group(&self, mut pid: i32) -> Option<GroupIndex> {
+    pub(super) fn inherited_group(&self, pid: i32) -> Option<GroupIndex> {
+        let member = self.nearest_member(pid)?.member.as_ref()?;
+        member.hands_down.then_some(member.group)
+    }
+
+    /// The process itself or its nearest ancestor that belongs to a group.
+    pub(super) fn nearest_member(&self, mut pid: i32) -> Option<&Process> {
         for _ in 0..MAX_ANCESTORS {
             let process = self.processes.get(&pid)?;
-            if let Some(member) = &process.member {
-                return Some(member.group).filter(|_| member.hands_down);
+            if process.member.is_some() {
+                return Some(process);
             }
             pid = process.parent;
         }
@@ -217,10 +253,10 @@ impl Process {
             comm_len: 0,
             parent: 0,
             state: 0,
-            user_ticks: 0,
-            system_ticks: 0,
-            minor_faults: 0,
-            major_faults: 0,
+            user_ticks: stat.user_ticks,
+            system_ticks: stat.system_ticks,
+            minor_faults: stat.minor_faults,
+            major_faults: stat.major_faults,
             threads: 0,
             virtual_bytes: 0,
             resident_pages: 0,
@@ -228,6 +264,7 @@ impl Process {
             delta: None,
             elapsed_ms: 0,
             ticks_seen: 1,
+            speaker: None,
             member: None,
             generation,
             at: now,
@@ -241,15 +278,15 @@ impl Process {
         let renamed = self.comm() != stat.comm.get(..stat.comm.len().min(COMM_BYTES)).unwrap_or_default();
         self.elapsed_ms = now - self.at;
         self.at = now;
-        let user = stat.user_ticks.saturating_sub(self.user_ticks);
-        let system = stat.system_ticks.saturating_sub(self.system_ticks);
+        let user = gained(&mut self.user_ticks, stat.user_ticks);
+        let system = gained(&mut self.system_ticks, stat.system_ticks);
+        let minor = gained(&mut self.minor_faults, stat.minor_faults);
+        let major = gained(&mut self.major_faults, stat.major_faults);
         self.delta = Some((user, system));
         if let Some(member) = &mut self.member {
             let gains = &mut member.gains;
             gains.user = gains.user.saturating_add(user);
             gains.system = gains.system.saturating_add(system);
-            let minor = stat.minor_faults.saturating_sub(self.minor_faults);
-            let major = stat.major_faults.saturating_sub(self.major_faults);
             gains.minor_faults = gains.minor_faults.saturating_add(minor);
             gains.major_faults = gains.major_faults.saturating_add(major);
             if stat.state == b'D' {
@@ -269,13 +306,22 @@ impl Process {
         }
         self.parent = stat.parent;
         self.state = stat.state;
-        self.user_ticks = self.user_ticks.max(stat.user_ticks);
-        self.system_ticks = self.system_ticks.max(stat.system_ticks);
-        self.minor_faults = self.minor_faults.max(stat.minor_faults);
-        self.major_faults = self.major_faults.max(stat.major_faults);
         self.threads = stat.threads;
         self.virtual_bytes = stat.virtual_bytes;
         self.resident_pages = stat.resident_pages;
         self.wait_status = stat.wait_status;
+        self.speaker = None;
     }
+}
+
+/// What a counter has gained since `last`, which moves on. A small step back is the kernel's rounding: the counter waits until it is
+/// there again. Less than half of it is a new start, after a wrap or a reset; 0 is what the kernel says of one that is going.
+pub(super) fn gained(last: &mut u64, now: u64) -> u64 {
+    let from = match now {
+        _ if now >= *last => *last,
+        1.. if now < *last / 2 => 0,
+        _ => return 0,
+    };
+    *last = now;
+    now - from
 }

@@ -8,9 +8,17 @@ pub enum TemplateError {
     Open,
     /// A field that there is not.
     #[error(
-        "unknown field {0}: expected .Comm, .ExeBase, .ExeFull, .Username, .PID, .StartTime, .Cgroups or .Matches.NAME"
+        "unknown field {0}: expected .Comm, .ExeBase, .ExeFull, .Username, .PID, .StartTime, .Cgroups, .Matches.NAME or index .Matches \"NAME\""
     )]
     Field(String),
+    /// A capture that no pattern of `cmdline` has.
+    #[error("no capture {name:?}: patterns of cmdline have {known}")]
+    Capture {
+        /// Its name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +59,14 @@ impl NameTemplate {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
-            let (field, tail) = after.split_once("}}").ok_or(TemplateError::Open)?;
+            let (action, tail) = after.split_once("}}").ok_or(TemplateError::Open)?;
+            let (trims_before, action, trims_after) = trim_markers(action);
+            let before = if trims_before { before.trim_end() } else { before };
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.to_owned()));
             }
-            pieces.push(field_piece(field.trim())?);
-            rest = tail;
+            pieces.push(field_piece(action)?);
+            rest = if trims_after { tail.trim_start() } else { tail };
         }
         if !rest.is_empty() {
             pieces.push(Piece::Text(rest.to_owned()));
@@ -88,6 +98,14 @@ impl NameTemplate {
         }
     }
 
+    /// The captures that it names.
+    pub(super) fn captures(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Capture(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether it needs the process's user.
     pub(super) fn names_user(&self) -> bool {
         self.0.contains(&Piece::Username)
@@ -112,13 +130,29 @@ impl NameTemplate {
                 // As Go prints a list of strings.
                 Piece::Cgroups => out.push_str(&format!("[{}]", facts.cgroups.join(" "))),
                 Piece::Capture(name) => {
-                    let value = facts.captures.iter().find(|(known, _)| known == name);
+                    // Of patterns that share a name the last one counts, as in process-exporter.
+                    let value = facts.captures.iter().rfind(|(known, _)| known == name);
                     out.push_str(value.map_or("", |(_, value)| value));
                 }
             }
         }
         out
     }
+}
+
+/// What stands in an action, and whether a minus says that blanks before and after it are to go.
+fn trim_markers(action: &str) -> (bool, &str, bool) {
+    let before = action.strip_prefix('-').filter(|rest| rest.starts_with(char::is_whitespace));
+    let action = before.unwrap_or(action);
+    let after = action.strip_suffix('-').filter(|rest| rest.ends_with(char::is_whitespace));
+    (before.is_some(), after.unwrap_or(action).trim(), after.is_some())
+}
+
+/// The name in `index .Matches "name"`.
+fn indexed(action: &str) -> Option<&str> {
+    let rest = action.strip_prefix("index")?.trim_start().strip_prefix(".Matches")?.trim();
+    let quoted = |quote: char| rest.strip_prefix(quote)?.strip_suffix(quote);
+    quoted('"').or_else(|| quoted('`')).filter(|name| !name.contains(['"', '`', '\\']))
 }
 
 fn field_piece(field: &str) -> Result<Piece, TemplateError> {
@@ -130,7 +164,7 @@ fn field_piece(field: &str) -> Result<Piece, TemplateError> {
         ".PID" => Piece::Pid,
         ".StartTime" => Piece::StartTime,
         ".Cgroups" => Piece::Cgroups,
-        field => match field.strip_prefix(".Matches.") {
+        field => match field.strip_prefix(".Matches.").or_else(|| indexed(field)) {
             Some(name) => Piece::Capture(name.to_owned()),
             None => return Err(TemplateError::Field(field.to_owned())),
         },
@@ -178,8 +212,16 @@ mod tests {
             ("{{.StartTime}}", "2001-09-09 01:46:40.25 +0000 UTC"),
             ("{{.Cgroups}}", "[/a /b c]"),
             ("{{.Matches.x}}{{.Matches.none}}", "7"),
+            ("{{.ExeBase}}:{{.Matches.x}}", "e:7"),
+            (r#"{{ index .Matches "x" }}{{index .Matches `x`}}"#, "77"),
+            ("a  {{- .Comm -}}  b {{- /x", "error"),
+            ("a  {{- .Comm -}}  b {{ .PID }}", "acb 12"),
+            ("{{-.Comm}}", "error"),
+            (r#"{{index .Matches x}}"#, "error"),
+            (r#"{{index .Matches "x" "y"}}"#, "error"),
         ] {
-            assert_eq!(NameTemplate::parse(template).unwrap().render(&facts), expected, "{template}");
+            let found = NameTemplate::parse(template).map_or("error".into(), |name| name.render(&facts));
+            assert_eq!(found, expected, "{template}");
         }
         assert_eq!(
             (go_time(0.0), go_time(1.1)),

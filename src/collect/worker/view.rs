@@ -9,8 +9,11 @@ use super::around::Users;
 use super::classify::effective_user;
 use super::cmdline::shown;
 use super::collector::Shared;
+use super::groups::Units;
+use super::pid::is_gone;
 use super::reader::{ProcReader, field};
 use super::table::Process;
+use crate::collect::proc_pid::PidStat;
 use crate::collect::system::bytes::label;
 use crate::collect::system::{Roots, count_entries};
 use crate::model::Timestamp;
@@ -33,7 +36,7 @@ pub struct ProcessView {
     pub name: String,
     /// Its effective user's name, or number where that has none.
     pub user: Option<String>,
-    /// CPU time between its last two readings, 100 is one core; `None` at its first sight.
+    /// CPU time between its last two readings, or since the question before, 100 is one core; `None` at its first sight.
     pub cpu_percent: Option<f64>,
     /// Resident memory in bytes.
     pub rss_bytes: f64,
@@ -60,7 +63,7 @@ pub struct ProcessView {
 /// What a list of processes is sorted by. What is not known comes last, in either order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProcessSort {
-    /// CPU time.
+    /// CPU time; until that is known, the average of its life.
     #[default]
     Cpu,
     /// Resident memory.
@@ -149,6 +152,14 @@ struct Asked {
     proc: ProcReader,
     users: Users,
     io: HashMap<i32, IoBefore>,
+    cpu: HashMap<i32, CpuBefore>,
+}
+
+struct CpuBefore {
+    start_ticks: u64,
+    at: Timestamp,
+    ticks: u64,
+    percent: Option<f64>,
 }
 
 struct IoBefore {
@@ -163,12 +174,18 @@ struct Row {
     view: ProcessView,
     start_ticks: u64,
     average_io: Option<f64>,
+    average_cpu: Option<f64>,
+    /// CPU time at the table's reading in ticks, and when that was.
+    cpu: (u64, Timestamp),
+    /// Whether the last tick read it.
+    is_fresh: bool,
 }
 
 impl WorkersHandle {
     pub(super) fn live(shared: Arc<Mutex<Shared>>) -> Self {
         let roots = shared.lock().roots.clone();
-        let asked = Asked { proc: ProcReader::new(&roots), users: Users::new(&roots), io: HashMap::new() };
+        let asked =
+            Asked { proc: ProcReader::new(&roots), users: Users::new(&roots), io: HashMap::new(), cpu: HashMap::new() };
         Self(Source::Live { shared, asked: Arc::new(Mutex::new(asked)) })
     }
 
@@ -196,12 +213,19 @@ impl WorkersHandle {
         let (shared, asked) = match &self.0 {
             Source::Live { shared, asked } => (shared, asked),
             Source::Fixed(views) => {
-                let row = |view: ProcessView| Row { view, start_ticks: 0, average_io: None };
+                let row = |view: ProcessView| Row {
+                    view,
+                    start_ticks: 0,
+                    average_io: None,
+                    average_cpu: None,
+                    cpu: (0, 0),
+                    is_fresh: true,
+                };
                 let rows = views.lock().iter().cloned().map(row).collect();
                 return first(rows, query).into_iter().map(|row| row.view).collect();
             }
         };
-        let (rows, roots) = {
+        let (rows, roots, units) = {
             let mut shared = shared.lock();
             shared.asked = true;
             let shared = &*shared;
@@ -209,10 +233,16 @@ impl WorkersHandle {
                 view: shared.view(pid, process),
                 start_ticks: process.start_ticks,
                 average_io: None,
+                average_cpu: None,
+                cpu: (
+                    process.user_ticks.saturating_add(process.system_ticks),
+                    now - process.read_before_ms(now.saturating_sub(shared.shift_ms)),
+                ),
+                is_fresh: process.member.is_some(),
             };
-            (shared.table.iter().map(row).collect::<Vec<Row>>(), shared.roots.clone())
+            (shared.table.iter().map(row).collect::<Vec<Row>>(), shared.roots.clone(), shared.units)
         };
-        asked.lock().answer(rows, query, &roots, now)
+        asked.lock().answer(rows, query, &roots, units, now)
     }
 
     /// One process as the last tick saw it: what does not cost another reading.
@@ -283,11 +313,20 @@ impl Shared {
 }
 
 impl Asked {
-    fn answer(&mut self, mut rows: Vec<Row>, query: &ProcessQuery, roots: &Roots, now: Timestamp) -> Vec<ProcessView> {
+    fn answer(
+        &mut self,
+        mut rows: Vec<Row>,
+        query: &ProcessQuery,
+        roots: &Roots,
+        units: Units,
+        now: Timestamp,
+    ) -> Vec<ProcessView> {
         self.users.refresh();
+        rows.retain_mut(|row| self.read_anew(row, units, now));
         // Numbers that were given away, or whose process is gone.
         let known: HashMap<i32, u64> = rows.iter().map(|row| (row.view.pid, row.start_ticks)).collect();
         self.io.retain(|pid, before| known.get(pid) == Some(&before.start_ticks));
+        self.cpu.retain(|pid, before| known.get(pid) == Some(&before.start_ticks));
         for row in &mut rows {
             match query.sort {
                 ProcessSort::Fds => self.fill_files(row, roots),
@@ -305,6 +344,53 @@ impl Asked {
             self.fill_cmdline(row);
         }
         rows.into_iter().map(|row| row.view).collect()
+    }
+
+    /// Reads one that the table has not read just now: it may be seconds old. False when it is not there any more.
+    fn read_anew(&mut self, row: &mut Row, units: Units, now: Timestamp) -> bool {
+        let lived = row.view.start_time.map(|start| now as f64 / 1e3 - start).filter(|lived| *lived > 0.0);
+        if !row.is_fresh {
+            let stat = match self.proc.stat(row.view.pid, None).map(PidStat::parse) {
+                Ok(Some(stat)) if stat.start_ticks == row.start_ticks => stat,
+                Ok(Some(_)) => return false,
+                Ok(None) => return true,
+                Err(error) => return !is_gone(&error),
+            };
+            let ticks = stat.user_ticks.saturating_add(stat.system_ticks);
+            let has_thread = stat.state != b'Z' || stat.threads <= 1;
+            row.view.parent = stat.parent;
+            row.view.threads = stat.threads;
+            if has_thread {
+                row.view.state = char::from(stat.state);
+                row.view.rss_bytes = stat.resident_pages as f64 * units.page_bytes;
+            }
+            row.view.cpu_percent = self.cpu_percent(row, ticks, units, now);
+            row.cpu = (ticks, now);
+        }
+        row.average_cpu = lived.map(|lived| row.cpu.0 as f64 / units.hz / lived * 100.0);
+        true
+    }
+
+    /// CPU time since the question before, or since the table's reading when that is the only one.
+    fn cpu_percent(&mut self, row: &Row, ticks: u64, units: Units, now: Timestamp) -> Option<f64> {
+        let before = self.cpu.get(&row.view.pid).filter(|before| before.start_ticks == row.start_ticks);
+        let before = before.filter(|before| (0..=MAX_RATE_MS).contains(&(now - before.at)));
+        let (then, at, known) = match before {
+            Some(before) => (before.ticks, before.at, before.percent),
+            None => (row.cpu.0, row.cpu.1, row.view.cpu_percent),
+        };
+        let elapsed = now - at;
+        let percent = match elapsed {
+            MIN_RATE_MS..=MAX_RATE_MS => {
+                Some(ticks.saturating_sub(then) as f64 / units.hz / (elapsed as f64 / 1e3) * 100.0)
+            }
+            _ => known,
+        };
+        if before.is_none_or(|before| now - before.at >= MIN_RATE_MS) {
+            let before = CpuBefore { start_ticks: row.start_ticks, at: now, ticks, percent };
+            self.cpu.insert(row.view.pid, before);
+        }
+        percent
     }
 
     fn fill_files(&mut self, row: &mut Row, roots: &Roots) {
@@ -374,7 +460,7 @@ impl Key {
         let number = |value: f64| Self::Number(value.max(0.0).to_bits());
         let io = || Some(view.read_bytes_per_second? + view.write_bytes_per_second?);
         match sort {
-            ProcessSort::Cpu => view.cpu_percent.map(number),
+            ProcessSort::Cpu => view.cpu_percent.or(row.average_cpu).map(number),
             ProcessSort::Rss => Some(number(view.rss_bytes)),
             ProcessSort::Pss => view.pss_bytes.map(number),
             ProcessSort::Fds => view.open_fds.map(Self::Number),

@@ -1,36 +1,27 @@
 //! The newest value of every own series, looked up by metric name.
 
-use crate::model::{Labels, is_absent};
-use crate::registry::{Latest, LayoutFamily};
+use crate::model::Labels;
+use crate::registry::{Latest, LatestSeries};
 
 /// Values of one moment.
-pub(in crate::http) struct Snapshot {
-    families: Vec<LayoutFamily>,
-    values: Vec<f64>,
-}
+pub(in crate::http) struct Snapshot(Vec<(LatestSeries, f64)>);
 
 impl Snapshot {
-    /// Reads the registry; what `/metrics` would not show is not there either.
+    /// Looks at the registry, waiting for nobody; what `/metrics` would not show is not there either.
     pub(in crate::http) fn read(latest: &Latest) -> Self {
-        let families = latest.layout().families;
-        let mut values = Vec::new();
-        latest.read(&mut values);
-        Self { families, values }
+        Self(latest.look())
     }
 
-    /// Series whose metric name begins with `prefix`: name, labels, value.
+    /// Series whose metric name begins with `prefix`, sorted by family and labels: name, labels, value.
     pub(in crate::http) fn starting_with<'a>(
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a Labels, f64)> {
-        self.families
-            .iter()
-            .filter(move |family| family.family.name.starts_with(prefix))
-            .flat_map(|family| &family.series)
-            .filter_map(|series| {
-                let value = *self.values.get(series.slot as usize)?;
-                (!is_absent(value)).then_some((&*series.name, &series.labels, value))
-            })
+        let is_wanted = |found: &&(LatestSeries, f64)| found.0.family().name.starts_with(prefix);
+        let mut found: Vec<&(LatestSeries, f64)> = self.0.iter().filter(is_wanted).collect();
+        let key = |series: &'a LatestSeries| (&series.family().name, series.labels(), series.name());
+        found.sort_unstable_by(|(a, _), (b, _)| key(a).cmp(&key(b)));
+        found.into_iter().map(|(series, value)| (series.name(), series.labels(), *value))
     }
 
     /// Series of that metric name.

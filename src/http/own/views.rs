@@ -79,7 +79,12 @@ pub(in crate::http) async fn processes(State(edge): State<Arc<Edge>>, params: Pa
         Some("desc") => true,
         Some(word) => return Err(ApiError::parameter("order", format!("expected asc or desc, not {word:?}"))),
     };
-    let limit = params.limit()?.unwrap_or(PROCESSES).min(MAX_PROCESSES);
+    // As elsewhere in the API, 0 is no limit.
+    let limit = match params.limit()? {
+        None if params.get("limit").is_none() => PROCESSES,
+        None => MAX_PROCESSES,
+        Some(limit) => limit.min(MAX_PROCESSES),
+    };
     let query = ProcessQuery { sort, descending, limit };
     asked(edge, move |edge| edge.daemon.processes(&query)).await
 }

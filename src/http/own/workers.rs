@@ -1,6 +1,7 @@
 //! `workers`: who tells about itself by heartbeats, and the groups of processes; `runs`: what they worked on.
 //!
-//! An answer is put together from cells that nobody holds a lock on while they read processes: it never waits for a tick.
+//! An answer is put together from cells that are swapped as a whole and from numbers: it waits for no lock, so for no tick
+//! and no heartbeat.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::ingest::{
     AgentView, BeatError, MAX_HEARTBEAT_BYTES, ProcessView, RunStatus, RunView, Tokens, check_worker_id,
 };
 use crate::model::{Labels, Timestamp};
+use crate::profiling::heap_bytes;
 
 /// Runs of one project that the answer of `workers` names, the newest first; `runs` has all.
 const RUNS_PER_PROJECT: usize = 10;
@@ -53,6 +55,7 @@ pub(in crate::http) async fn heartbeat(
     let body = read_body_within(body, MAX_HEARTBEAT_BYTES, "MAX_HEARTBEAT_BYTES").await.map_err(refuse)?;
     let now = edge.clock.now();
     let view = edge.agents.beat(&id, &body, now)?;
+    edge.events.heartbeat(now);
     Ok(success_value(&agent(&view, now)))
 }
 
@@ -257,7 +260,7 @@ fn group(name: &str, readings: &[(&str, &Labels, f64)], now: Timestamp) -> Value
     })
 }
 
-/// The daemon itself: tasks of its runtimes, anonymous memory (heap and stacks), who follows it, and what it reads again.
+/// The daemon itself: tasks of its runtimes, what it has allocated and not freed, who follows it, and what it reads again.
 fn daemon(edge: &Edge) -> Value {
     let tasks: usize = edge.runtimes().iter().map(|runtime| runtime.handle.metrics().num_alive_tasks()).sum();
     let streams = edge.live.counters().subscribers.load(Ordering::Relaxed) as u64;
@@ -265,18 +268,10 @@ fn daemon(edge: &Edge) -> Value {
     json!({
         "pid": std::process::id(),
         "tasks": tasks,
-        "heap_bytes": anonymous_bytes(),
+        "heap_bytes": heap_bytes(),
         "stream_clients": streams + sockets,
         "watched_files": edge.daemon.watched_files(),
     })
-}
-
-/// What the kernel counts as this process's anonymous memory, `RssAnon` of proc(5).
-fn anonymous_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 /// As much as a person reads.

@@ -56,6 +56,21 @@ fn groups_are_what_they_were_and_more() {
     }
 }
 
+/// A tick and a heartbeat that do not come to their end hold nobody up.
+#[test]
+fn the_snapshot_waits_for_nobody() {
+    let world = World::new();
+    world.gauge("worker_group_procs", &[("group", "vllm")], 3.0);
+    world.beat("w", &json!({"status": "idle"}));
+    let held = (world.latest.hold(), world.edge.agents.hold());
+    for path in ["/api/watchfire/v1/workers", "/api/watchfire/v1/runs"] {
+        assert_eq!(get(world.addr, path).status, 200, "{path}");
+    }
+    let data = get(world.addr, "/api/watchfire/v1/workers").json()["data"].clone();
+    drop(held);
+    assert_eq!((&data["workers"][0]["id"], &data["workers"][1]["id"]), (&json!("w"), &json!("vllm")));
+}
+
 #[test]
 fn zombies_do_not_run() {
     let world = World::new();

@@ -150,6 +150,7 @@ fn processes_in_the_order_that_is_asked_for() {
     for (query, sort, descending, limit) in [
         ("", "Cpu", true, 20),
         ("sort=rss&limit=7", "Rss", true, 7),
+        ("sort=name&limit=0", "Name", false, 1000),
         ("sort=name", "Name", false, 20),
         ("sort=fds&order=asc&limit=99999", "Fds", false, 1000),
     ] {

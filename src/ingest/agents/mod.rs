@@ -6,12 +6,15 @@
 mod body;
 mod config;
 mod families;
+mod follow;
 mod item;
+mod members;
 mod process;
 mod runs;
 mod series;
 mod store;
 mod view;
+mod worker;
 
 pub use body::{Heartbeat, Status, Tokens, check_worker_id};
 pub use config::{AgentCounters, AgentsConfig, MAX_HEARTBEAT_BYTES, MAX_WORKERS};

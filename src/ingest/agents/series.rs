@@ -112,6 +112,28 @@ impl AgentSeries {
         }
     }
 
+    /// Appends what the worker said since the tick before, as far as its series are known and still carry its labels.
+    pub(super) fn append_known(
+        &self,
+        view: &AgentView,
+        totals: Totals,
+        now: Timestamp,
+        out: &mut Vec<(SeriesRef, f64)>,
+    ) {
+        if self.of.as_ref().is_none_or(|of| of.project != view.beat.project) {
+            return;
+        }
+        let states = self.status.iter().zip(Status::ALL).map(|(slot, state)| {
+            let value = view.status(now).map(|status| f64::from(u8::from(state == status)));
+            (slot, value)
+        });
+        for (slot, value) in states.chain(self.plain.iter().zip(values(view, totals, now))) {
+            if let (Slot::Known(series), Some(value)) = (slot, value) {
+                out.push((*series, value));
+            }
+        }
+    }
+
     /// Gives everything back.
     pub(super) fn release(mut self, intern: &dyn Intern) {
         let slots = self.status.iter_mut().chain(&mut self.plain).chain([&mut self.info]);

@@ -55,6 +55,8 @@ export class Chart {
   private drawnTo = NaN;
   private axis: Axis = { top: 1, steps: 4 };
   private readonly resizer: ResizeObserver;
+  /** Width of the host as it was last seen: asking it would make the browser lay the page out at once. */
+  private room = 300;
 
   constructor(
     private readonly host: HTMLElement,
@@ -131,12 +133,14 @@ export class Chart {
 
   private resize(): void {
     const { clientWidth: width, clientHeight: height } = this.host;
+    this.room = width || this.room;
     if (this.plot && width && height) this.plot.setSize({ width, height });
   }
 
   private build(): void {
     this.plot?.destroy();
     const { clientWidth: width, clientHeight: height } = this.host;
+    this.room = width || this.room;
     const { grid, text } = ground();
     const unit = this.def.unit;
     const axis = { stroke: text, font: FONT, ticks: { show: false }, grid: { stroke: grid, width: 1 } };
@@ -193,7 +197,7 @@ export class Chart {
   /** Round minutes on the time axis, as many as the width carries. */
   private minutes(): number[] {
     const span = this.span.width();
-    const room = Math.max(140, this.host.clientWidth - 130);
+    const room = Math.max(140, this.room - 130);
     // With seconds the words are wider.
     const step = [15, 30, 60, 120, 300, 600].find((s) => (room * s) / span >= (s % 60 ? 88 : 62)) ?? 600;
     const now = this.span.now();

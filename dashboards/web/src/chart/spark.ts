@@ -6,6 +6,8 @@ import type { Span } from './chart';
 export class Spark {
   private readonly resizer: ResizeObserver;
   private drawnTo = NaN;
+  /** As the observer saw it: asking the element would make the browser lay the page out at once. */
+  private size = { width: 0, height: 0 };
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -13,7 +15,10 @@ export class Spark {
     private readonly span: Span,
     private readonly max: number | undefined,
   ) {
-    this.resizer = new ResizeObserver(() => this.draw());
+    this.resizer = new ResizeObserver(([entry]) => {
+      if (entry) this.size = entry.contentRect;
+      this.draw();
+    });
     this.resizer.observe(canvas);
   }
 
@@ -28,8 +33,8 @@ export class Spark {
   draw(): void {
     this.drawnTo = this.data.last;
     const { canvas, data } = this;
-    const width = Math.round(canvas.clientWidth * devicePixelRatio);
-    const height = Math.round(canvas.clientHeight * devicePixelRatio);
+    const width = Math.round(this.size.width * devicePixelRatio);
+    const height = Math.round(this.size.height * devicePixelRatio);
     const ctx = canvas.getContext('2d');
     if (!ctx || !width || !height) return;
     if (canvas.width !== width) canvas.width = width;

@@ -104,6 +104,10 @@ export class Engine {
   ticks = 0;
   /** Ticks that came between those of the ring. */
   fastTicks = 0;
+  /** Tells what shows these in words that they changed: at once, unless the page takes its time over it. */
+  announce: (watches: Watch[]) => void = (watches) => {
+    for (const watch of watches) watch.version.value += 1;
+  };
   /** Whether the live view is looked at. */
   close = false;
   /** Whether the ring answers. */
@@ -191,11 +195,13 @@ export class Engine {
     this.ticks += 1;
     if (fast) this.fastTicks += 1;
     const due = new Set([...touched].flatMap((metric) => this.byMetric.get(metric) ?? []));
+    const fresh: Watch[] = [];
     for (const watch of due) {
-      if (!fast && !this.leftToRing(watch)) this.refresh(watch, now);
+      if (!fast && !this.leftToRing(watch) && this.refresh(watch, now)) fresh.push(watch);
       // Only charts are looked at so closely.
       if (this.close && watch.history > 0) this.refine(watch, now);
     }
+    this.announce(fresh);
     this.changed(fast);
   }
 
@@ -214,12 +220,12 @@ export class Engine {
     if (cells.length) watch.fine.push(now / 1000, cells);
   }
 
-  private refresh(watch: Watch, now: number): void {
+  private refresh(watch: Watch, now: number): boolean {
     const cells = this.ask(watch, now);
-    if (!cells.length) return;
+    if (!cells.length) return false;
     watch.data.push(now / 1000, cells);
     watch.lastSeen = performance.now();
     watch.livePoints += 1;
-    watch.version.value += 1;
+    return true;
   }
 }

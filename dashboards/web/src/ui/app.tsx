@@ -6,6 +6,7 @@ import { Notice } from './notice';
 import { Processes } from './processes';
 import { Section } from './section';
 import { spoken } from './state';
+import { Targets } from './targets';
 import { Tiles } from './tiles';
 
 export function App() {
@@ -20,6 +21,7 @@ export function App() {
         <AlertList />
         {rest.map((def) => <Section key={def.id} def={def} />)}
         <Processes />
+        <Targets />
       </main>
       <Footer />
       <div class="sr-only" role="status">{spoken.value}</div>

@@ -1,10 +1,9 @@
 import { useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
 import type { Unit } from '../data/panels';
 import { duration, format } from '../format';
-import { askData } from '../source/access';
-import { Icon } from './icons';
-import { engine, source, spoken } from './state';
+import { Lazy, Wait } from './folded';
+import { usePoll } from './poll';
+import { engine, spoken } from './state';
 
 /** One process, as `api/watchfire/v1/processes` tells it; what is not known is null. */
 interface Process {
@@ -59,60 +58,24 @@ type Order = { sort: string; up: boolean };
 
 /** The heaviest processes of the machine, in a group or not. The daemon is asked only while the table is open. */
 export function Processes() {
-  const open = useSignal(false);
-  return (
-    <details class="section folded" id="processes" onToggle={(e) => (open.value = e.currentTarget.open)}>
-      <summary>
-        <h2>
-          <Icon name="chevron" />
-          Processes
-          <small>the heaviest of the machine</small>
-        </h2>
-      </summary>
-      {open.value && <Table />}
-    </details>
-  );
+  return <Lazy id="processes" title="Processes" hint="the heaviest of the machine" body={Table} />;
 }
 
 function Table() {
   const order = useSignal<Order>({ sort: 'cpu', up: false });
-  const rows = useSignal<Process[] | undefined>(undefined);
-  const trouble = useSignal('');
   const { sort, up } = order.value;
-  useEffect(() => {
-    const stop = new AbortController();
-    const look = async (): Promise<void> => {
-      if (document.hidden || (source.paused.value && rows.value)) return;
-      const query = new URLSearchParams({ sort, order: up ? 'asc' : 'desc', limit: String(ROWS) });
-      await askData<Process[]>(`api/watchfire/v1/processes?${query}`, { signal: stop.signal, cache: 'no-store' }).then(
-        (found) => {
-          if (stop.signal.aborted) return;
-          [rows.value, trouble.value] = [found, ''];
-        },
-        (error: Error) => {
-          if (!stop.signal.aborted) trouble.value = error.message;
-        },
-      );
-    };
-    void look();
-    const timer = window.setInterval(() => void look(), EVERY_MS);
-    return () => {
-      stop.abort();
-      window.clearInterval(timer);
-    };
-  }, [sort, up]);
+  const query = new URLSearchParams({ sort, order: up ? 'asc' : 'desc', limit: String(ROWS) });
+  const { data, trouble } = usePoll<Process[]>(`api/watchfire/v1/processes?${query}`, EVERY_MS);
 
   const press = (column: Column): void => {
     const again = column.sort === sort;
     order.value = { sort: column.sort, up: again ? !up : Boolean(column.ascends) };
     spoken.value = `Processes sorted by ${column.title}, ${order.value.up ? 'ascending' : 'descending'}`;
   };
-  if (!rows.value) {
-    return <p class="card note">{trouble.value ? <><strong>Not available</strong> {trouble.value}</> : 'Waiting for the first look.'}</p>;
-  }
+  if (!data) return <Wait trouble={trouble} />;
   return (
     <div class="card table-card wide" id="panel-processes">
-      {trouble.value && <p class="explain">{trouble.value}</p>}
+      {trouble && <p class="explain">{trouble}</p>}
       <div class="scroll" tabIndex={0} role="region" aria-label="Processes">
         <table class="data sortable">
           <thead>
@@ -128,7 +91,7 @@ function Table() {
             </tr>
           </thead>
           <tbody>
-            {rows.value.map((process) => (
+            {data.map((process) => (
               <tr key={process.pid}>
                 {COLUMNS.map((column, i) => {
                   const text = column.text(process);

@@ -1,10 +1,28 @@
-import { signal } from '@preact/signals';
+import { batch, signal } from '@preact/signals';
 import type { Span } from '../chart/chart';
-import { CLOSE_S, Engine } from '../data/engine';
+import { CLOSE_S, Engine, type Watch } from '../data/engine';
 import { SourceControl } from '../source/source';
 
 export const engine = new Engine();
 export const source = new SourceControl(engine);
+
+/** Panels whose words change in one frame: laying out all of them takes longer than one. */
+const SHARE = 10;
+const told = new Set<Watch>();
+
+function tell(): void {
+  const some = [...told].slice(0, SHARE);
+  batch(() => {
+    for (const watch of some) watch.version.value += 1;
+  });
+  for (const watch of some) told.delete(watch);
+  if (told.size) requestAnimationFrame(tell);
+}
+
+engine.announce = (watches) => {
+  if (!told.size && watches.length) requestAnimationFrame(tell);
+  for (const watch of watches) told.add(watch);
+};
 
 /** Seconds that the charts show, as the person chose. */
 export const width = signal(600);

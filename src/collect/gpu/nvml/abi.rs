@@ -57,6 +57,14 @@ pub(super) struct FanSpeed {
 
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
+pub(super) struct Temperature {
+    pub(super) version: c_uint,
+    pub(super) sensor: c_uint,
+    pub(super) celsius: c_int,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Attributes {
     pub(super) multiprocessors: c_uint,
     pub(super) others: [c_uint; 7],
@@ -181,6 +189,7 @@ functions! {
     memory: ["nvmlDeviceGetMemoryInfo"](Handle, *mut Memory);
     bar1: ["nvmlDeviceGetBAR1MemoryInfo"](Handle, *mut Memory);
     temperature: ["nvmlDeviceGetTemperature"](Handle, c_uint, Number);
+    temperature_later: ["nvmlDeviceGetTemperatureV"](Handle, *mut Temperature);
     temperature_threshold: ["nvmlDeviceGetTemperatureThreshold"](Handle, c_uint, Number);
     power: ["nvmlDeviceGetPowerUsage"](Handle, Number);
     power_limit: ["nvmlDeviceGetEnforcedPowerLimit"](Handle, Number);
@@ -259,6 +268,7 @@ mod tests {
             ("memory v2", size_of::<MemoryV2>(), 40),
             ("pci", size_of::<Pci>(), 68),
             ("fan", size_of::<FanSpeed>(), 12),
+            ("temperature", size_of::<Temperature>(), 12),
             ("attributes", size_of::<Attributes>(), 40),
             ("sample", size_of::<ProcessSample>(), 32),
             ("field", size_of::<FieldValue>(), 40),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::abi::{ECC_VOLATILE, SENSOR_GPU, field, version};
+use super::abi::{ECC_VOLATILE, SENSOR_GPU, Temperature, field, version};
 use super::handle::{Device, MAX_PROCESSES};
 use super::library::NvmlError;
 use super::{Known, links, mig, processes, units};
@@ -52,8 +52,15 @@ pub(super) fn read(device: &Device<'_>, known: &mut Known, meminfo: &Path) -> Re
     fields(device, &mut reading);
     links::read_bytes(device, &mut reading.nvlinks);
     let mut parts = Vec::new();
-    if reading.mig_enabled == Some(true) {
-        (reading.mig, parts) = mig::read(device);
+    match reading.mig_enabled {
+        Some(true) => {
+            if let Some(found) = mig::read(device) {
+                (reading.mig, parts) = found;
+                reading.mig_devices = Some(parts.len() as f64);
+            }
+        }
+        Some(false) => reading.mig_devices = Some(0.0),
+        None => {}
     }
     reading.processes = processes::read(device, &parts);
     if let Some(processes) = &mut reading.processes {
@@ -90,7 +97,16 @@ fn core(device: &Device<'_>, reading: &mut GpuReading, meminfo: &Path) -> Result
     }
     let memory = memory(device, reading, meminfo);
     let temperature = device.ask_of(functions.temperature, SENSOR_GPU);
-    reading.temperature_celsius = temperature.ok().and_then(units::celsius);
+    reading.temperature_celsius = match &temperature {
+        // Drivers that leave out what has been superseded.
+        Err(error) if error.is_of_the_form() => {
+            let asked = Temperature { version: version(size_of::<Temperature>(), 1), sensor: SENSOR_GPU, celsius: 0 };
+            let celsius = device.fill(functions.temperature_later, asked).map(|answer| answer.celsius);
+            celsius.and_then(|celsius| u32::try_from(celsius).ok())
+        }
+        answer => answer.ok(),
+    }
+    .and_then(units::celsius);
     let power = device.ask(functions.power);
     reading.power_watts = power.ok().and_then(units::watts);
     let answers = [utilization.map(drop), memory, temperature.map(drop), power.map(drop)];

@@ -7,9 +7,9 @@ use crate::collect::gpu::reading::MigReading;
 /// MIG devices of one GPU at most.
 const MAX_DEVICES: u32 = 8;
 
-/// The MIG devices of a GPU that is divided, and how they are asked.
-pub(super) fn read<'l>(device: &Device<'l>) -> (Vec<MigReading>, Vec<Device<'l>>) {
-    let count = device.get(device.library().functions.mig_count).unwrap_or(0).min(MAX_DEVICES);
+/// The MIG devices of a GPU that is divided, and how they are asked; `None` when the driver does not tell of them.
+pub(super) fn read<'l>(device: &Device<'l>) -> Option<(Vec<MigReading>, Vec<Device<'l>>)> {
+    let count = device.get(device.library().functions.mig_count)?.min(MAX_DEVICES);
     let (mut readings, mut parts) = (Vec::new(), Vec::new());
     for index in 0..count {
         // Places without a device answer that there is none.
@@ -20,7 +20,7 @@ pub(super) fn read<'l>(device: &Device<'l>) -> (Vec<MigReading>, Vec<Device<'l>>
             parts.push(part);
         }
     }
-    (readings, parts)
+    Some((readings, parts))
 }
 
 fn read_part(part: &Device<'_>) -> Option<MigReading> {

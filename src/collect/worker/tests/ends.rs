@@ -141,7 +141,7 @@ fn short_lived_processes_leave_nothing_behind() {
     assert_eq!(machine.workers.handle().remembered(), 0);
     let cpu = of(&page, "cpu_seconds_total", r#"group="x", mode="user""#).unwrap();
     assert!((cpu - 300.0 / user_hz()).abs() < 1e-9, "{cpu}");
-    assert_eq!(machine.intern.count(), 31, "no series per process, and none of I/O that nobody told of");
+    assert_eq!(machine.intern.count(), 33, "no series per process, and none of I/O that nobody told of");
 }
 
 /// A real child on the real `/proc`: alive, then a zombie because nobody waits for it, then gone.

@@ -80,8 +80,8 @@ fn who_is_looked_at_is_read_more_often() {
     unseen.dedup();
     assert!(unseen.len() <= 2, "once in sixteen: {unseen:?}");
     handle.processes();
-    let seen = (108..112).map(|second| percent(&mut machine, second, second as u64 * hz));
-    assert_eq!(seen.last(), Some(100.0), "every second listing");
+    let seen = (108..116).map(|second| percent(&mut machine, second, second as u64 * hz));
+    assert_eq!(seen.last(), Some(100.0), "every fourth listing");
 }
 
 #[test]

@@ -1,8 +1,13 @@
 //! Workers on a fake `/proc`, file by file.
 
+mod clocks;
 mod ends;
+mod hidden;
+mod last_words;
 mod listing;
 mod matching;
+mod moves;
+mod questions;
 mod sums;
 mod views;
 

@@ -88,7 +88,7 @@ fn details_and_their_gaps() {
         of(&machine.tick(now), "io_bytes_total", r#"group="a", op="read""#)
     };
     assert_eq!(read(&io(5096, 100), 2_000), Some(5096.0));
-    assert_eq!(read(&io(3, 100), 3_000), Some(5096.0));
+    assert_eq!(read(&io(4000, 100), 3_000), Some(5096.0));
     assert_eq!(read("read_bytes: many\nwrite_bytes: 1\n", 4_000), Some(5096.0));
     assert_eq!(read("", 5_000), Some(5096.0));
     assert_eq!(read(&io(u64::MAX, 100), 6_000), Some(u64::MAX as f64));
