@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 /// Growth factors 2^(2^-schema) for schemas 1 to 8. The first is one step below √2, as in the table.
+#[expect(clippy::approx_constant, reason = "it is not the constant, but one step below it")]
 const FACTORS: [f64; FINEST] = [
     1.414_213_562_373_095,
     1.189_207_115_002_721,
@@ -58,6 +59,7 @@ mod tests {
     use super::exponential_bound;
 
     #[test]
+    #[expect(clippy::approx_constant, reason = "bounds as the table has them, one step beside the constant")]
     fn bounds_are_those_of_prometheus() {
         // Read from the API of Prometheus.
         let cases = [
