@@ -48,6 +48,7 @@ fn at(seconds: f64) -> String {
     format!("{seconds:.3}")
 }
 
+/// Bounds are spelled as Prometheus 3 and we spell them: 2.42 keeps what the page says.
 fn page(now: f64, round: u32) -> String {
     let trace =
         |n: u32| format!("trace_id=\"{:032x}\"", u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834));
@@ -55,9 +56,9 @@ fn page(now: f64, round: u32) -> String {
     let mut text = String::from("# TYPE request_seconds histogram\n");
     text +=
         &format!("request_seconds_bucket{{le=\"0.1\"}} {} # {{{}}} 0.067 {}\n", 8 + round, trace(round), at(now + r));
-    text += &format!("request_seconds_bucket{{le=\"1\"}} {} # {{{}}} 0.54 {}\n", 9 + round, trace(7), at(now - 5.0));
+    text += &format!("request_seconds_bucket{{le=\"1.0\"}} {} # {{{}}} 0.54 {}\n", 9 + round, trace(7), at(now - 5.0));
     // Goes back in time: dropped.
-    text += &format!("request_seconds_bucket{{le=\"10\"}} {} # {{{}}} 9.8 {}\n", 10 + round, trace(round), at(now - r));
+    text += &format!("request_seconds_bucket{{le=\"10.0\"}} {} # {{{}}} 9.8 {}\n", 10 + round, trace(round), at(now - r));
     text += &format!("request_seconds_bucket{{le=\"+Inf\"}} {} # {{}} 67 {}\n", 11 + round, at(now + r / 8.0));
     text += &format!("request_seconds_sum 324789.3\nrequest_seconds_count {}\n", 11 + round);
     text += "# TYPE calls counter\n";
@@ -82,7 +83,7 @@ const QUERIES: [&str; 7] = [
     "plain",
     "nothing_at_all",
     r#"{job="app"}"#,
-    r#"sum(request_seconds_bucket) / request_seconds_bucket{le="1"}"#,
+    r#"sum(request_seconds_bucket) / request_seconds_bucket{le="1.0"}"#,
 ];
 
 fn answer(base: &str, query: &str, bounds: &str) -> Option<Value> {
