@@ -185,6 +185,41 @@ class AgainstTheDaemon(unittest.TestCase):
             self.assertEqual((seen["labels"], worker.stats()["refused"]), ({"lane": "7"}, 0))
 
 
+class OddServers(unittest.TestCase):
+    def test_an_answer_that_drips_does_not_hold_the_thread(self) -> None:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            ended = threading.Event()
+
+            def drip() -> None:
+                while not ended.is_set():
+                    taken, _ = listener.accept()
+                    with taken:
+                        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789":
+                            try:
+                                taken.sendall(bytes([byte]))
+                            except OSError:
+                                break
+                            if ended.wait(0.1):
+                                break
+
+            thread = threading.Thread(target=drip, daemon=True)
+            thread.start()
+            url = "http://127.0.0.1:%d" % listener.getsockname()[1]
+            worker = Worker(url, "py-6", interval=0.1, timeout=0.3)
+            wait_for("a second try", lambda: worker.stats()["failed"] >= 2)
+            self.assertEqual(worker.stats()["sent"], 0)
+            ended.set()
+            worker.close()
+
+    def test_what_can_never_work_is_said_at_once(self) -> None:
+        url = "http://127.0.0.1:1"
+        for bad in ({"url": url + "/p?q"}, {"url": url + "#x"}, {"url": "http://h:x"}, {"token": "\u20ac"}, {"token": "a\nb"}):
+            with self.assertRaises(ValueError, msg=str(bad)):
+                Worker(**{"url": url, "worker_id": "w", **bad})  # type: ignore[arg-type]
+
+
 class WithAToken(unittest.TestCase):
     def test_the_token_opens_the_door(self) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".token") as file:

@@ -15,16 +15,15 @@ answer is asked again ever more rarely, and nothing queues up meanwhile. No call
 
 import atexit
 import contextlib
+import http.client
 import json
 import os
 import re
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 import uuid
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 __all__ = ["Worker"]
 
@@ -35,13 +34,6 @@ _LONGEST_INTERVAL = 10.0  # seconds: a watchfire calls a worker silent after 30
 _MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
 _MOST = 2**53  # a count that every JSON reader takes as it is; a watchfire takes no larger one
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer like others: the token stays here."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
 
 
 class Worker:
@@ -68,16 +60,22 @@ class Worker:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("expected a URL such as http://127.0.0.1:9480, found %r" % (url,))
+        if parts.query or parts.fragment:
+            raise ValueError("expected a URL without ? and #, found %r" % (url,))
         if not isinstance(worker_id, str) or not _ID.fullmatch(worker_id):
             raise ValueError("expected an id of 1 to 128 letters, digits and . _ : @ -, found %r" % (worker_id,))
-        self._url = "%s/api/watchfire/v1/workers/%s" % (url.rstrip("/"), worker_id)
-        self._headers = {"Content-Type": "application/json", "User-Agent": "watchfire-worker-python"}
+        # Asked directly, whatever proxy the environment names.
+        self._place = (parts.scheme == "https", parts.hostname, parts.port)
+        self._path = "%s/api/watchfire/v1/workers/%s" % (parts.path.rstrip("/"), worker_id)
+        self._headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "watchfire-worker-python",
+            "Connection": "close",
+        }
         if token is not None:
-            if not token.isprintable():
+            if not token.isprintable() or any(ord(letter) > 255 for letter in token):
                 raise ValueError("the token has characters that no header may have")
             self._headers["Authorization"] = "Bearer " + token
-        # Loopback is asked directly, whatever proxy the environment names.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
         self._interval, self._timeout = min(max(0.1, interval), _LONGEST_INTERVAL), max(0.05, timeout)
         self._own_pid = pid is None
         self._state: Dict[str, Any] = {
@@ -236,15 +234,44 @@ class Worker:
         if not closing:
             time.sleep(_GATHER)
 
+    def _exchange(self, data: bytes) -> Tuple[int, bytes]:
+        """The status, and of a refusal what there is of the answer: all of it within the timeout, however slowly it comes."""
+        end = time.monotonic() + self._timeout
+        secure, host, port = self._place
+        make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        connection = make(host, port, timeout=self._timeout)
+        answer, status = b"", None  # type: bytes, Optional[int]
+        try:
+            connection.request("POST", self._path, data, self._headers)
+            while len(answer) < _MAX_ANSWER:
+                rest = end - time.monotonic()
+                if rest <= 0:
+                    break
+                connection.sock.settimeout(rest)
+                try:
+                    more = connection.sock.recv(8192)
+                except OSError:
+                    if status is None:
+                        raise
+                    break
+                answer += more
+                status = _status(answer)
+                if not more or (status is not None and (status < 300 or _is_whole(answer))):
+                    break
+        finally:
+            connection.close()
+        if status is None:
+            raise TimeoutError("no complete answer within %g s" % self._timeout)
+        return status, answer
+
     def _send(self, body: Dict[str, Any]) -> bool:
         outcome, error = "sent", None  # type: str, Optional[str]
         try:
             data = json.dumps(body).encode()
-            request = urllib.request.Request(self._url, data=data, headers=self._headers, method="POST")
-            with self._opener.open(request, timeout=self._timeout) as answer:
-                answer.read(_MAX_ANSWER)
-        except urllib.error.HTTPError as refusal:
-            outcome, error = "refused", "%d: %s" % (refusal.code, _reason(refusal))
+            status, answer = self._exchange(data)
+            # A redirect is a refusal like others: the token stays here.
+            if not 200 <= status < 300:
+                outcome, error = "refused", "%d: %s" % (status, _reason(answer))
         except Exception as failure:  # whatever it is, it is not the agent's trouble
             outcome, error = "failed", "%s: %s" % (type(failure).__name__, failure)
         with self._changed:
@@ -261,10 +288,26 @@ def _count(value: Any) -> Optional[int]:
         return None
 
 
-def _reason(refusal: urllib.error.HTTPError) -> str:
+def _status(answer: bytes) -> Optional[int]:
+    """The status, once its line is complete."""
+    line, end, _ = answer.partition(b"\r\n")
+    found = re.fullmatch(rb"HTTP/1\.[01] (\d{3})( .*)?", line, re.DOTALL)
+    if found:
+        return int(found.group(1)) if end else None
+    if end or len(line) > _MAX_ANSWER // 2:
+        raise http.client.BadStatusLine(repr(line[:80]))
+    return None
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *(\d{1,9}) *(\r|$)", head, re.IGNORECASE)
+    return bool(end) and length is not None and len(body) >= int(length.group(1))
+
+
+def _reason(answer: bytes) -> str:
+    head, _, body = answer.partition(b"\r\n\r\n")
     try:
-        return str(json.loads(refusal.read(_MAX_ANSWER))["error"])
+        return str(json.loads(body)["error"])
     except Exception:
-        return str(refusal.reason)
-    finally:
-        refusal.close()
+        return head.partition(b"\r\n")[0][13:].decode("latin-1")

@@ -116,7 +116,7 @@ impl App {
         let handle = runtime.handle().clone();
         let output = || ground.output();
         let intern = || Arc::clone(&ground.table) as Arc<dyn Intern>;
-        let scraper = Arc::new(Scraper::new(client.clone(), clock.clone(), intern(), output(), handle.clone()));
+        let scraper = Arc::new(Scraper::new(clock.clone(), intern(), output(), handle.clone()));
         let models = Arc::new(ModelPoller::new(client, clock.clone(), intern(), output(), handle.clone()));
         let events_group = ground.pipeline.register_group("events");
         let events = Arc::new(Events::new(EventsConfig::default(), intern(), events_group));

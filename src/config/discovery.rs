@@ -7,7 +7,7 @@ use crate::collect::scrape::{FileSd, HttpSd, TargetGroup};
 use crate::net::{Redirects, parse_url};
 use crate::yaml::{Node, YamlErrors};
 
-use super::global::labels;
+use super::global::{labels, or_default};
 use super::http_client::http_client;
 use super::relative_to;
 
@@ -51,7 +51,7 @@ pub(super) fn static_configs(node: &Node<'_>, errors: &mut YamlErrors) -> Option
     let mut groups = Vec::new();
     for (index, group) in node.list(errors).into_iter().enumerate() {
         let mut map = group.mapping(errors);
-        let addresses = map.required("targets", errors, Node::strings).unwrap_or_default();
+        let addresses = map.optional("targets", errors, Node::strings).unwrap_or_default();
         let labels = map.optional("labels", errors, labels).unwrap_or_default();
         map.finish(errors);
         let labels = labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -76,8 +76,7 @@ pub(super) fn file_sd(node: &Node<'_>, errors: &mut YamlErrors, folder: Option<&
                 Some(relative_to(folder, &name))
             }))
         });
-        let refresh_interval =
-            map.optional("refresh_interval", errors, Node::positive_duration).unwrap_or(FILE_REFRESH);
+        let refresh_interval = or_default(&mut map, "refresh_interval", errors).unwrap_or(FILE_REFRESH);
         map.finish(errors);
         Some(FileSd { files: files?, refresh_interval })
     }))

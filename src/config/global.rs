@@ -10,8 +10,10 @@ use super::scrape::Options;
 /// Defaults of scrapes and rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Global {
-    /// Interval of scrape jobs that state none.
+    /// Interval of scrape jobs that state none: a second, or `scrape_timeout` when that is longer and no interval is stated.
     pub scrape_interval: Duration,
+    /// Whether `scrape_interval` is stated. Otherwise a job that states a longer timeout alone has that as its interval.
+    pub states_interval: bool,
     /// Timeout of scrape jobs that state none; at most their interval.
     pub scrape_timeout: Duration,
     /// Interval of rule groups that state none.
@@ -28,6 +30,7 @@ impl Default for Global {
     fn default() -> Self {
         Self {
             scrape_interval: Duration::from_secs(1),
+            states_interval: false,
             scrape_timeout: Duration::from_secs(1),
             evaluation_interval: Duration::from_secs(1),
             rule_query_offset: Duration::ZERO,
@@ -40,8 +43,9 @@ impl Default for Global {
 pub(super) fn global(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Global> {
     let mut map = node.mapping(errors);
     let defaults = Global::default();
-    let scrape_interval = duration(&mut map, "scrape_interval", errors).unwrap_or(defaults.scrape_interval);
-    let timeout = duration(&mut map, "scrape_timeout", errors);
+    let stated = or_default(&mut map, "scrape_interval", errors);
+    let timeout = or_default(&mut map, "scrape_timeout", errors);
+    let scrape_interval = stated.unwrap_or_else(|| defaults.scrape_interval.max(timeout.unwrap_or_default()));
     if let (Some(timeout), Some(node)) = (timeout, map.get("scrape_timeout"))
         && timeout > scrape_interval
     {
@@ -49,6 +53,7 @@ pub(super) fn global(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Global>
     }
     let global = Global {
         scrape_interval,
+        states_interval: stated.is_some(),
         scrape_timeout: timeout.unwrap_or_else(|| scrape_interval.min(Duration::from_secs(10))),
         evaluation_interval: duration(&mut map, "evaluation_interval", errors).unwrap_or(defaults.evaluation_interval),
         rule_query_offset: map.optional("rule_query_offset", errors, Node::duration).unwrap_or_default(),
@@ -61,6 +66,11 @@ pub(super) fn global(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Global>
 
 fn duration(map: &mut Mapping<'_>, key: &'static str, errors: &mut YamlErrors) -> Option<Duration> {
     map.optional(key, errors, Node::positive_duration)
+}
+
+/// A duration; as in Prometheus 0 is as if it were not there.
+pub(super) fn or_default(map: &mut Mapping<'_>, key: &'static str, errors: &mut YamlErrors) -> Option<Duration> {
+    map.optional(key, errors, Node::duration).filter(|duration| !duration.is_zero())
 }
 
 /// A mapping of label names to values.

@@ -40,11 +40,14 @@ pub use scrape::Options;
 pub use storage::StorageSection;
 
 /// Sections of Prometheus' file that are read and checked for form, but not acted upon in this version.
-const NOT_YET: [(&str, &str); 2] = [
+const NOT_YET: [(&str, &str); 5] = [
     (
         "alerting",
         "alerts are on the page and under /api/v1/alerts, but are not sent to an Alertmanager by this version",
     ),
+    ("remote_read", "queries are answered from this machine's samples alone"),
+    ("runtime", "these settings are of Go's memory"),
+    ("tracing", "this version sends no traces of itself"),
     ("remote_write", "samples are not sent to a remote store by this version"),
 ];
 
@@ -108,6 +111,11 @@ impl Config {
             if map.get(key).is_some_and(|node| !node.is_null()) {
                 warnings.push(format!("{}: {key}: {why}", doc.file()));
             }
+        }
+        if let Some(node) =
+            map.get("scrape_config_files").filter(|node| node.is_list() && !node.list(&mut errors).is_empty())
+        {
+            errors.push(node.error("scrape_config_files is not part of this version").expected("scrape_configs"));
         }
         let config = Self {
             rules: RulesConfig {

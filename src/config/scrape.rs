@@ -9,13 +9,15 @@ use crate::wire::schema_of_factor;
 use crate::yaml::{Mapping, Node, YamlErrors};
 
 use super::discovery::{self, NOT_HERE};
-use super::global::Global;
+use super::global::{Global, or_default};
 use super::http_client::http_client;
 use super::relabel::rules;
 
 /// Settings of Prometheus' jobs that this version does not act on, with what may be said instead.
-const NOT_YET: [(&str, &str); 1] =
-    [("scrape_failure_log_file", "a job without it; /api/v1/targets has the last error of each target")];
+const NOT_YET: [(&str, &str); 2] = [
+    ("scrape_failure_log_file", "a job without it; /api/v1/targets has the last error of each target"),
+    ("scrape_classic_histograms", "always_scrape_classic_histograms, its name in Prometheus 3"),
+];
 
 /// Reads all jobs. Problems that the scrape room finds are placed at their job.
 pub(super) fn jobs(
@@ -46,8 +48,11 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
     let mut map = node.mapping(errors);
     let defaults = ScrapeConfig::default();
     let name = map.required("job_name", errors, Node::nonempty_string);
-    let interval = map.optional("scrape_interval", errors, Node::positive_duration).unwrap_or(global.scrape_interval);
-    let timeout = map.optional("scrape_timeout", errors, Node::positive_duration);
+    let stated = or_default(&mut map, "scrape_interval", errors);
+    let timeout = or_default(&mut map, "scrape_timeout", errors);
+    // The default of a second is shorter than Prometheus', and should not refuse timeouts that are good there.
+    let least = timeout.filter(|_| !global.states_interval).unwrap_or_default();
+    let interval = stated.unwrap_or(global.scrape_interval.max(least));
     let options = Options::read(&mut map, errors, &global.scrape);
     let legacy = options.legacy_names;
     let connection = http_client(&mut map, errors, folder);
@@ -63,7 +68,7 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
         interval,
         timeout: timeout.unwrap_or_else(|| global.scrape_timeout.min(interval)),
         metrics_path: map.optional("metrics_path", errors, Node::nonempty_string).unwrap_or(defaults.metrics_path),
-        scheme: map.optional("scheme", errors, Node::nonempty_string).unwrap_or(defaults.scheme),
+        scheme: map.optional("scheme", errors, Node::string).filter(|it| !it.is_empty()).unwrap_or(defaults.scheme),
         params: map.optional("params", errors, params).unwrap_or_default(),
         static_configs: map.optional("static_configs", errors, discovery::static_configs).unwrap_or_default(),
         file_sd: map
@@ -78,8 +83,10 @@ fn job(node: &Node<'_>, errors: &mut YamlErrors, global: &Global, folder: Option
         metric_relabel: map
             .optional("metric_relabel_configs", errors, |node, errors| rules(node, errors, legacy))
             .unwrap_or_default(),
-        fallback_protocol: map
-            .optional("fallback_scrape_protocol", errors, |node, errors| node.word(&ScrapeProtocol::ALL, errors)),
+        fallback_protocol: map.optional("fallback_scrape_protocol", errors, |node, errors| {
+            let silent = node.string(&mut YamlErrors::default()).is_some_and(|text| text.is_empty());
+            if silent { None } else { node.word(&ScrapeProtocol::ALL, errors) }
+        }),
         histogram_bucket_limit: map
             .optional("native_histogram_bucket_limit", errors, Node::integer::<u32>)
             .map_or(0, |limit| limit as usize),
@@ -127,7 +134,8 @@ pub struct Options {
 impl Options {
     pub(super) fn read(map: &mut Mapping<'_>, errors: &mut YamlErrors, above: &Self) -> Self {
         let mut limit = |key: &'static str, above: usize, errors: &mut YamlErrors| {
-            let stated = map.optional(key, errors, Node::integer::<u32>).map_or(0, |limit| limit as usize);
+            let stated = map.optional(key, errors, Node::integer::<u64>);
+            let stated = stated.map_or(0, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
             if stated == 0 { above } else { stated }
         };
         let options = Self {
@@ -231,7 +239,13 @@ fn body_size(node: &Node<'_>, errors: &mut YamlErrors) -> Option<usize> {
 fn params(node: &Node<'_>, errors: &mut YamlErrors) -> Option<Vec<(String, Vec<String>)>> {
     let pairs = node.mapping(errors).pairs();
     let read = |(name, values): (&str, Node<'_>)| {
-        let found = if values.is_list() { values.strings(errors) } else { values.string(errors).map(|v| vec![v]) };
+        let found = if values.is_null() {
+            None
+        } else if values.is_list() {
+            values.strings(errors)
+        } else {
+            values.string(errors).map(|v| vec![v])
+        };
         (name.to_owned(), found.unwrap_or_default())
     };
     Some(pairs.into_iter().map(read).collect())

@@ -63,7 +63,21 @@ const CASES: &[(&str, &[&str])] = &[
     ("scrape_configs: [{job_name: a, static_configs: [{targets: ['h:1']}]}]", &[]),
     ("scrape_configs: [{job_name: a}, {job_name: a}]", &["job_name once"]),
     ("scrape_configs: [{job_name: a, scrape_interval: 1s, scrape_timeout: 5s}]", &["scrape_timeout"]),
-    ("scrape_configs: [{static_configs: [{target: []}]}]", &["job_name", "targets", "target: unknown key"]),
+    ("scrape_configs: [{static_configs: [{target: []}]}]", &["job_name", "target: unknown key"]),
+    // What means a default in Prometheus.
+    (
+        "scrape_configs: [{job_name: a, scrape_interval: 0s, scrape_timeout: 0s, scheme: '', params: {a: ~}, fallback_scrape_protocol: ''}]",
+        &[],
+    ),
+    (
+        "scrape_configs: [{job_name: a, static_configs: [{labels: {a: b}}], file_sd_configs: [{files: [a.json], refresh_interval: 0s}]}]",
+        &[],
+    ),
+    ("scrape_configs: [{job_name: a, sample_limit: 5000000000}]", &[]),
+    ("scrape_configs: [{job_name: a, scrape_classic_histograms: true}]", &["always_scrape_classic_histograms"]),
+    ("scrape_config_files: [a.yml]", &["scrape_config_files is not part of this version; expected scrape_configs"]),
+    ("scrape_config_files: []", &[]),
+    ("global: {scrape_interval: 5s}\nscrape_configs: [{job_name: a, scrape_timeout: 6s}]", &["scrape_timeout"]),
     ("scrape_configs: [{job_name: a, relabel_configs: []}]", &[]),
     ("scrape_configs: [{job_name: a, scrape_interval: 1s, scrape_timeout: 1s}]", &[]),
     ("scrape_configs: [{job_name: a, kubernetes_sd_configs: []}]", &["not part of this version"]),
@@ -161,6 +175,25 @@ fn documents_are_accepted_or_every_mistake_is_named() {
     }
 }
 
+/// Interval and timeout of the global section and of a job.
+#[test]
+fn a_timeout_without_an_interval_raises_the_default() {
+    for (text, expected) in [
+        ("scrape_configs: [{job_name: a}]", [1, 1, 1, 1]),
+        ("scrape_configs: [{job_name: a, scrape_timeout: 10s}]", [1, 1, 10, 10]),
+        ("global: {scrape_timeout: 5s}\nscrape_configs: [{job_name: a}]", [5, 5, 5, 5]),
+        ("global: {scrape_timeout: 5s}\nscrape_configs: [{job_name: a, scrape_timeout: 8s}]", [5, 5, 8, 8]),
+        ("global: {scrape_timeout: 5s}\nscrape_configs: [{job_name: a, scrape_interval: 2s}]", [5, 5, 2, 2]),
+        ("global: {scrape_interval: 30s}\nscrape_configs: [{job_name: a, scrape_timeout: 8s}]", [30, 10, 30, 8]),
+        ("global: {scrape_interval: 0s}\nscrape_configs: [{job_name: a, scrape_timeout: 3s}]", [1, 1, 3, 3]),
+    ] {
+        let config = Config::parse("f.yml", text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
+        let (global, job) = (&config.global, &config.scrape[0]);
+        let found = [global.scrape_interval, global.scrape_timeout, job.interval, job.timeout];
+        assert_eq!(found.map(|duration| duration.as_secs()), expected, "{text}");
+    }
+}
+
 #[test]
 fn limits_of_series_have_defaults() {
     let cases = [
@@ -179,9 +212,10 @@ fn limits_of_series_have_defaults() {
 
 #[test]
 fn sections_of_prometheus_that_do_nothing_yet_are_warned_about() {
-    let text = "alerting: {alertmanagers: []}\nremote_write: [{url: http://x}]\n";
+    let text = "alerting: {alertmanagers: []}\nremote_write: [{url: http://x}]\nremote_read: [{url: http://x}]\n\
+                tracing: {endpoint: x}\nruntime: {gogc: 75}\n";
     let config = Config::parse("f.yml", text).expect("valid");
-    assert_eq!(config.warnings.len(), 2);
+    assert_eq!(config.warnings.len(), 5);
 }
 
 #[test]

@@ -13,6 +13,7 @@
 
 mod alert;
 mod batch;
+mod bounds;
 mod duration;
 mod family;
 mod go_expand;
@@ -27,6 +28,7 @@ mod value;
 
 pub use alert::{Alert, AlertState};
 pub use batch::{Batch, Exemplar, GroupId, Irregular, IrregularSample};
+pub use bounds::exponential_bound;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use family::{Family, FamilyDesc, MetricKind};
 pub(crate) use go_expand::go_expand;

@@ -18,10 +18,12 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 
 use super::gunzip::{GunzipError, gunzip};
+use super::location::absolute;
 use super::oauth2::Tokens;
 use super::proxy::{Connector, ProxyConfig, ProxyUrl};
 use super::reason::{is_tls, reason};
 use super::resolve::Resolver;
+use super::reuse;
 use super::secret::{Auth, Secret, header};
 use super::tls::{Stamps, TlsConfig, TlsError, server_name};
 use super::url::without_userinfo;
@@ -30,6 +32,8 @@ use crate::limits::MAX_SCRAPE_BYTES;
 
 /// Redirects that one request follows, as Go's client.
 const MAX_REDIRECTS: usize = 10;
+/// Headers of one answer; its head has at most some 400 KB.
+const MAX_HEADERS: usize = 1_000;
 
 /// How the client connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub struct HttpRequest {
     pub max_body: usize,
     /// Whose redirects are followed.
     pub redirects: Redirects,
+    /// Whether the body of an answer other than 200 is wanted; otherwise it is not waited for, and empty.
+    pub errors_too: bool,
 }
 
 /// Whose redirects a request follows.
@@ -109,6 +115,7 @@ impl HttpRequest {
             timeout: Duration::from_secs(10),
             max_body: MAX_SCRAPE_BYTES,
             redirects: Redirects::SameHost,
+            errors_too: true,
         }
     }
 
@@ -215,7 +222,9 @@ impl HttpClient {
         self.authorize(&mut request).await?;
         for _ in 0..=MAX_REDIRECTS {
             let response = self.exchange(&request, uri.clone()).await?;
-            let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+            // Without a location it is an answer like any other.
+            let moved =
+                matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) && !location(&response).is_empty();
             if !moved || request.redirects == Redirects::Never {
                 return read(response, &request).await;
             }
@@ -229,7 +238,7 @@ impl HttpClient {
                 request.body = Bytes::new();
             }
         }
-        Err(HttpError::Redirect {
+        Err(HttpError::RedirectLoop {
             url: without_userinfo(&request.url),
             location: without_userinfo(&uri.to_string()),
             limit: MAX_REDIRECTS,
@@ -259,9 +268,9 @@ impl HttpClient {
         }
         let answer = if encrypted {
             let client = self.secure().map_err(|error| HttpError::Tls { url: url(), reason: error.to_string() })?;
-            client.request(message).await
+            reuse::send(&client, message).await
         } else {
-            self.plain.request(message).await
+            reuse::send(&self.plain, message).await
         };
         answer.map_err(|error| {
             let (url, reason) = (url(), reason(&error));
@@ -321,6 +330,7 @@ fn pool<C: Connect + Clone>(config: &ClientConfig, connector: C) -> Client<C, Bo
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.idle_timeout)
         .pool_max_idle_per_host(config.max_idle_per_host)
+        .http1_max_headers(MAX_HEADERS)
         .build(connector)
 }
 
@@ -328,6 +338,9 @@ async fn read(response: Response<Incoming>, request: &HttpRequest) -> Result<Htt
     let url = || without_userinfo(&request.url);
     let limit = request.max_body;
     let (parts, body) = response.into_parts();
+    if !request.errors_too && parts.status != StatusCode::OK {
+        return Ok(HttpResponse { status: parts.status, headers: parts.headers, body: Bytes::new() });
+    }
     let body = Limited::new(body, limit).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             HttpError::BodyTooLarge { url: url(), limit }
@@ -354,14 +367,14 @@ async fn read(response: Response<Incoming>, request: &HttpRequest) -> Result<Htt
     Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
 }
 
+fn location(response: &Response<Incoming>) -> &str {
+    response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
 /// Where a redirect leads, and whether that is the same host and port, or the same host with encryption.
 fn redirect(response: &Response<Incoming>, from: &Uri, request: &HttpRequest) -> Result<(Uri, bool), HttpError> {
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let refuse = || HttpError::Redirect {
-        url: without_userinfo(&request.url),
-        location: without_userinfo(location),
-        limit: MAX_REDIRECTS,
-    };
+    let location = location(response);
+    let refuse = || HttpError::Redirect { url: without_userinfo(&request.url), location: without_userinfo(location) };
     let uri = parse_url(&absolute(location, from)).map_err(|_| refuse())?;
     let same_host = is_same_host(from, &uri);
     if same_host || request.redirects == Redirects::Anywhere { Ok((uri, same_host)) } else { Err(refuse()) }
@@ -374,22 +387,6 @@ fn is_same_host(from: &Uri, to: &Uri) -> bool {
     };
     let upgraded = place(from) == (false, 80) && place(to) == (true, 443);
     to.host() == from.host() && (upgraded || place(to) == place(from))
-}
-
-/// A location against the address that it came from.
-fn absolute(location: &str, from: &Uri) -> String {
-    let authority = from.authority().map_or("", |authority| authority.as_str());
-    let scheme = from.scheme_str().unwrap_or("http");
-    if location.starts_with("//") {
-        format!("{scheme}:{location}")
-    } else if location.starts_with('/') {
-        format!("{scheme}://{authority}{location}")
-    } else if location.contains("://") || location.is_empty() {
-        location.to_owned()
-    } else {
-        let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("{scheme}://{authority}{folder}/{location}")
-    }
 }
 
 #[cfg(test)]

@@ -51,8 +51,16 @@ pub enum HttpError {
         limit: usize,
     },
     /// The server sends us elsewhere.
-    #[error("{url} redirects to {location}, which is not followed: too often (more than {limit} times) or elsewhere")]
+    #[error("{url} redirects to {location}, which is not followed: it is elsewhere, or no http:// or https:// URL")]
     Redirect {
+        /// Where from.
+        url: String,
+        /// Where to.
+        location: String,
+    },
+    /// The server sends us on and on.
+    #[error("{url} redirects more than {limit} times, at last to {location}")]
+    RedirectLoop {
         /// Where from.
         url: String,
         /// Where to.
@@ -88,7 +96,7 @@ impl HttpError {
             Self::Credentials { .. } => "credentials",
             Self::Timeout { .. } => "timeout",
             Self::BodyTooLarge { .. } => "too_large",
-            Self::Redirect { .. } => "redirect",
+            Self::Redirect { .. } | Self::RedirectLoop { .. } => "redirect",
             Self::Exchange { .. } => "exchange",
             Self::Encoding { .. } => "encoding",
         }

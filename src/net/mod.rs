@@ -5,11 +5,13 @@
 mod client;
 mod error;
 mod gunzip;
+mod location;
 mod no_proxy;
 mod oauth2;
 mod proxy;
 mod reason;
 mod resolve;
+mod reuse;
 mod secret;
 mod tls;
 mod url;

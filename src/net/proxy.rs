@@ -19,6 +19,7 @@ use tower::Service;
 
 use super::no_proxy::NoProxy;
 use super::resolve::Resolver;
+use super::reuse::Answered;
 use super::secret::{Auth, Secret, header};
 use super::url::{UrlError, parse_url};
 
@@ -232,7 +233,7 @@ pub(super) struct Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        self.io.connected().proxy(self.absolute)
+        self.io.connected().proxy(self.absolute).extra(Answered::default())
     }
 }
 

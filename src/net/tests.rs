@@ -1,5 +1,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +9,7 @@ use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::{HttpClient, HttpError, HttpRequest, Redirects, parse_url, without_userinfo};
@@ -39,11 +42,21 @@ async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Full
         "/plain" => (response.header("content-type", "text/plain; version=0.0.4"), b"a 1\n".to_vec()),
         "/gzip" => (response.header("content-encoding", "gzip"), gzip(b"a 1\n")),
         "/bomb" => (response.header("content-encoding", "gzip"), gzip(&vec![b'a'; 1 << 20])),
+        "/large-error" => (response.status(500), vec![b'a'; 2000]),
         "/large" => (response, vec![b'a'; 2000]),
         "/brotli" => (response.header("content-encoding", "br"), Vec::new()),
         "/broken" => (response.header("content-encoding", "gzip"), b"no gzip".to_vec()),
         "/same" => (response.status(302).header("location", "/plain"), Vec::new()),
         "/folder/next" => (response.status(307).header("location", "plain"), Vec::new()),
+        "/folder/query" => match request.uri().query() {
+            None => (response.status(302).header("location", "?x=1"), Vec::new()),
+            Some(query) => (response, query.as_bytes().to_vec()),
+        },
+        "/folder/up" => (response.status(302).header("location", "../plain"), Vec::new()),
+        "/nowhere" => (response.status(302), b"no location".to_vec()),
+        "/many" => {
+            ((0..150).fold(response, |response, index| response.header(format!("x-{index}"), "1")), b"a 1\n".to_vec())
+        }
         "/folder/plain" => (response, b"a 1\n".to_vec()),
         "/whoami" => {
             let known = request.headers().contains_key("authorization");
@@ -73,7 +86,11 @@ async fn answers_and_failures() {
         ("/bomb", "ERROR body size limit exceeded: the answer of URL is larger than 1000 bytes"),
         ("/brotli", "ERROR the answer of URL cannot be decompressed: expected gzip or none, found \"br\""),
         ("/broken", "ERROR the answer of URL cannot be decompressed"),
-        ("/loop", "ERROR URL redirects to"),
+        ("/loop", "ERROR URL redirects more than 10 times, at last to URL"),
+        ("/folder/query", "200 x=1"),
+        ("/folder/up", "200 a 1\n"),
+        ("/nowhere", "302 no location"),
+        ("/many", "200 a 1\n"),
         ("/folder/next", "200 a 1\n"),
         ("/away", "ERROR URL redirects to http://example.com/, which is not followed"),
         ("/hang", "ERROR no complete answer from URL within 300ms"),
@@ -87,6 +104,63 @@ async fn answers_and_failures() {
             Err(error) => format!("ERROR {error}").replace(&url, "URL"),
         };
         assert!(found.starts_with(expected), "{path}: {found}");
+    }
+}
+
+/// A server that takes the second request of each connection and closes it, as one that had given it up. Counts its connections.
+async fn giving_up(answers: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                for answered in 0..=answers {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        let Ok(byte) = stream.read_u8().await else { return };
+                        head.push(byte);
+                    }
+                    if answered < answers {
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n").await;
+                    }
+                }
+            });
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_is_closed_costs_no_answer() {
+    let (address, connections) = giving_up(1).await;
+    let client = HttpClient::default();
+    for round in 1..=5 {
+        let answer = client.send(HttpRequest::get(format!("http://{address}/"))).await;
+        assert_eq!(answer.map(|answer| answer.body).map_err(|error| error.to_string()), Ok(Bytes::from("a 1\n")));
+        assert_eq!(connections.load(Ordering::SeqCst), round, "one connection a request");
+    }
+    // What changes something is not sent twice.
+    let request = HttpRequest { method: hyper::Method::POST, ..HttpRequest::get(format!("http://{address}/")) };
+    assert_eq!(client.send(request).await.expect_err("it broke off").reason(), "exchange");
+    assert_eq!(connections.load(Ordering::SeqCst), 5);
+    // A new connection that breaks is no reason to try again.
+    let (address, connections) = giving_up(0).await;
+    let error = client.send(HttpRequest::get(format!("http://{address}/"))).await.expect_err("no answer");
+    assert_eq!((error.reason(), connections.load(Ordering::SeqCst)), ("exchange", 1));
+}
+
+#[tokio::test]
+async fn bodies_of_errors_are_not_waited_for_when_nobody_wants_them() {
+    let address = server().await;
+    for (path, expected) in [("/nothing", "404 "), ("/large-error", "500 "), ("/plain", "200 a 1\n")] {
+        let request =
+            HttpRequest { errors_too: false, max_body: 1000, ..HttpRequest::get(format!("http://{address}{path}")) };
+        let answer = HttpClient::default().send(request).await.expect("an answer");
+        let found = format!("{} {}", answer.status.as_u16(), String::from_utf8_lossy(&answer.body));
+        assert_eq!(found, expected, "{path}");
     }
 }
 

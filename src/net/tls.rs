@@ -130,8 +130,13 @@ impl TlsConfig {
         let refuse = |reason: String| TlsError::Pem { what: "CA certificates", name: ca.name(), reason };
         let own = certificates("CA certificates", ca)?;
         let mut roots = RootCertStore::empty();
-        for certificate in &own {
-            roots.add(certificate.clone()).map_err(|error| refuse(error.to_string()))?;
+        // As in Go, one that cannot be read does not spoil the others: bundles often have an odd one.
+        let (good, bad) = roots.add_parsable_certificates(own.iter().cloned());
+        if good == 0 {
+            return Err(refuse("expected a certificate of an authority, found none that can be read".to_owned()));
+        }
+        if bad > 0 {
+            tracing::warn!(file = ca.name(), bad, good, "some CA certificates cannot be read and are left out");
         }
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
         Ok(Arc::new(Trusting { inner: inner.map_err(|error| refuse(error.to_string()))?, own }))

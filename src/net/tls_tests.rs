@@ -220,6 +220,46 @@ async fn a_certificate_that_is_its_own_authority() {
     }
 }
 
+/// What `openssl s_client` shows, put into a file: the server's certificate without its authority.
+#[tokio::test]
+async fn a_certificate_that_is_pinned() {
+    let ours = Authority::new("ours");
+    let (good, other) = (ours.sign("localhost", |_| {}), ours.sign("localhost", |_| {}));
+    let expired = ours.sign("localhost", |params| {
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2001, 2, 1);
+    });
+    let named = ours.sign("a.example", |_| {});
+    let cases = [
+        ("pinned", &good, &good, "200 "),
+        ("another of that authority", &good, &other, "unknown authority"),
+        ("expired", &expired, &expired, "has expired"),
+        ("another name", &named, &named, "for another name"),
+    ];
+    for (what, served, pinned, expected) in cases {
+        let address = Served::with(served).start().await;
+        let found = get(&with_tls(trusting(&pinned.pem)), &format!("https://localhost:{}/", address.port())).await;
+        check(what, &found, expected);
+    }
+}
+
+#[tokio::test]
+async fn one_odd_certificate_does_not_spoil_a_bundle() {
+    let ours = Authority::new("ours");
+    let server = ours.sign("localhost", |_| {});
+    let address = Served::with(&server).start().await;
+    let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let cases = [
+        (format!("{odd}{}", ours.pem()), "200 "),
+        (format!("{}{odd}", ours.pem()), "200 "),
+        (odd.to_owned(), "CA certificates inline: expected a certificate of an authority, found none that can be read"),
+    ];
+    for (bundle, expected) in cases {
+        let found = get(&with_tls(trusting(&bundle)), &format!("https://localhost:{}/", address.port())).await;
+        check("bundle", &found, expected);
+    }
+}
+
 #[tokio::test]
 async fn who_we_are() {
     let (ours, other) = (Authority::new("ours"), Authority::new("other"));

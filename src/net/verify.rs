@@ -10,7 +10,8 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 /// Trusts the authorities of a file, and a certificate that stands in the file itself. The second is how people use `openssl req -x509`: its
-/// certificate is an authority and a server at once, which the rules for chains refuse and Go accepts.
+/// certificate is an authority and a server at once, which the rules for chains refuse and Go accepts. A server's own certificate whose
+/// authority is not in the file is good too, as in Go: it is pinned.
 #[derive(Debug)]
 pub(super) struct Trusting {
     pub(super) inner: Arc<WebPkiServerVerifier>,
@@ -28,7 +29,9 @@ impl ServerCertVerifier for Trusting {
     ) -> Result<ServerCertVerified, Error> {
         match self.inner.verify_server_cert(certificate, between, name, ocsp, now) {
             // The time of validity has been checked before this error can come; the name has not.
-            Err(Error::InvalidCertificate(CertificateError::Other(_))) if self.own.contains(certificate) => {
+            Err(Error::InvalidCertificate(CertificateError::Other(_) | CertificateError::UnknownIssuer))
+                if self.own.contains(certificate) =>
+            {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }

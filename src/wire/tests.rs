@@ -227,6 +227,23 @@ fn both_kinds_of_buckets() {
     }
 }
 
+/// As in Prometheus.
+#[test]
+fn a_value_that_is_not_there_or_of_another_type_is_0() {
+    let value = || new().double(1, 1.0);
+    for (page, expected) in [
+        (family("a", 1, &[metric(3, value())]), "a[] 0"),
+        (family("a", 0, &[new(), metric(3, value())]), "a[] 0\na[] 1"),
+        (family("a", 2, &[new()]), "a_count[] 0\na_sum[] 0"),
+        (family("a", 3, &[new()]), "a[] 0"),
+        (family("a", 4, &[metric(2, value())]), "a_count[] 0\na_sum[] 0\na_bucket[] le=inf 0"),
+    ] {
+        let mut lines = Lines::default();
+        read_families(&page, Histograms::CLASSIC, &mut lines).expect("good");
+        assert_eq!(lines.0[1..].join("\n"), expected);
+    }
+}
+
 #[test]
 fn damage_is_named_with_its_byte() {
     let histogram = |body: Wire| family("h", 4, &[metric(7, body)]);
@@ -242,7 +259,6 @@ fn damage_is_named_with_its_byte() {
         (vec![3, 0x0a, 1, 0xff], "byte 3: expected UTF-8"),
         (family("", 1, &[]), "byte 1: expected a family with a name"),
         (family("a", 9, &[]), "byte 4: expected a type of 0 to 5, found 9"),
-        (family("a", 1, &[metric(3, value())]), "byte 6: a: expected the value of a gauge in field 2"),
         (family("refused", 1, &[metric(2, value())]), "byte 12: refused: expected something else"),
         (family("a", 1, &[metric(2, new().uint(1, 1))]), "byte 10: expected a double in field 1"),
         (family("a", 1, &[metric(2, value()).message(1, label("", "x"))]), "byte 19: expected a label with a name"),

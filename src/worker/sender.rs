@@ -82,12 +82,12 @@ impl Sender {
     async fn send(&self, client: &HttpClient, body: &Value) -> bool {
         let request = HttpRequest {
             method: Method::POST,
-            url: self.url.clone(),
             headers: self.headers.clone(),
             body: Bytes::from(body.to_string()),
             timeout: self.timeout,
             max_body: MAX_ANSWER,
             redirects: Redirects::Never,
+            ..HttpRequest::get(self.url.as_str())
         };
         match client.send(request).await {
             Ok(answer) if answer.status.is_success() => {

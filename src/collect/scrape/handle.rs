@@ -14,7 +14,6 @@ use super::run::Shared;
 use super::view::{PoolView, TargetView};
 use crate::clock::Clock;
 use crate::model::{Intern, Output};
-use crate::net::HttpClient;
 
 /// Runs a task a target on the given runtime.
 pub struct Scraper {
@@ -26,14 +25,15 @@ pub struct Scraper {
 
 impl Scraper {
     /// A scraper without targets; [`Scraper::reload`] gives it some.
-    pub fn new(
-        client: HttpClient,
-        clock: Clock,
-        intern: Arc<dyn Intern>,
-        output: Arc<dyn Output>,
-        runtime: Handle,
-    ) -> Self {
-        let shared = Shared { forbidden: Arc::default(), client, clock, intern, output, counters: Arc::default() };
+    pub fn new(clock: Clock, intern: Arc<dyn Intern>, output: Arc<dyn Output>, runtime: Handle) -> Self {
+        let shared = Shared {
+            forbidden: Arc::default(),
+            client: Arc::default(),
+            clock,
+            intern,
+            output,
+            counters: Arc::default(),
+        };
         let ground = Ground { shared, runtime, targets: Arc::default() };
         Self { ground, pools: Mutex::default(), reloading: tokio::sync::Mutex::new(()) }
     }
@@ -53,12 +53,6 @@ impl Scraper {
             let job = Arc::new(job);
             let same = known.iter().find(|pool| name(pool) == job.job_name);
             let pool = match same {
-                Some(pool) if *pool.config() == *job => Arc::clone(pool),
-                // Another client needs other connections: its targets start anew.
-                Some(pool) if pool.config().client != job.client => {
-                    pool.end().await;
-                    Pool::new(&self.ground, Arc::clone(&job))
-                }
                 Some(pool) => Arc::clone(pool),
                 None => Pool::new(&self.ground, Arc::clone(&job)),
             };

@@ -10,7 +10,6 @@ use super::target::Target;
 use super::{ScrapeConfig, ScrapeCounters, TargetGroup};
 use crate::clock::{Clock, ManualClock};
 use crate::model::Intern;
-use crate::net::HttpClient;
 use crate::registry::{RegistryConfig, SeriesLimits, SeriesTable};
 
 struct Bench {
@@ -46,7 +45,7 @@ impl Bench {
         change(&mut job);
         let shared = Shared {
             forbidden: Arc::default(),
-            client: HttpClient::default(),
+            client: Arc::default(),
             clock: Clock::Manual(self.clock.clone()),
             intern: Arc::clone(&self.table) as _,
             output: Arc::clone(&self.output) as _,

@@ -42,7 +42,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(ground: &Ground, config: Arc<ScrapeConfig>) -> Arc<Self> {
         let shared = Shared {
-            client: client(&ground.shared.client, &config.client),
+            client: Arc::new(Mutex::new(client(&config.client))),
             forbidden: Arc::default(),
             ..ground.shared.clone()
         };
@@ -83,6 +83,9 @@ impl Pool {
     pub(super) async fn configure(self: &Arc<Self>, config: Arc<ScrapeConfig>) {
         self.sources.stop_watching().await;
         self.sources.arrange(&config);
+        if self.config().client != config.client {
+            *self.ground.shared.client.lock() = client(&config.client);
+        }
         *self.config.lock() = config;
         self.sources.look().await;
         self.sync().await;

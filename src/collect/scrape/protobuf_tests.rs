@@ -13,7 +13,7 @@ use super::target::Target;
 use super::{ScrapeConfig, TargetGroup};
 use crate::clock::Clock;
 use crate::model::Intern;
-use crate::net::{HttpClient, HttpResponse};
+use crate::net::HttpResponse;
 
 const PROTOBUF: &str = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -37,7 +37,7 @@ impl Taken {
         let recorder = Arc::new(Recorder::default());
         let shared = Shared {
             forbidden: Arc::default(),
-            client: HttpClient::default(),
+            client: Arc::default(),
             clock: Clock::System,
             intern: Arc::clone(&recorder) as _,
             output: Arc::clone(&recorder) as _,

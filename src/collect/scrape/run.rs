@@ -33,7 +33,8 @@ const MAX_AHEAD_MS: i64 = 10 * 60 * 1_000;
 pub(super) struct Shared {
     /// Why the job's targets are not scraped at all: a job over its target limit.
     pub(super) forbidden: Arc<Mutex<Option<String>>>,
-    pub(super) client: HttpClient,
+    /// The job's; a reload may bring another one, which the next scrape takes.
+    pub(super) client: Arc<Mutex<HttpClient>>,
     pub(super) clock: Clock,
     pub(super) intern: Arc<dyn Intern>,
     pub(super) output: Arc<dyn Output>,
@@ -97,7 +98,7 @@ impl Scrape {
             last_samples: 0,
             interval: target.interval,
             timeout: target.timeout,
-            written: target.written(),
+            written: target.written.clone(),
         };
         let group = shared.output.register_group(&format!("{} {}", view.job, view.instance));
         let report = Report::new(&target.labels, target.job.extra_metrics, &*shared.intern);
@@ -155,7 +156,7 @@ impl Scrape {
         {
             let mut view = self.status.view.lock();
             (view.interval, view.timeout) = (target.interval, target.timeout);
-            view.written = target.written();
+            view.written.clone_from(&target.written);
             view.discovered = target.discovered.clone();
         }
         let intern = &*self.shared.intern;
@@ -202,10 +203,13 @@ impl Scrape {
         let forbidden = self.shared.forbidden.lock().clone();
         let taken = match forbidden {
             Some(problem) => Taken { limited: true, ..Taken::nothing(problem) },
-            None => match self.shared.client.send(self.request()).await {
-                Ok(response) => self.take(&response, slot),
-                Err(error) => Taken::failed(&error),
-            },
+            None => {
+                let client = self.shared.client.lock().clone();
+                match client.send(self.request()).await {
+                    Ok(response) => self.take(&response, slot),
+                    Err(error) => Taken::failed(&error),
+                }
+            }
         };
         let duration = timer.elapsed();
         let counters = &self.shared.counters;
@@ -266,6 +270,7 @@ impl Scrape {
             request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         request.max_body = job.body_size_limit;
+        request.errors_too = false;
         request.redirects = if job.follow_redirects { Redirects::Anywhere } else { Redirects::Never };
         if let Ok(timeout) = timeout {
             request = request.header(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), timeout);

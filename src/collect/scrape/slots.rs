@@ -1,4 +1,4 @@
-//! The slots of a task: `offset + k × interval`, never burst, never caught up.
+//! The slots of a task: `offset + k × interval`, never burst. One that has just passed is still taken, others are not caught up.
 
 use std::time::Duration;
 
@@ -6,6 +6,10 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::model::Timestamp;
+
+/// A slot counts until this part of the interval has passed: work that takes the whole interval ends a little after the next slot, and should not
+/// cost it.
+const LATE_PART: i64 = 4;
 
 /// Walks from slot to slot.
 pub(crate) struct Slots {
@@ -38,10 +42,10 @@ impl Slots {
         }
     }
 
-    /// Goes on to the first slot that has not passed; returns how many were missed.
+    /// Goes on to the first slot that has not passed by more than a quarter of the interval; returns how many were missed.
     pub(crate) fn advance(&mut self) -> u64 {
         let now = self.clock.now();
-        let next = self.after(now);
+        let next = self.after(now - self.interval / LATE_PART);
         // A clock that was set back far starts anew; by a little, the slots wait for it.
         let jumped_back = self.next - now > 10 * self.interval;
         let missed = if next > self.next { (next - self.next) / self.interval - 1 } else { 0 };
@@ -64,8 +68,18 @@ mod tests {
     fn slots_are_exact_and_missed_ones_counted() {
         let clock = ManualClock::new(10_250);
         let mut slots = Slots::new(Clock::Manual(clock.clone()), Duration::from_secs(1), Duration::from_millis(300));
-        let cases =
-            [(10_300, 0, 11_300), (11_299, 0, 12_300), (15_400, 3, 16_300), (16_000, 0, 17_300), (1_000, 0, 1_300)];
+        let cases = [
+            (10_300, 0, 11_300),
+            (11_299, 0, 12_300),
+            // A scrape that took its whole timeout does not cost the next slot.
+            (12_301, 0, 13_300),
+            (14_301, 0, 14_300),
+            (15_549, 0, 15_300),
+            (16_551, 1, 17_300),
+            (21_400, 3, 21_300),
+            (22_800, 1, 23_300),
+            (1_000, 0, 1_300),
+        ];
         assert_eq!(slots.next, 10_300);
         for (now, missed, next) in cases {
             clock.set(now);

@@ -174,7 +174,7 @@ async fn watch_files(pool: Arc<Pool>, files: Arc<Files>, mut stop: watch::Receiv
 }
 
 async fn ask_server(pool: Arc<Pool>, config: HttpSd, found: Arc<Mutex<HttpFound>>, mut stop: watch::Receiver<bool>) {
-    let client = client(&pool.ground.shared.client, &config.client);
+    let client = client(&config.client);
     loop {
         let answer = tokio::select! {
             answer = fetch(&client, &config) => answer,
@@ -224,14 +224,11 @@ impl HttpFound {
     }
 }
 
-/// The client for these settings; the usual one is shared.
-pub(super) fn client(usual: &HttpClient, config: &ClientConfig) -> HttpClient {
-    if *config == ClientConfig::default() {
-        return usual.clone();
-    }
+/// A client of its own for these settings: connections are not shared between jobs, nor with who names their targets.
+pub(super) fn client(config: &ClientConfig) -> HttpClient {
     HttpClient::new(config).unwrap_or_else(|error| {
         // The check of the configuration refuses such settings; without them nobody is trusted who should not be.
         tracing::error!(%error, "the settings of a client cannot be used");
-        usual.clone()
+        HttpClient::default()
     })
 }

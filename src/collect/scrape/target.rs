@@ -9,10 +9,14 @@ use super::config::{SHORTEST_INTERVAL, ScrapeConfig};
 use crate::model::{Labels, LabelsBuilder, format_duration, parse_duration};
 use crate::relabel::RelabelRules;
 
+/// Labels that say when a target is scraped.
+const INTERVAL: &str = "__scrape_interval__";
+const TIMEOUT: &str = "__scrape_timeout__";
+
 /// What makes a target the same as before: its series stay its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct TargetKey {
-    /// All labels after relabeling, hidden ones too.
+    /// All labels after relabeling, hidden ones too; without those of interval and timeout, which may change.
     pub(super) all: Labels,
     pub(super) url: String,
 }
@@ -28,6 +32,8 @@ pub(super) struct Target {
     pub(super) discovered: Labels,
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
+    /// Interval and timeout as its labels have them.
+    pub(super) written: (String, String),
 }
 
 /// What became of an address.
@@ -57,8 +63,8 @@ impl Target {
         if address.contains('/') {
             return Err(format!("{address:?} is not a valid hostname: expected host:port without a path"));
         }
-        let interval = positive(labels.get("__scrape_interval__"), "interval")?;
-        let timeout = positive(labels.get("__scrape_timeout__"), "timeout")?;
+        let interval = positive(labels.get(INTERVAL), "interval")?;
+        let timeout = positive(labels.get(TIMEOUT), "timeout")?;
         if interval < SHORTEST_INTERVAL {
             return Err(format!("scrape interval {} is too short: expected at least 100ms", format_duration(interval)));
         }
@@ -69,10 +75,11 @@ impl Target {
         if labels.get("instance").is_empty() {
             labels.put("instance", &address);
         }
-        let all = labels.build().filtered(|name| !name.starts_with("__meta_"));
+        let written = (labels.get(INTERVAL).to_owned(), labels.get(TIMEOUT).to_owned());
+        let all = labels.build().filtered(|name| !name.starts_with("__meta_") && !matches!(name, INTERVAL | TIMEOUT));
         let key = TargetKey { url: url(&all, &job.params), all };
         let labels = key.all.filtered(|name| !name.starts_with("__"));
-        Ok(Built::Target(Self { job: Arc::clone(job), labels, key, discovered, interval, timeout }))
+        Ok(Built::Target(Self { job: Arc::clone(job), labels, key, discovered, interval, timeout, written }))
     }
 
     /// The targets of static groups, for tests of what comes after.
@@ -92,12 +99,6 @@ impl Target {
             }
         }
         targets
-    }
-
-    /// Interval and timeout as its labels have them.
-    pub(super) fn written(&self) -> (String, String) {
-        let label = |name: &str| self.key.all.get(name).to_owned();
-        (label("__scrape_interval__"), label("__scrape_timeout__"))
     }
 
     /// Where its slots lie within the interval: the same after every start.
@@ -126,8 +127,8 @@ fn discover(job: &ScrapeConfig, address: &str, group: &[(String, String)]) -> La
         }
     };
     default("job", &job.job_name);
-    default("__scrape_interval__", &format_duration(job.interval));
-    default("__scrape_timeout__", &format_duration(job.timeout));
+    default(INTERVAL, &format_duration(job.interval));
+    default(TIMEOUT, &format_duration(job.timeout));
     default("__metrics_path__", &job.metrics_path);
     default("__scheme__", &job.scheme);
     for (name, values) in &job.params {

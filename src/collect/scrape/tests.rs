@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::fake::{Recorder, serve, set};
 use super::run::{Scrape, Shared};
 use super::target::Target;
-use super::{Health, ScrapeConfig, Scraper, TargetGroup};
+use super::{Health, HttpSd, ScrapeConfig, Scraper, TargetGroup};
 use crate::clock::Clock;
 use crate::model::{Intern, MetricKind};
-use crate::net::HttpClient;
+use crate::net::{ClientConfig, Secret};
 
 const REPORT: [&str; 5] = [
     "up",
@@ -30,7 +30,7 @@ fn job(address: &str) -> ScrapeConfig {
 fn scrape(recorder: &Arc<Recorder>, job: &ScrapeConfig) -> Scrape {
     let shared = Shared {
         forbidden: Arc::default(),
-        client: HttpClient::default(),
+        client: Arc::default(),
         clock: Clock::System,
         intern: Arc::clone(recorder) as _,
         output: Arc::clone(recorder) as _,
@@ -334,7 +334,7 @@ async fn reload_keeps_what_stays_and_ends_what_goes() {
     let recorder = Arc::new(Recorder::default());
     let runtime = tokio::runtime::Handle::current();
     let (intern, output) = (Arc::clone(&recorder) as _, Arc::clone(&recorder) as _);
-    let scraper = Scraper::new(HttpClient::default(), Clock::System, intern, output, runtime);
+    let scraper = Scraper::new(Clock::System, intern, output, runtime);
     let interval = Duration::from_millis(100);
     let first = ScrapeConfig { interval, timeout: interval, ..job(&address.to_string()) };
     let params = vec![("x".to_owned(), vec!["&".to_owned(), "b".to_owned()])];
@@ -354,6 +354,71 @@ async fn reload_keeps_what_stays_and_ends_what_goes() {
     let batches = recorder.batches.lock();
     let slots: Vec<i64> = batches.iter().filter(|batch| batch.group.0 == 0).map(|batch| batch.ts).collect();
     assert!(slots.windows(2).all(|pair| (pair[1] - pair[0]) % 100 == 0 && pair[1] > pair[0]), "{slots:?}");
+}
+
+/// A reload of what does not change who a target is: its series, its health and its group go on.
+#[tokio::test]
+async fn a_reload_of_interval_timeout_or_credentials_leaves_no_gap() {
+    let (address, pages) = serve().await;
+    set(&pages, "/metrics", 200, "text/plain", "a 1\n");
+    let recorder = Arc::new(Recorder::default());
+    let runtime = tokio::runtime::Handle::current();
+    let (intern, output) = (Arc::clone(&recorder) as _, Arc::clone(&recorder) as _);
+    let scraper = Scraper::new(Clock::System, intern, output, runtime);
+    let millis = Duration::from_millis;
+    let first = ScrapeConfig { interval: millis(100), timeout: millis(100), ..job(&address.to_string()) };
+    let header = ("x-team".parse().expect("a name"), Secret::Inline("b".to_owned()));
+    let client = ClientConfig { headers: vec![header], ..ClientConfig::default() };
+    scraper.reload(vec![first.clone()]).await;
+    wait_for(&recorder, &scraper, |scraper| scraper.views()[0].health == Health::Up).await;
+    for changed in [
+        ScrapeConfig { interval: millis(200), ..first.clone() },
+        ScrapeConfig { interval: millis(200), timeout: millis(150), ..first.clone() },
+        ScrapeConfig { client, ..first.clone() },
+        first.clone(),
+    ] {
+        scraper.reload(vec![changed.clone()]).await;
+        let view = scraper.views().remove(0);
+        assert_eq!((view.health, scraper.views().len()), (Health::Up, 1));
+        let seen = recorder.batches.lock().len();
+        let interval = crate::model::format_duration(changed.interval);
+        wait_for(&recorder, &scraper, |scraper| {
+            scraper.views()[0].written.0 == interval && recorder.batches.lock().len() > seen + 1
+        })
+        .await;
+    }
+    assert!(recorder.ended.lock().is_empty(), "nothing ended");
+    let batches = recorder.batches.lock();
+    assert!(batches.iter().all(|batch| batch.group.0 == 0), "one group");
+    assert!(batches.iter().all(|batch| batch.floats.len() == batches[0].floats.len()), "no series is missing");
+    assert_eq!(pages.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn who_names_targets_does_not_hear_the_credentials_of_the_job() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let url = format!("http://{}/sd", listener.local_addr().expect("bound"));
+    let header = ("x-team".parse().expect("a name"), Secret::Inline("hunter2".to_owned()));
+    let client = ClientConfig { headers: vec![header], ..ClientConfig::default() };
+    let http_sd = HttpSd {
+        url,
+        refresh_interval: Duration::from_secs(60),
+        client: ClientConfig::default(),
+        follow_redirects: true,
+    };
+    let job = ScrapeConfig { job_name: "app".to_owned(), http_sd: vec![http_sd], client, ..ScrapeConfig::default() };
+    let recorder = Arc::new(Recorder::default());
+    let (intern, output) = (Arc::clone(&recorder) as _, Arc::clone(&recorder) as _);
+    let scraper = Scraper::new(Clock::System, intern, output, tokio::runtime::Handle::current());
+    scraper.reload(vec![job]).await;
+    let (mut stream, _) = listener.accept().await.expect("it asks");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tokio::io::AsyncReadExt::read_u8(&mut stream).await.expect("a request"));
+    }
+    let head = String::from_utf8_lossy(&head);
+    assert!(head.starts_with("GET /sd") && !head.contains("hunter2"), "{head}");
+    scraper.shutdown().await;
 }
 
 #[test]

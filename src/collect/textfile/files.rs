@@ -66,7 +66,11 @@ pub(super) fn list(patterns: &[String]) -> (Vec<(PathBuf, Stamp)>, Option<String
                 Ok(_) => {
                     problem.get_or_insert_with(|| format!("{} is no file", path.display()));
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    if std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink()) {
+                        problem.get_or_insert_with(|| format!("{} is a link to nothing", path.display()));
+                    }
+                }
                 Err(error) => {
                     problem.get_or_insert_with(|| format!("cannot read {}: {error}", path.display()));
                 }

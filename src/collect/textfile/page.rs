@@ -68,6 +68,10 @@ impl Page {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut reader = Reader::default();
         parse(text, Format::Text, &mut reader).map_err(|error| error.to_string())?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            // A number may be cut: as node_exporter does it, nothing of the file counts.
+            return Err("expected a line end after the last line, as if it were still being written".to_owned());
+        }
         Ok(Self { lines: reader.0, families: reader.1 })
     }
 

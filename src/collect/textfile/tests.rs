@@ -100,6 +100,8 @@ fn bad_files_are_left_out_and_named() {
         (b"a{b=\"\xff\"} 1\n", "bad.prom: is not UTF-8 from byte 5 on"),
         (b"# TYPE a meh\na 1\n", "bad.prom: line 1: expected counter"),
         (b"\x00\x01\x02", "bad.prom: line 1: "),
+        (b"ok 1\nbackup_bytes 1234", "bad.prom: expected a line end after the last line"),
+        (b"# a comment", "bad.prom: expected a line end after the last line"),
     ];
     for (text, problem) in cases {
         let mut world = World::new("");
@@ -109,6 +111,12 @@ fn bad_files_are_left_out_and_named() {
         world.write("bad.prom", "better 2\n");
         world.check(&[("better", 2.0), ("fine", 1.0)], "");
     }
+    let mut world = World::new("");
+    world.write("a.prom", "fine 1\n");
+    std::os::unix::fs::symlink("nowhere", world.folder.path().join("x.prom")).expect("linked");
+    world.check(&[("fine", 1.0)], "x.prom is a link to nothing");
+    world.remove("x.prom");
+    world.check(&[("fine", 1.0)], "");
     let mut world = World::new("");
     world.write("large.prom", "a 1\n".repeat(2 << 20));
     world.check(&[], "large.prom: expected at most 4194304 bytes");

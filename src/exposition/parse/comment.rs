@@ -22,6 +22,10 @@ pub(super) fn read(line: &str) -> Result<Option<(&str, Meta<'_>)>, String> {
         return Ok(None);
     }
     let rest = rest.trim_start_matches([' ', '\t']);
+    if rest.is_empty() {
+        // As in Prometheus, what names no family is a comment like any other.
+        return Ok(None);
+    }
     let (name, rest) = name(rest).ok_or_else(|| format!("expected a metric name after # {word}"))?;
     let value = rest.strip_prefix([' ', '\t']).unwrap_or(rest);
     let meta = match word {

@@ -3,7 +3,7 @@
 //! It takes both text formats line by line without a copy. The sink gets each series as the bytes that stand on the line, so that a scraper
 //! that knows them needs no label at all; [`parse_series`] reads the labels of one it does not know.
 //!
-//! A bad line fails the page, as in Prometheus, and so does OpenMetrics without `# EOF`: it was cut off. More is accepted than by
+//! A bad line fails the page, as in Prometheus, and so does OpenMetrics without `# EOF`: it was cut off. A raw line end in a value of text is taken. More is accepted than by
 //! Prometheus: `\r\n`, blanks where OpenMetrics allows none, unknown comments in OpenMetrics, `gaugehistogram` and the other
 //! OpenMetrics types in text 0.0.4. `_created` lines of OpenMetrics go to [`Sink::created`].
 
@@ -85,7 +85,7 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
     while at < bytes.len() {
         line += 1;
         let start = at;
-        let fail = |problem: String| error(text, start, line, problem);
+        let fail = move |problem: String| error(text, start, line, problem);
         if ended {
             return Err(fail("expected nothing after # EOF".to_owned()));
         }
@@ -112,7 +112,9 @@ pub fn parse<'a, S: Sink<'a>>(text: &'a str, format: Format, sink: &mut S) -> Re
             Some(_) => {
                 let known = sink.expected().and_then(|series| sample::known(bytes, at, series));
                 let end = known.map_or_else(|| series::end(bytes, at), Ok).map_err(fail)?;
+                let lines = lines_in(bytes, at, end, format, known.is_some()).map_err(fail)?;
                 let (sample, next) = sample::read(text, at, end, format).map_err(fail)?;
+                line += lines;
                 at = next;
                 if format == Format::OpenMetrics && is_created(sample.series, family) {
                     sink.created(sample).map_err(fail)?;
@@ -159,6 +161,19 @@ pub fn parse_line(line: &str, format: Format) -> Result<TextLine<'_>, String> {
     }
     let end = series::end(line.as_bytes(), 0)?;
     sample::read(line, 0, end, format).map(|(sample, _)| TextLine::Sample(sample))
+}
+
+/// Line ends within a series: text may have them raw in its values, as in Prometheus, OpenMetrics may not.
+#[inline]
+fn lines_in(bytes: &[u8], at: usize, end: usize, format: Format, known: bool) -> Result<usize, String> {
+    if known && format == Format::OpenMetrics {
+        return Ok(0);
+    }
+    let lines = memchr::memchr_iter(b'\n', bytes.get(at..end).unwrap_or_default()).count();
+    if lines > 0 && format == Format::OpenMetrics {
+        return Err("expected a closing quote before the end of the line".to_owned());
+    }
+    Ok(lines)
 }
 
 fn line_end(bytes: &[u8], from: usize) -> usize {

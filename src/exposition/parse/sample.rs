@@ -77,6 +77,9 @@ fn exemplar(text: &str, mut at: usize) -> Result<(ExemplarText<'_>, usize), Stri
     }
     let end = series::end(bytes, at)?;
     let labels = &text[at..end];
+    if labels.contains('\n') {
+        return Err("expected a closing quote before the end of the line".to_owned());
+    }
     let (value, at) = word(text, end);
     let value = number(value, "a value of the exemplar")?;
     let (stamp, at) = word(text, at);

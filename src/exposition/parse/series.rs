@@ -17,7 +17,7 @@ pub struct SeriesText<'a> {
     pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-/// The index of the quote that ends a string whose content starts at `at`.
+/// The index of the quote that ends a string whose content starts at `at`. A raw line end may stand in it.
 pub(super) fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += bytes.get(at..)?.iter().position(|byte| is(*byte, VALUE_END))?;
@@ -91,7 +91,7 @@ static CLASSES: [u8; 256] = {
         if b.is_ascii_digit() {
             classes[byte] |= NAME;
         }
-        if matches!(b, b'"' | b'\\' | b'\n') {
+        if matches!(b, b'"' | b'\\') {
             classes[byte] |= VALUE_END;
         }
         if matches!(b, b'{' | b' ' | b'\t' | b'\n' | b'\r') {

@@ -57,6 +57,8 @@ fn text_is_read() {
         ),
         ("# TYPE a untyped\n# TYPE \"b.c\" counter", "a: Kind(Unknown)\nb.c: Kind(Counter)"),
         ("# HELP a\n", "a: Help(\"\")"),
+        ("# HELP\n# TYPE \n#  UNIT\na 1", "a[] 1"),
+        ("a{b=\"1\n2\",c=\"\n\"} 1\nd 2", "a[b=1\n2|c=\n] 1\nd[] 2"),
         ("# TYPE a counter\na 1\na_created 2", "a: Kind(Counter)\na[] 1\na_created[] 2"),
     ];
     for (text, expected) in cases {
@@ -109,7 +111,10 @@ fn bad_lines_name_the_line_and_what_was_expected() {
         (Format::Text, "a 1 1 1", "line 1: expected the end of the line after the timestamp"),
         (Format::Text, "a 1 # {} 1", "line 1: expected no exemplar in text 0.0.4"),
         (Format::Text, "# TYPE a meh", "line 1: expected counter, gauge"),
-        (Format::Text, "# TYPE ", "line 1: expected a metric name after # TYPE"),
+        (Format::Text, "# TYPE \"a", "line 1: expected a metric name after # TYPE"),
+        (Format::Text, "a{b=\"1\n2\"} 1\nb x", "line 3: expected a value after the series, found \"x\""),
+        (Format::OpenMetrics, "a{b=\"1\n2\"} 1\n# EOF", "line 1: expected a closing quote before the end of the line"),
+        (Format::OpenMetrics, "a 1 # {b=\"1\n2\"} 1\n# EOF", "line 1: expected a closing quote before the end"),
         (Format::OpenMetrics, "a 1", "line 2: expected # EOF"),
         (Format::OpenMetrics, "a 1\n", "line 2: expected # EOF"),
         (Format::OpenMetrics, "a 1\n# EO", "line 3: expected # EOF"),

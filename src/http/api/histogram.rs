@@ -1,7 +1,7 @@
 //! A native histogram as Prometheus' API writes it: count, sum and the buckets that are not empty.
 
 use crate::http::json::Json;
-use crate::model::{CUSTOM_BUCKETS_SCHEMA, Histogram, Span};
+use crate::model::{CUSTOM_BUCKETS_SCHEMA, Histogram, Span, exponential_bound};
 
 /// Which bounds belong to a bucket: the numbers of the API's boundary rule.
 const OPEN_LEFT: u8 = 0;
@@ -55,7 +55,7 @@ fn upper(histogram: &Histogram, index: i64) -> f64 {
             Err(_) => f64::NEG_INFINITY,
         };
     }
-    (index as f64 * f64::from(-histogram.schema).exp2()).exp2()
+    exponential_bound(index, histogram.schema)
 }
 
 #[cfg(test)]

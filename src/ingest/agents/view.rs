@@ -70,13 +70,13 @@ impl AgentView {
         self.idle_since.map_or(0.0, |since| now.saturating_sub(since).max(0) as f64 / 1000.0)
     }
 
-    /// Whether it has been idle for longer than its TTL. One that said it runs or is paused never is, however silent; of one
-    /// whose process cannot be seen nothing is known.
+    /// Whether it has been idle for longer than its TTL. One that said it runs or is paused never is, however silent; of one that
+    /// is silent since it was idle, or whose process cannot be seen, nothing is known.
     pub fn reapable(&self, now: Timestamp) -> Option<bool> {
         if self.beat.status != Status::Idle {
             return Some(false);
         }
-        if matches!(self.process, ProcessView::Failed(_)) {
+        if self.is_silent(now) || matches!(self.process, ProcessView::Failed(_)) {
             return None;
         }
         Some(self.beat.ttl.is_some_and(|ttl| self.idle_seconds(now) >= ttl.as_secs_f64()))
@@ -111,6 +111,50 @@ impl AgentView {
         match self.process {
             ProcessView::Seen { rss_bytes, .. } => Some(rss_bytes),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{AgentView, ProcessView};
+    use crate::ingest::agents::body::{Heartbeat, Status, Tokens};
+
+    /// Its heartbeats may be lost while it works: a reaper must not be told to end it.
+    #[test]
+    fn of_a_silent_worker_nobody_knows_whether_it_may_be_ended() {
+        let view = |status| AgentView {
+            id: "w".into(),
+            beat: Arc::new(Heartbeat {
+                pid: None,
+                project: None,
+                run_id: None,
+                status,
+                tokens: Tokens::default(),
+                queue: None,
+                in_flight: None,
+                labels: Vec::new(),
+                ttl: Some(Duration::from_secs(5)),
+            }),
+            first_heartbeat: 0,
+            last_heartbeat: 0,
+            heartbeats: 1,
+            idle_since: (status == Status::Idle).then_some(0),
+            run_started_at: None,
+            silent_after_ms: 30_000,
+            process: ProcessView::default(),
+        };
+        for (status, now, expected) in [
+            (Status::Idle, 4_999, Some(false)),
+            (Status::Idle, 5_000, Some(true)),
+            (Status::Idle, 30_001, None),
+            (Status::Running, 30_001, Some(false)),
+            (Status::Paused, 1_000_000, Some(false)),
+        ] {
+            assert_eq!(view(status).reapable(now), expected, "{status:?} at {now}");
         }
     }
 }

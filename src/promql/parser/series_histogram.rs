@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
+use crate::model::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span, exponential_bound};
 
 use super::error::ParseErrors;
 use super::series::Cursor;
@@ -186,7 +186,7 @@ impl Sparse {
 
 /// Upper bound of an exponential bucket: 2^(index × 2^-schema).
 fn bound(index: i32, schema: i32) -> f64 {
-    (f64::from(index) * (-f64::from(schema)).exp2()).exp2()
+    exponential_bound(i64::from(index), schema)
 }
 
 /// Buckets by index, `down` resolutions coarser.

@@ -144,9 +144,8 @@ fn metric<'a, S: FamilySink>(
         }
     }
     let mut metric = Metric { head, labels, ts, at: field.at, sink, samples: 0 };
-    let Some(body) = body else {
-        return Err(metric.refuse(format!("expected the value of a {} in field {wanted}", head.kind.as_str())));
-    };
+    // As in Prometheus, what is not there, or is of another type than the family, is 0.
+    let body = body.unwrap_or_else(|| Message::new(&[]));
     match head.kind {
         MetricKind::Counter => counter(&mut metric, body)?,
         MetricKind::Summary => summary(&mut metric, body)?,

@@ -1,18 +1,46 @@
 //! Lists of target groups, in JSON and YAML.
 
 use std::collections::BTreeMap;
+use std::fmt::Formatter;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::MAX_ADDRESSES;
 use crate::collect::scrape::TargetGroup;
 use crate::yaml::{Document, Node, YamlErrors};
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Keys may be written in any case, as Go reads them; of two the last counts.
+#[derive(Default)]
 struct JsonGroup {
-    #[serde(default)]
     targets: Option<Vec<String>>,
-    #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
+}
+
+impl<'de> Deserialize<'de> for JsonGroup {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = JsonGroup;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a group of targets and labels")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonGroup, A::Error> {
+                let mut group = JsonGroup::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.to_ascii_lowercase().as_str() {
+                        "targets" => group.targets = map.next_value()?,
+                        "labels" => group.labels = map.next_value()?,
+                        _ => return Err(A::Error::unknown_field(&key, &["targets", "labels"])),
+                    }
+                }
+                Ok(group)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 /// Reads a list of groups as JSON. `source` names where it came from, `meta` is a label that says so.
@@ -20,13 +48,15 @@ struct JsonGroup {
 /// # Errors
 /// What is not of that form, and lists that are too long.
 pub(super) fn from_json(text: &[u8], source: &str, meta: (&str, &str)) -> Result<Vec<TargetGroup>, String> {
-    let groups: Vec<JsonGroup> = serde_json::from_slice(text).map_err(|error| {
+    // `null` is a list without groups.
+    let groups: Option<Vec<JsonGroup>> = serde_json::from_slice(text).map_err(|error| {
         format!(
             "{error}; expected a list such as [{{\"targets\": [\"host:port\"], \"labels\": {{\"name\": \"value\"}}}}]"
         )
     })?;
     finish(
         groups
+            .unwrap_or_default()
             .into_iter()
             .map(|group| (group.targets.unwrap_or_default(), group.labels.unwrap_or_default().into_iter().collect())),
         source,
@@ -113,5 +143,8 @@ mod tests {
         let many = format!("[{{\"targets\": [{}\"x\"]}}]", "\"x\",".repeat(60_000));
         assert!(from_json(many.as_bytes(), "f", ("m", "v")).is_err_and(|error| error.contains("more than 50000")));
         assert!(from_json(b"\xff", "f", ("m", "v")).is_err());
+        assert!(from_json(b"null", "f", ("m", "v")).is_ok_and(|groups| groups.is_empty()));
+        let groups = from_json(br#"[{"Targets": ["a:1"], "LABELS": {"X": "y"}}]"#, "f", ("m", "v")).expect("any case");
+        assert_eq!((groups[0].addresses.len(), groups[0].labels[0].0.as_str()), (1, "X"));
     }
 }
