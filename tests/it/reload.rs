@@ -32,6 +32,7 @@ fn collectors_and_worker_groups_follow_the_file() {
     let daemon = Daemon::start_in(data.path(), &[file_arg.as_str(), "--web.enable-lifecycle"]);
     wait_value(&daemon, r#"worker_group_procs{group="one"}"#, true);
     wait_value(&daemon, "node_load1", true);
+    wait_value(&daemon, "process_start_time_seconds", true);
     let made = daemon.value("process_start_time_seconds");
 
     // Another group, one collector less, another one slower, files of text; and something that waits.
