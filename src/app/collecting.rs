@@ -139,7 +139,12 @@ impl Collecting {
     /// When the system gives no thread for samples between ticks; there are none then, and everything else is in force.
     pub(super) fn reload(&self, config: &Config) -> std::io::Result<bool> {
         let (state, wishes) = (&mut *self.state.lock(), Wishes::of(config));
-        if self.rooms.settings.demo.is_some() || state.wishes == wishes {
+        // The end of the daemon has begun: what is started now nobody would stop.
+        if self.rooms.settings.demo.is_some() || state.scheduler.is_none() {
+            return Ok(false);
+        }
+        // Samples between ticks that could not be started last time are tried again.
+        if state.wishes == wishes && state.fast.is_some() {
             return Ok(false);
         }
         let (rooms, mut groups, mut jobs) = (&self.rooms, Vec::new(), Vec::new());

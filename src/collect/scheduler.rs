@@ -105,6 +105,8 @@ struct Unit {
     id: SourceId,
     entries: Vec<Entry>,
     samples: usize,
+    /// Its first batch comes behind the end of those in whose place it is.
+    not_before: Timestamp,
 }
 
 struct Entry {
@@ -161,7 +163,8 @@ impl Scheduler {
         for unit in &mut self.units {
             let Some(due) = unit.slots.due(now) else { continue };
             self.counters.note(unit.slots.interval_ms(), due);
-            let ts = if due.first { now.div_euclid(self.base_ms) * self.base_ms } else { due.slot };
+            let first = || (now.div_euclid(self.base_ms) * self.base_ms).max(unit.not_before);
+            let ts = if due.first { first() } else { due.slot };
             let batch = unit.run(ts, due.missed, &*self.intern, &self.views);
             self.output.push(batch);
             self.output.done(unit.id, ts);
@@ -287,6 +290,7 @@ impl Unit {
             source: source.into(),
             entries: Vec::new(),
             samples: 0,
+            not_before: Timestamp::MIN,
         }
     }
 

@@ -48,6 +48,12 @@ impl Stub {
         std::fs::write(self.folder.path().join("libnvidia-ml.so.1.ctl"), words).unwrap();
     }
 
+    /// How often the library noted this call.
+    fn calls(&self, name: &str) -> usize {
+        let noted = std::fs::read_to_string(self.folder.path().join("libnvidia-ml.so.1.calls")).unwrap_or_default();
+        noted.lines().filter(|line| *line == name).count()
+    }
+
     fn tick(&mut self) -> (Page, Result<Reading, CollectError>) {
         self.now += 1000;
         collect(&mut self.gpus, &self.intern, self.now)
@@ -402,6 +408,69 @@ fn an_error_of_a_call_is_the_absence_of_its_values() {
     let (page, result) = stub.tick();
     assert!(matches!(result.unwrap(), Reading::Degraded(text) if text.contains("same UUID")));
     assert_eq!(of(&page, 0), whole, "the second one is told of, not mixed in");
+}
+
+#[test]
+fn what_a_counter_tells_is_not_measured() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    let rate =
+        |page: &Page, number| of(page, number).iter().any(|(name, _)| name.starts_with("gpu_pcie_transmit_bytes"));
+    // What rarely changes is read again within that time.
+    for _ in 0..16 {
+        let page = stub.tick().0;
+        assert!(!rate(&page, 0) && of(&page, 0).iter().any(|(name, _)| name == "gpu_pcie_transmitted_bytes_total"));
+    }
+    assert!(rate(&stub.tick().0, 2), "its counter is none");
+    assert_eq!(stub.calls("measured"), 0);
+    stub.control("error:nvmlDeviceGetFieldValues=2");
+    stub.tick_until("the rate instead of the counter", |page| rate(page, 0));
+    stub.control("");
+    assert!(!rate(&stub.tick().0, 0), "the counter is back");
+}
+
+#[test]
+fn a_dead_gpu_is_left_alone_for_a_while() {
+    for word in ["none", "count=1 lost=0"] {
+        let Some(mut stub) = Stub::build(&[]) else { return };
+        stub.control(word);
+        for _ in 0..60 {
+            assert!(!matches!(stub.tick().1, Ok(Reading::Complete)), "{word}");
+        }
+        // Twice, and each time perhaps once more by who waits for critical errors.
+        assert!((2..=4).contains(&stub.calls("init")), "{word}: {}", stub.calls("init"));
+    }
+}
+
+#[test]
+fn lists_of_processes_that_never_fit_or_are_cleared_first() {
+    for age in [&[][..], &["-DPLAIN"], &["-DPLAIN", "-DWIDE"]] {
+        let Some(mut stub) = Stub::build_as(age, &[]) else { return };
+        let whole = of(&stub.tick().0, 0);
+        stub.control("crowd");
+        let (page, result) = stub.tick();
+        assert_eq!(result.unwrap(), Reading::Complete, "{age:?}");
+        let expected: Vec<_> = whole.iter().filter(|(name, _)| !name.starts_with("gpu_process")).cloned().collect();
+        assert_eq!(of(&page, 0), expected, "{age:?}");
+        stub.control("wipe");
+        assert_eq!(of(&stub.tick().0, 0), whole, "{age:?}");
+    }
+}
+
+#[test]
+fn utilization_by_process_after_the_clock_was_set() {
+    let Some(mut stub) = Stub::build(&[]) else { return };
+    for (what, now, clock) in [
+        ("in time", 7_200_000, 7_201_000_000_u64),
+        ("an hour back", 3_600_000, 3_601_000_000),
+        ("a sample of the future", 3_601_000, 9_000_000_000_000_000_000),
+        ("after it", 3_602_000, 3_603_000_000),
+    ] {
+        stub.control(&format!("clock={clock}"));
+        stub.now = now;
+        let page = of(&stub.tick().0, 0);
+        assert!(page.contains(&("gpu_process_utilization_ratio group=other".to_owned(), 0.25)), "{what}");
+    }
+    assert!(!stub.tick().0.keys().any(|name| name.starts_with("gpu_process_utilization")), "no new sample");
 }
 
 #[test]

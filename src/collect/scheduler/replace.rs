@@ -23,11 +23,13 @@ impl Scheduler {
     pub(super) fn replace(&mut self, Replacement { groups, jobs }: Replacement, now: Timestamp) {
         let mut views = self.views.lock();
         let mut kept: Vec<CollectorView> = Vec::with_capacity(views.len());
+        let mut gone: Vec<CollectorView> = Vec::new();
         for unit in &mut self.units {
             let mut released: Vec<Slot> = Vec::new();
             unit.entries.retain_mut(|entry| {
                 if groups.contains(&entry.group) {
                     released.extend([entry.duration_slot, entry.success_slot]);
+                    gone.extend(views.get(entry.view).cloned());
                     return false;
                 }
                 kept.extend(views.get(entry.view).cloned());
@@ -41,12 +43,21 @@ impl Scheduler {
         for job in jobs {
             let source = source_of(&job);
             let index = self.units.iter().position(|unit| *unit.source == *source).unwrap_or_else(|| {
-                self.units.insert(front, Unit::new(&job, source, &*self.output));
+                let mut unit = Unit::new(&job, source, &*self.output);
+                unit.not_before = now;
+                self.units.insert(front, unit);
                 front += 1;
                 front - 1
             });
             if let Some(unit) = self.units.get_mut(index) {
                 unit.add(job, &mut kept);
+                // Until its first slot it is known by what the one before it did: nobody takes it for gone.
+                if let Some(new) = kept.last_mut()
+                    && let Some(old) = gone.iter().find(|old| old.name == new.name)
+                {
+                    new.outcome = old.outcome.clone();
+                    (new.last_slot, new.duration, new.samples) = (old.last_slot, old.duration, old.samples);
+                }
             }
         }
         *views = kept;
@@ -59,7 +70,8 @@ impl Scheduler {
             !unit.entries.is_empty()
         });
         for (group, source) in ended {
-            output.end_group(group, now);
+            // Behind its last slot, not now: what comes in its place may be of the slot that runs.
+            output.end_group(group, Timestamp::MIN);
             output.unregister_source(source);
         }
         self.base_ms = self.units.iter().map(|unit| unit.slots.interval_ms()).min().unwrap_or(1000);

@@ -77,14 +77,14 @@ fn others_take_a_groups_place_between_two_ticks() {
     assert_eq!(sink.ended.lock().len(), 1, "node@5s has no collector any more");
     // Two node collectors that left held two series each.
     assert_eq!(intern.released(), 4);
-    assert_eq!(ran(&mut scheduler, 10_400), "gpu 10000");
+    assert_eq!(ran(&mut scheduler, 10_400), "gpu 10400", "behind the end of what was there");
     assert_eq!(ran(&mut scheduler, 11_000), "gpu 11000, node 11000, windows 11000");
     let ticks: Vec<u64> = scheduler.views().iter().map(|view| view.ticks).collect();
     assert_eq!(ticks, [2, 1, 2], "who stays goes on counting");
     // The fastest one goes: slots are as far apart as those that are left.
     scheduler
         .replace(Replacement { groups: vec!["node", "gpu", "windows"], jobs: vec![job("a", 5000, "a", ok)] }, 11_500);
-    assert_eq!((names(&scheduler), ran(&mut scheduler, 11_500)), ("a".to_owned(), "a@5s 10000".to_owned()));
+    assert_eq!((names(&scheduler), ran(&mut scheduler, 11_500)), ("a".to_owned(), "a@5s 11500".to_owned()));
 }
 
 #[test]

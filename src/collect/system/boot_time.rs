@@ -38,7 +38,11 @@ impl BootTime {
             return Some(seconds);
         }
         match self.stat.read().ok().and_then(btime) {
-            Some(seconds) => self.last = Some((precise(seconds, apart), apart)),
+            // What is known stays while the file says the same: a start that moves by parts of a second looks like a new start.
+            Some(seconds) => {
+                let known = self.last.map(|(known, _)| known).filter(|known| (known - seconds).abs() < CUT_SECONDS);
+                self.last = Some((known.unwrap_or_else(|| precise(seconds, apart)), apart));
+            }
             // Asked again next time.
             None => self.last = self.last.map(|(seconds, _)| (seconds, None)),
         }
@@ -123,5 +127,10 @@ mod tests {
         assert_eq!(boot.seconds(), Some(first + 5.0));
         boot.last = Some((first + 5.0, Some(apart - 2 * SET_NS)));
         assert!(boot.seconds().is_some_and(|again| (again - first).abs() < 0.1));
+        // A small step of the clock, or a moment in which it could not be read, moves no start.
+        for before in [None, Some(apart - 2 * SET_NS)] {
+            boot.last = Some((first + 0.3, before));
+            assert_eq!(boot.seconds(), Some(first + 0.3), "{before:?}");
+        }
     }
 }

@@ -3,10 +3,12 @@
 //! `node_filesystem_device_error` says so and the tick goes on.
 
 use std::ffi::{CString, OsStr};
+use std::hash::BuildHasher;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use regex::bytes::Regex;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use super::bytes::{label, lines, words};
 use super::report::{Trouble, unread};
@@ -132,6 +134,8 @@ pub(super) struct Filesystem {
     mounts: Table<Option<Mount>>,
     aside: SideMounts,
     tick: u64,
+    /// Of the list's bytes, by which a change is seen.
+    hash: u64,
 }
 
 /// How lines of mounts are understood.
@@ -140,23 +144,37 @@ struct Names {
     mount_exclude: Regex,
     type_exclude: Regex,
     /// Mount points that are no local disks.
-    foreign: Vec<Vec<u8>>,
+    foreign: FxHashSet<Vec<u8>>,
+    /// There are more of them than are remembered.
+    has_more: bool,
 }
 
 impl Filesystem {
     pub(super) fn new(roots: &Roots, mount_exclude: Regex, type_exclude: Regex) -> Self {
         Self {
             sources: ["1/mounts", "mounts"].map(|file| Source::new(roots.proc.join(file))),
-            names: Names { roots: roots.clone(), mount_exclude, type_exclude, foreign: Vec::new() },
+            names: Names {
+                roots: roots.clone(),
+                mount_exclude,
+                type_exclude,
+                foreign: FxHashSet::default(),
+                has_more: false,
+            },
             mounts: Table::new(FAMILIES.len(), MAX_LINES),
             aside: SideMounts::default(),
             tick: 0,
+            hash: 0,
         }
     }
 
     /// Marks the mounts that are listed and shown, and asks those that may hang.
     fn list(&mut self, source: usize, now: Timestamp, trouble: &mut Trouble) {
         let Some((path, bytes)) = self.sources.get(source).map(Source::last) else { return };
+        let hash = FxBuildHasher.hash_one(bytes);
+        let is_new = std::mem::replace(&mut self.hash, hash) != hash;
+        if is_new {
+            self.names.note_foreign(bytes);
+        }
         let mut shown = 0;
         for line in lines(bytes) {
             let Some((key, options)) = split(line) else {
@@ -169,6 +187,10 @@ impl Filesystem {
             };
             // Of mounts on top of each other, the first names them all.
             let Some(mount) = row.state.as_mut().filter(|mount| mount.listed != self.tick) else { continue };
+            if is_new {
+                // What is mounted above it may be another one now.
+                mount.aside = self.names.is_aside(key);
+            }
             shown += 1;
             if shown > MAX_MOUNTS {
                 trouble.note(|| format!("{}: more than {MAX_MOUNTS} mounts", path.display()));
@@ -231,13 +253,9 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 impl Names {
     /// What is remembered of `device point type`; nothing when it is not to be shown.
-    fn mount(&mut self, key: &[u8]) -> Option<Mount> {
+    fn mount(&self, key: &[u8]) -> Option<Mount> {
         let mut fields = words(key);
         let (device, point, fstype) = (fields.next()?, unescape(fields.next()?), fields.next()?);
-        let aside = !LOCAL.contains(&fstype) || self.foreign.iter().any(|above| is_below(&point, above));
-        if aside && self.foreign.len() < MAX_POINTS && !self.foreign.contains(&point) {
-            self.foreign.push(point.clone());
-        }
         let inside = self.inside(&point);
         if self.mount_exclude.is_match(inside) || self.type_exclude.is_match(fstype) {
             return None;
@@ -245,7 +263,7 @@ impl Names {
         let path = self.roots.rootfs.join(OsStr::from_bytes(inside.strip_prefix(b"/").unwrap_or(inside)));
         Some(Mount {
             listed: 0,
-            aside,
+            aside: self.is_aside(key),
             read_only: false,
             // As node_exporter, which shows the device as it is written there, with `\040` for a blank.
             device: label(device).into_owned(),
@@ -253,6 +271,34 @@ impl Names {
             fstype: label(fstype).into_owned(),
             path: Arc::new(CString::new(path.into_os_string().into_encoded_bytes()).ok()?),
         })
+    }
+
+    /// Which mount points are no local disks, anew.
+    fn note_foreign(&mut self, mounts: &[u8]) {
+        self.foreign.clear();
+        self.has_more = false;
+        for line in lines(mounts) {
+            let mut fields = words(line).skip(1);
+            let (Some(point), Some(fstype)) = (fields.next(), fields.next()) else { continue };
+            if LOCAL.contains(&fstype) {
+                continue;
+            }
+            self.has_more |= self.foreign.len() >= MAX_POINTS;
+            if !self.has_more {
+                self.foreign.insert(unescape(point));
+            }
+        }
+    }
+
+    /// Whether `device point type` may hang who asks: what is no local disk, and what is mounted below such.
+    fn is_aside(&self, key: &[u8]) -> bool {
+        let mut fields = words(key).skip(1);
+        let (Some(point), Some(fstype)) = (fields.next(), fields.next()) else { return true };
+        let point = unescape(point);
+        // All paths lead through `/`, which hangs us in any case.
+        let above = |end: usize| end > 0 && point.get(..end).is_some_and(|above| self.foreign.contains(above));
+        let is_below = || point.iter().enumerate().any(|(end, byte)| *byte == b'/' && above(end));
+        !LOCAL.contains(&fstype) || is_below() || (self.has_more && point != b"/")
     }
 
     /// A mount point without the folder under which we see the host's root.
@@ -264,11 +310,6 @@ impl Names {
             _ => point,
         }
     }
-}
-
-/// Whether the path leads through `above`. All paths lead through `/`, which hangs us in any case.
-fn is_below(point: &[u8], above: &[u8]) -> bool {
-    above != b"/" && point.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 fn put(emit: &mut Emit<'_>, slots: &mut [Slot], mount: &Mount, space: Option<Space>) {
@@ -382,6 +423,7 @@ mod tests {
     #[test]
     fn only_local_disks_are_asked_by_the_tick() {
         let mut files = filesystem(Path::new("/nowhere"));
+        files.names.note_foreign(b"/dev/sdb /bucket/disk xfs\ns3 /bucket fuse\n");
         for (key, expected) in [
             ("/dev/sda / ext4", Some(("/", false))),
             ("s3 /bucket fuse", Some(("/bucket", true))),
@@ -399,6 +441,25 @@ mod tests {
             assert_eq!(found, expected, "{key}");
         }
         assert!(super::LOCAL.is_sorted());
+        files.names.note_foreign(b"");
+        assert!(!files.names.is_aside(b"/dev/sdb /bucket/disk xfs"), "the bucket has gone");
+        let many: String = (0..2000).map(|i| format!("s3 /b/{i} fuse\n")).collect();
+        files.names.note_foreign(many.as_bytes());
+        assert!(files.names.is_aside(b"/dev/sdb /b/1999/disk xfs") && !files.names.is_aside(b"/dev/sda / ext4"));
+    }
+
+    #[test]
+    fn what_is_mounted_above_later_counts_too() {
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), "proc/mounts", "/dev/sdb /data/disk xfs rw 0 0\n");
+        let mut files = filesystem(root.path());
+        let intern = Interner::default();
+        for (line, expected) in [("", false), ("server:/ /data nfs rw 0 0\n", true), ("", false)] {
+            put(root.path(), "proc/mounts", &format!("/dev/sdb /data/disk xfs rw 0 0\n{line}"));
+            let _ = collect(&mut files, &intern, 0);
+            let disk = files.mounts.rows_mut().find_map(|row| row.state.as_ref().filter(|mount| mount.fstype == "xfs"));
+            assert_eq!(disk.map(|mount| mount.aside), Some(expected), "{line:?}");
+        }
     }
 
     #[test]

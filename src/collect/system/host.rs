@@ -207,9 +207,10 @@ mod tests {
         let (page, _) = collect(&mut uname, &intern, 0);
         assert_eq!(
             (page.len(), page[r#"node_uname_info{machine="x86_64", nodename="two", sysname="Linux"}"#]),
-            (1, 1.0)
+            (2, 1.0)
         );
-        assert_eq!(intern.released(), 1);
+        assert_eq!(intern.released(), 1, "what answers is the same as before");
+        assert!(page.keys().any(|series| series.starts_with("node_exporter_build_info{")), "{page:?}");
     }
 
     #[test]

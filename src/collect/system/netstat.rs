@@ -79,10 +79,12 @@ impl Collector for NetStat {
     fn collect(&mut self, _now: Timestamp, intern: &dyn Intern, out: &mut Batch) -> Result<Reading, CollectError> {
         let mut emit = Emit::new("node", intern, out);
         let mut trouble = Trouble::default();
+        let mut failed = None;
         for (source, protocols) in &mut self.pairs {
             if let Err(error) = source.read() {
                 protocols.end_tick(&emit);
-                return unread("netstat", source.path(), &error);
+                failed = failed.or(Some((source.path().to_owned(), error)));
+                continue;
             }
             let (path, bytes) = source.last();
             pairs(path, bytes, protocols, &self.fields, &mut emit, &mut trouble);
@@ -96,7 +98,11 @@ impl Collector for NetStat {
                 flat(path, bytes, &mut self.flat_fields, &self.fields, &mut emit, &mut trouble);
             }
         }
-        Ok(trouble.reading())
+        // As in node_exporter the collector fails without one of the first two; what the others say is there all the same.
+        match failed {
+            Some((path, error)) => unread("netstat", &path, &error),
+            None => Ok(trouble.reading()),
+        }
     }
 }
 

@@ -233,19 +233,19 @@ functions! {
     attributes: ["nvmlDeviceGetAttributes_v2", "nvmlDeviceGetAttributes"](Handle, *mut Attributes);
     compute_processes: [
         "nvmlDeviceGetComputeRunningProcesses_v3",
-        "nvmlDeviceGetComputeRunningProcesses_v2",
-        "nvmlDeviceGetComputeRunningProcesses"
+        "nvmlDeviceGetComputeRunningProcesses_v2"
     ](Handle, Number, *mut c_void);
+    compute_processes_first: ["nvmlDeviceGetComputeRunningProcesses"](Handle, Number, *mut c_void);
     graphics_processes: [
         "nvmlDeviceGetGraphicsRunningProcesses_v3",
-        "nvmlDeviceGetGraphicsRunningProcesses_v2",
-        "nvmlDeviceGetGraphicsRunningProcesses"
+        "nvmlDeviceGetGraphicsRunningProcesses_v2"
     ](Handle, Number, *mut c_void);
+    graphics_processes_first: ["nvmlDeviceGetGraphicsRunningProcesses"](Handle, Number, *mut c_void);
     mps_processes: [
         "nvmlDeviceGetMPSComputeRunningProcesses_v3",
-        "nvmlDeviceGetMPSComputeRunningProcesses_v2",
-        "nvmlDeviceGetMPSComputeRunningProcesses"
+        "nvmlDeviceGetMPSComputeRunningProcesses_v2"
     ](Handle, Number, *mut c_void);
+    mps_processes_first: ["nvmlDeviceGetMPSComputeRunningProcesses"](Handle, Number, *mut c_void);
     process_utilization: ["nvmlDeviceGetProcessUtilization"](Handle, *mut ProcessSample, Number, u64);
     event_types: ["nvmlDeviceGetSupportedEventTypes"](Handle, Long);
     event_set: ["nvmlEventSetCreate"](*mut Handle);

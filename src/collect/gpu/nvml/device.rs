@@ -20,11 +20,20 @@ pub(super) const ECC_KINDS: [u32; 2] = [0, 1];
 /// Slowest state of performance.
 const LAST_STATE: u32 = 15;
 
+/// How far the driver's clock may be ahead of the machine's. One that is further ahead is the machine's from before it
+/// was set back.
+const MAX_AHEAD_US: u64 = 60_000_000;
+
 /// Reads a device into a copy of what is known of it.
 ///
 /// # Errors
 /// When the device or the driver is gone.
-pub(super) fn read(device: &Device<'_>, known: &mut Known, meminfo: &Path) -> Result<GpuReading, NvmlError> {
+pub(super) fn read(
+    device: &Device<'_>,
+    known: &mut Known,
+    meminfo: &Path,
+    now: Timestamp,
+) -> Result<GpuReading, NvmlError> {
     let functions = &device.library().functions;
     let mut reading = known.template.clone();
     core(device, &mut reading, meminfo)?;
@@ -64,10 +73,9 @@ pub(super) fn read(device: &Device<'_>, known: &mut Known, meminfo: &Path) -> Re
     }
     reading.processes = processes::read(device, &parts);
     if let Some(processes) = &mut reading.processes {
-        utilizations(device, processes, &mut known.samples_seen);
+        utilizations(device, processes, &mut known.samples_seen, now);
     }
-    // Whether the next idle time has to measure what a counter would tell.
-    known.template.pcie_transmitted_bytes = reading.pcie_transmitted_bytes;
+    known.keep_pcie(&reading);
     Ok(reading)
 }
 
@@ -172,6 +180,9 @@ fn fields(device: &Device<'_>, reading: &mut GpuReading) {
         memory_temperature.filter(|celsius| *celsius > 0.0).and_then(|celsius| units::celsius(celsius as u32));
     reading.pcie_transmitted_bytes = transmitted;
     reading.pcie_received_bytes = received;
+    // Measured when the counter did not answer: it does now.
+    reading.pcie_transmit_rate = reading.pcie_transmit_rate.filter(|_| transmitted.is_none());
+    reading.pcie_receive_rate = reading.pcie_receive_rate.filter(|_| received.is_none());
 }
 
 /// One bit for each of [`THROTTLE_REASONS`], in their order from the lowest; higher ones are unknown.
@@ -180,17 +191,26 @@ fn throttled(reasons: u64) -> Option<[bool; THROTTLE_REASONS.len()]> {
 }
 
 /// The newest utilisation of each process since the last reading; a process without a sample did nothing or is unknown.
-fn utilizations(device: &Device<'_>, processes: &mut [GpuProcess], seen: &mut u64) {
+///
+/// The driver's times are the machine's in microseconds. Those from before the clock was set back must not hide what comes
+/// after it: they count only while there are no others.
+fn utilizations(device: &Device<'_>, processes: &mut [GpuProcess], seen: &mut u64, now: Timestamp) {
+    let latest = u64::try_from(now).unwrap_or(0).saturating_mul(1000).saturating_add(MAX_AHEAD_US);
+    if *seen > latest {
+        *seen = 0;
+    }
     let Some(mut samples) = device.process_samples(*seen) else { return };
     samples.truncate(MAX_PROCESSES);
-    samples.sort_by_key(|sample| sample.timestamp);
+    samples.sort_by_key(|sample| (sample.timestamp <= latest, sample.timestamp));
     for sample in &samples {
         let Some(ratio) = units::percent(sample.sm) else { continue };
-        // A time that cannot be would hide every later sample.
+        // The driver has no time for it.
         if sample.timestamp == u64::MAX {
             continue;
         }
-        *seen = (*seen).max(sample.timestamp);
+        if sample.timestamp <= latest {
+            *seen = (*seen).max(sample.timestamp);
+        }
         if let Some(process) = processes.iter_mut().find(|process| process.pid == sample.pid) {
             process.utilization_ratio = Some(ratio);
         }

@@ -15,8 +15,11 @@ pub(super) const MAX_PROCESSES: usize = 4096;
 const FIRST_PROCESSES: usize = 64;
 
 /// Sizes that the struct of a process has had: before MIG, with it, and with protected memory (drivers 535.43 to 535.86).
-/// Some drivers have the second one under the first one's name, so the size is seen from what was written.
+/// The function's name tells the first two apart, but some drivers have a larger one under it: that is seen from what was
+/// written.
 const PROCESS_SIZES: [usize; 3] = [16, 24, 32];
+/// Linux has no pid from here on.
+const END_OF_PIDS: u32 = 1 << 22;
 /// What room for processes is filled with: no pid, size or number of an instance ends in this byte.
 const UNWRITTEN: u8 = 0xa5;
 
@@ -182,10 +185,11 @@ impl<'l> Device<'l> {
         values
     }
 
-    /// A list of processes.
-    pub(super) fn processes(&self, function: GetProcesses) -> Result<Vec<Process>, NvmlError> {
-        let get = function.ok_or(NvmlError::NO_FUNCTION)?;
-        let [.., largest] = PROCESS_SIZES;
+    /// A list of processes, by the function under one of its later names, or else under its first one.
+    pub(super) fn processes(&self, later: GetProcesses, first: GetProcesses) -> Result<Vec<Process>, NvmlError> {
+        let [size_first, size_later, largest] = PROCESS_SIZES;
+        let named = if later.is_some() { size_later } else { size_first };
+        let get = later.or(first).ok_or(NvmlError::NO_FUNCTION)?;
         let mut room = FIRST_PROCESSES;
         loop {
             // Eight bytes each, for their alignment.
@@ -197,11 +201,11 @@ impl<'l> Device<'l> {
             match answer {
                 Ok(()) => {
                     let bytes: Vec<u8> = to.iter().flat_map(|word| word.to_ne_bytes()).collect();
-                    return Ok(read_processes(&bytes, needed.min(room)));
+                    return Ok(read_processes(&bytes, needed.min(room), named));
                 }
                 // More may have come meanwhile.
                 Err(NvmlError::INSUFFICIENT_SIZE) if room < MAX_PROCESSES => {
-                    room = needed.saturating_add(FIRST_PROCESSES).clamp(room * 2, MAX_PROCESSES);
+                    room = needed.saturating_add(FIRST_PROCESSES).max(room * 2).min(MAX_PROCESSES);
                 }
                 Err(error) => return Err(error),
             }
@@ -243,18 +247,26 @@ impl<'l> Device<'l> {
     }
 }
 
-/// The processes that a library wrote, whatever the size of its struct.
-fn read_processes(bytes: &[u8], count: usize) -> Vec<Process> {
+/// The processes that a library wrote. `named` is the size of the struct that goes with the function's name.
+fn read_processes(bytes: &[u8], count: usize, named: usize) -> Vec<Process> {
+    const NOBODY: u32 = u32::from_ne_bytes([UNWRITTEN; 4]);
     let written = bytes.iter().rposition(|byte| *byte != UNWRITTEN).map_or(0, |last| last + 1);
-    let size = PROCESS_SIZES.into_iter().find(|size| written <= size * count);
-    let [.., largest] = PROCESS_SIZES;
+    let is_pid = |entry: &[u8]| word(entry, 0).is_some_and(|pid| pid == NOBODY || (1..END_OF_PIDS).contains(&pid));
+    let is_sound = |size: &usize| bytes.chunks_exact(*size).take(count).all(is_pid);
+    let mut sizes = PROCESS_SIZES.into_iter().filter(|size| *size >= named);
+    // Libraries that clear the room, or count fewer than they wrote, have written more than the structs.
+    let size = sizes.clone().find(|size| written <= size * count && is_sound(size)).or_else(|| sizes.find(is_sound));
     let read = |entry: &[u8]| {
-        let word = |at: usize| Some(u32::from_ne_bytes(entry.get(at..at + 4)?.try_into().ok()?));
         let memory = u64::from_ne_bytes(entry.get(8..16)?.try_into().ok()?);
-        let instances = (word(16).unwrap_or(u32::MAX), word(20).unwrap_or(u32::MAX));
-        Some(Process { pid: word(0)?, memory: units::bytes(memory), instances })
+        let instances = (word(entry, 16).unwrap_or(u32::MAX), word(entry, 20).unwrap_or(u32::MAX));
+        let pid = word(entry, 0).filter(|pid| *pid != NOBODY)?;
+        Some(Process { pid, memory: units::bytes(memory), instances })
     };
-    bytes.chunks_exact(size.unwrap_or(largest)).take(count).filter_map(read).collect()
+    bytes.chunks_exact(size.unwrap_or(named)).take(count).filter_map(read).collect()
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// A field's value by its type, where the driver had one.
@@ -299,8 +311,37 @@ mod tests {
                 let expected: Vec<Process> = (0..count)
                     .map(|n| Process { pid: n as u32 + 7, memory: Some(n as f64 * 1000.0), instances })
                     .collect();
-                assert_eq!(read_processes(&bytes, count), expected, "{count} of {size} bytes");
+                let named = size.min(24);
+                assert_eq!(read_processes(&bytes, count, named), expected, "{count} of {size} bytes");
+                if size == 24 {
+                    assert_eq!(read_processes(&bytes, count, 16), expected, "{count} under the first name");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn what_was_written_beside_the_processes_changes_nothing() {
+        const GIB: u64 = 1 << 30;
+        let entry = |pid: u32, memory: u64| {
+            let mut entry = [0; 24];
+            entry[..4].copy_from_slice(&pid.to_ne_bytes());
+            entry[8..16].copy_from_slice(&memory.to_ne_bytes());
+            entry[16..].fill(0xff);
+            entry
+        };
+        let all = [entry(7, 3 * GIB), entry(8, 5 * GIB), entry(9, GIB), entry(10, 2 * GIB)].concat();
+        for (name, wrote, filled_with, count, expected) in [
+            ("cleared room", 2, 0, 2, &[7, 8][..]),
+            ("more written than counted, as long as the larger struct's", 4, UNWRITTEN, 3, &[7, 8, 9]),
+            ("more written than counted", 4, UNWRITTEN, 2, &[7, 8]),
+            ("fewer written than counted", 2, UNWRITTEN, 3, &[7, 8]),
+            ("nothing written", 0, UNWRITTEN, 2, &[]),
+        ] {
+            let mut bytes = vec![filled_with; 64 * 32];
+            bytes[..wrote * 24].copy_from_slice(&all[..wrote * 24]);
+            let pids: Vec<u32> = read_processes(&bytes, count, 24).iter().map(|process| process.pid).collect();
+            assert_eq!(pids, expected, "{name}");
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct NvmlSource {
     turn: usize,
     /// Readings without any GPU since the last one with one.
     failures: u32,
+    /// Whether a GPU was read since the library was loaded.
+    was_read: bool,
     xid: XidWatch,
 }
 
@@ -117,6 +119,7 @@ impl NvmlSource {
             order: Vec::new(),
             turn: 0,
             failures: 0,
+            was_read: false,
         }
     }
 
@@ -161,7 +164,9 @@ impl NvmlSource {
         // Another driver may tell other facts.
         self.known.values_mut().for_each(|known| known.read_at = i64::MIN);
         self.order.clear();
-        self.state = State::Missing { since: now, wait_ms: REOPEN_MS, reason };
+        // A library that was of no use is not loaded again and again: each time the driver tries to wake a dead GPU.
+        let wait_ms = if std::mem::take(&mut self.was_read) { REOPEN_MS } else { RETRY_MS };
+        self.state = State::Missing { since: now, wait_ms, reason };
     }
 
     /// Whether a GPU was plugged in or taken away since the library was loaded.
@@ -223,6 +228,7 @@ impl NvmlSource {
         let failure = match answer {
             Ok(readings) => {
                 self.failures = 0;
+                self.was_read = true;
                 return Ok(readings);
             }
             Err(failure) => failure,
@@ -290,7 +296,7 @@ fn read_one(
         known.refresh(slow::read(&device, identity), now);
     }
     order.push((index, uuid));
-    let reading = device::read(&device, known, meminfo)?;
+    let reading = device::read(&device, known, meminfo, now)?;
     known.seen_at = now;
     Ok(Some(reading))
 }
@@ -347,10 +353,17 @@ impl Known {
     }
 
     fn refresh(&mut self, template: GpuReading, now: Timestamp) {
-        let rates = (self.template.pcie_transmit_rate, self.template.pcie_receive_rate);
-        self.template = template;
-        (self.template.pcie_transmit_rate, self.template.pcie_receive_rate) = rates;
+        let old = std::mem::replace(&mut self.template, template);
+        self.keep_pcie(&old);
         self.read_at = now;
+    }
+
+    /// Remembers which counters of PCIe there are, so that idle time measures the others only, and what it measured.
+    fn keep_pcie(&mut self, reading: &GpuReading) {
+        self.template.pcie_transmitted_bytes = reading.pcie_transmitted_bytes;
+        self.template.pcie_received_bytes = reading.pcie_received_bytes;
+        self.template.pcie_transmit_rate = reading.pcie_transmit_rate;
+        self.template.pcie_receive_rate = reading.pcie_receive_rate;
     }
 }
 
@@ -398,8 +411,6 @@ impl GpuSource for NvmlSource {
             let identity = known.template.identity.clone();
             known.refresh(slow::read(&device, identity), now);
         }
-        if known.template.pcie_transmitted_bytes.is_none() {
-            (known.template.pcie_transmit_rate, known.template.pcie_receive_rate) = slow::pcie_rates(&device);
-        }
+        slow::pcie_rates(&device, &mut known.template);
     }
 }

@@ -16,9 +16,12 @@ pub(super) fn read(device: &Device<'_>, parts: &[Device<'_>]) -> Option<Vec<GpuP
 fn lists(device: &Device<'_>) -> impl Iterator<Item = Vec<Process>> {
     let functions = &device.library().functions;
     let device = *device;
-    [functions.compute_processes, functions.graphics_processes, functions.mps_processes]
-        .into_iter()
-        .filter_map(move |list| device.processes(list).ok())
+    let lists = [
+        (functions.compute_processes, functions.compute_processes_first),
+        (functions.graphics_processes, functions.graphics_processes_first),
+        (functions.mps_processes, functions.mps_processes_first),
+    ];
+    lists.into_iter().filter_map(move |(later, first)| device.processes(later, first).ok())
 }
 
 /// One line a process. The same process in several lists is one, in several MIG devices it holds the memory of all.

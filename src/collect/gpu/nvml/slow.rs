@@ -65,10 +65,12 @@ fn fields(device: &Device<'_>, reading: &mut GpuReading) {
     reading.row_remap_failed = is_set(failed);
 }
 
-/// Bytes a second sent and received: the driver measures for 20 ms each.
-pub(super) fn pcie_rates(device: &Device<'_>) -> (Option<f64>, Option<f64>) {
+/// Bytes a second sent and received where no counter tells: the driver measures for 20 ms each.
+pub(super) fn pcie_rates(device: &Device<'_>, template: &mut GpuReading) {
     let function = device.library().functions.pcie_throughput;
     // In KB a second, taken as 1,000 bytes.
     let rate = |counter: u32| device.get_of(function, counter).and_then(units::known).map(|kb| kb * 1e3);
-    (rate(0), rate(1))
+    let unless = |counted: Option<f64>, counter| if counted.is_some() { None } else { rate(counter) };
+    template.pcie_transmit_rate = unless(template.pcie_transmitted_bytes, 0);
+    template.pcie_receive_rate = unless(template.pcie_received_bytes, 1);
 }
