@@ -34,7 +34,7 @@ pub use check::{Problem, check_openmetrics, lint_text};
 pub use escape::{push_escaped, push_name, push_series, push_series_of, unescape_help};
 pub use foreign::openmetrics_to_text;
 pub use negotiate::{Format, accepts_gzip, negotiate};
-pub use number::{canonical_bound, push_bound, push_value};
+pub use number::{canonical_bound, parse_value, push_bound, push_value};
 pub use page::{Page, PageFamily, PageSeries};
 pub use parse::{
     ExemplarText, Meta, ParseError, SampleLine, SeriesText, Sink, TextLine, parse, parse_line, parse_series,

@@ -17,7 +17,8 @@ pub fn push_value(out: &mut Vec<u8>, value: f64) {
 /// Appends a number as OpenMetrics' canonical form has it: as Go writes it, with a point (`1.0`, `0.5`, `1e+06`, `+Inf`). Bounds of
 /// buckets and quantiles are labels, so their spelling matters.
 pub fn push_bound(out: &mut Vec<u8>, bound: f64) {
-    let text = format_float(bound);
+    // Both zeros are `0.0`, as the clients and Prometheus write them.
+    let text = format_float(if bound == 0.0 { 0.0 } else { bound });
     out.extend_from_slice(text.as_bytes());
     if bound.is_finite() && !text.contains(['.', 'e']) {
         out.extend_from_slice(b".0");
@@ -37,8 +38,8 @@ const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e1
 /// Characters of the numbers that [`parse_plain`] takes: a sign, a point and 15 digits.
 pub(super) const PLAIN: usize = 17;
 
-/// Reads a sample value.
-pub(super) fn parse_value(text: &str) -> Option<f64> {
+/// Reads a sample value or a bound; `None` when it is no number, or one that no float holds.
+pub fn parse_value(text: &str) -> Option<f64> {
     parse_plain(text.as_bytes()).or_else(|| slow(text))
 }
 
@@ -123,7 +124,7 @@ mod tests {
             ("1.00", "1.0"),
             ("0", "0.0"),
             ("-1", "-1.0"),
-            ("-0", "-0.0"),
+            ("-0", "0.0"),
             (".5", "0.5"),
             ("0.10", "0.1"),
             ("10000000", "1e+07"),

@@ -28,7 +28,9 @@ use super::secret::{Auth, Secret, header};
 use super::tls::{Stamps, TlsConfig, TlsError, server_name};
 use super::url::without_userinfo;
 use super::{HttpError, parse_url};
+use crate::clock::Stopwatch;
 use crate::limits::MAX_SCRAPE_BYTES;
+use crate::model::format_duration;
 
 /// Redirects that one request follows, as Go's client.
 const MAX_REDIRECTS: usize = 10;
@@ -209,17 +211,25 @@ impl HttpClient {
     ///
     /// # Errors
     /// When there is no answer, it is too large, too late, or elsewhere.
-    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let (after, url) = (request.timeout, without_userinfo(&request.url));
-        match tokio::time::timeout(after, self.follow(request)).await {
+    pub async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (after, url, watch) = (request.timeout, without_userinfo(&request.url), Stopwatch::start());
+        let uri = parse_url(&request.url)?;
+        match (tokio::time::timeout(after, self.authorize(&mut request)).await, &self.tokens) {
+            (Ok(result), _) => result?,
+            (Err(_), None) => return Err(HttpError::Timeout { url, after }),
+            // Not the target is slow.
+            (Err(_), Some(tokens)) => {
+                let reason = format!("no token from {} within {} yet", tokens.place(), format_duration(after));
+                return Err(HttpError::Credentials { url, reason });
+            }
+        }
+        match tokio::time::timeout(after.saturating_sub(watch.elapsed()), self.follow(request, uri)).await {
             Ok(result) => result,
             Err(_) => Err(HttpError::Timeout { url, after }),
         }
     }
 
-    async fn follow(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let mut uri = parse_url(&request.url)?;
-        self.authorize(&mut request).await?;
+    async fn follow(&self, mut request: HttpRequest, mut uri: Uri) -> Result<HttpResponse, HttpError> {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.exchange(&request, uri.clone()).await?;
             // Without a location it is an answer like any other.
@@ -296,8 +306,7 @@ impl HttpClient {
             && !request.headers.iter().any(|(name, _)| *name == AUTHORIZATION)
         {
             let value = match &self.tokens {
-                // Boxed, because the server that gives tokens is asked by a client too.
-                Some(tokens) => Box::pin(tokens.header()).await,
+                Some(tokens) => tokens.header().await,
                 None => auth.header(),
             };
             own.push((AUTHORIZATION, value.map_err(failed)?));

@@ -43,7 +43,8 @@ impl NoProxy {
     /// Whether a host is in the list.
     pub fn matches(&self, host: &str, port: u16) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
-        let address: Option<IpAddr> = host.parse().ok();
+        // `::ffff:127.0.0.1` is this machine too.
+        let address = host.parse().ok().map(|address: IpAddr| address.to_canonical());
         let here = host == "localhost" || address.is_some_and(|address| address.is_loopback());
         here || self.rules.iter().any(|rule| rule.matches(&host, address, port))
     }
@@ -81,7 +82,7 @@ impl Rule {
         match self {
             Self::All => true,
             Self::Network { address: network, bits } => address.is_some_and(|it| is_within(it, *network, *bits)),
-            Self::Address { address: one, port: wanted } => address == Some(*one) && at(wanted),
+            Self::Address { address: one, port: wanted } => address == Some(one.to_canonical()) && at(wanted),
             Self::Name { below, itself, port: wanted } => {
                 let matches = host.ends_with(below.as_str()) || (*itself && Some(host) == below.strip_prefix('.'));
                 matches && at(wanted)
@@ -115,6 +116,8 @@ mod tests {
             ("", "localhost", 80, true),
             ("", "127.1.2.3", 80, true),
             ("", "::1", 80, true),
+            ("", "[::ffff:127.0.0.1]", 80, true),
+            ("::ffff:10.1.2.3", "10.1.2.3", 80, true),
             ("*", "a.example", 80, true),
             ("example", "example", 80, true),
             ("example", "A.EXAMPLE", 80, true),

@@ -1,12 +1,15 @@
 //! OAuth 2 with client credentials (RFC 6749, section 4.4): a token of a server, kept until it ends.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::client::{ClientConfig, HttpClient, HttpRequest, Redirects};
 use super::proxy::ProxyConfig;
@@ -19,6 +22,10 @@ use crate::clock::Stopwatch;
 const MARGIN: Duration = Duration::from_secs(10);
 /// The longest that the server may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a refusal stands: every target asks at each of its scrapes, and servers lock out who is refused too often.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Characters of the server's own words that a target's status shows.
+const MAX_WORDS: usize = 200;
 /// Bytes of its answer, as Go reads.
 const MAX_ANSWER: usize = 1 << 20;
 
@@ -46,15 +53,25 @@ pub struct OAuth2Config {
 pub(super) struct Tokens {
     config: OAuth2Config,
     client: HttpClient,
-    /// One question at a time.
-    state: Mutex<State>,
+    /// One question at a time, which has the lock until it is answered.
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
-    /// The server wants our name and password among the parameters.
-    in_body: bool,
+    /// Whether the server wants our name and password among the parameters; `None` until a way has worked.
+    in_body: Option<bool>,
+    failed: Option<Failure>,
+}
+
+/// Why the last question brought no token.
+#[derive(Debug)]
+struct Failure {
+    reason: String,
+    /// The secret that was refused: another one asks anew.
+    secret: String,
+    since: Stopwatch,
 }
 
 #[derive(Debug)]
@@ -80,31 +97,65 @@ impl Tokens {
     pub(super) fn new(config: &OAuth2Config) -> Result<Self, TlsError> {
         let proxy = config.proxy.clone();
         let client = HttpClient::new(&ClientConfig { tls: config.tls.clone(), proxy, ..ClientConfig::default() })?;
-        Ok(Self { config: config.clone(), client, state: Mutex::default() })
+        Ok(Self { config: config.clone(), client, state: Arc::default() })
     }
 
-    /// The value of the Authorization header.
-    pub(super) async fn header(&self) -> Result<HeaderValue, String> {
+    /// Where tokens come from, for messages.
+    pub(super) fn place(&self) -> String {
+        without_userinfo(&self.config.token_url)
+    }
+
+    /// The value of the Authorization header. The question goes on when whoever asks gives up: a server that takes longer than a scrape may
+    /// has its token there for the next one.
+    pub(super) async fn header(self: &Arc<Self>) -> Result<HeaderValue, String> {
         let secret = self.config.client_secret.read()?;
-        let mut state = self.state.lock().await;
+        let state = Arc::clone(&self.state).lock_owned().await;
         if let Some(token) = state.token.as_ref().filter(|token| token.is_good(&secret)) {
             return Ok(token.header.clone());
         }
-        state.token = None;
-        let place = without_userinfo(&self.config.token_url);
-        let failed = |reason: String| format!("no token from {place}: {reason}");
-        let mut answer = self.ask(&secret, state.in_body).await.map_err(failed)?;
-        if answer.is_err() && !state.in_body {
-            // Servers differ in where they look for our name: Go tries both ways too.
-            if let Ok(token) = self.ask(&secret, true).await.map_err(failed)? {
-                state.in_body = true;
-                answer = Ok(token);
-            }
+        if let Some(failure) = state.failed.as_ref().filter(|failure| failure.stands(&secret)) {
+            return Err(failure.reason.clone());
         }
-        let token = answer.map_err(failed)?;
-        let header = token.header.clone();
-        state.token = Some(token);
-        Ok(header)
+        let question = tokio::spawn(Arc::clone(self).renew(state, secret));
+        question.await.map_err(|error| error.to_string())?
+    }
+
+    /// Asks, and keeps what comes. A boxed future, because the server is asked by a client like the one that asks for the token.
+    fn renew(
+        self: Arc<Self>,
+        mut state: OwnedMutexGuard<State>,
+        secret: String,
+    ) -> Pin<Box<dyn Future<Output = Result<HeaderValue, String>> + Send>> {
+        Box::pin(async move {
+            (state.token, state.failed) = (None, None);
+            match self.find(&mut state.in_body, &secret).await {
+                Ok(token) => Ok(state.token.insert(token).header.clone()),
+                Err(reason) => {
+                    let reason = format!("no token from {}: {reason}", self.place());
+                    let failure = Failure { reason: reason.clone(), secret, since: Stopwatch::start() };
+                    state.failed = Some(failure);
+                    Err(reason)
+                }
+            }
+        })
+    }
+
+    /// Asks in the way that worked before. Servers differ in where they look for our name: until one has worked both are tried, as Go does.
+    async fn find(&self, in_body: &mut Option<bool>, secret: &str) -> Result<Token, String> {
+        let way = in_body.unwrap_or(false);
+        let refusal = match self.ask(secret, way).await? {
+            Ok(token) => {
+                *in_body = Some(way);
+                return Ok(token);
+            }
+            Err(refusal) => refusal,
+        };
+        if in_body.is_some() {
+            return Err(refusal);
+        }
+        let token = self.ask(secret, true).await?.map_err(|_| refusal)?;
+        *in_body = Some(true);
+        Ok(token)
     }
 
     /// Asks once. The inner error is what the server says.
@@ -138,15 +189,20 @@ impl Tokens {
         let response = self.client.send(request).await.map_err(|error| error.to_string())?;
         let answer: Result<Answer, _> = serde_json::from_slice(&response.body);
         if !response.status.is_success() {
-            let said = answer.ok().and_then(|answer| answer.error).map_or(String::new(), |error| format!(" ({error})"));
+            let said = answer.ok().and_then(|answer| answer.error);
+            let said = said.map_or(String::new(), |error| format!(" ({})", shortened(&error)));
             return Ok(Err(format!("HTTP status {}{said}", response.status)));
         }
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return Ok(Err(format!("expected JSON with access_token: {error}"))),
+            // The error's own words quote what it found, which may be the token.
+            Err(error) => {
+                let (line, column) = (error.line(), error.column());
+                return Ok(Err(format!("expected JSON with access_token: line {line}, column {column}")));
+            }
         };
         if let Some(error) = answer.error.filter(|error| !error.is_empty()) {
-            return Ok(Err(error));
+            return Ok(Err(shortened(&error)));
         }
         let Some(token) = answer.access_token.filter(|token| !token.is_empty()) else {
             return Ok(Err("its answer has no access_token".to_owned()));
@@ -158,11 +214,21 @@ impl Tokens {
     }
 }
 
+impl Failure {
+    fn stands(&self, secret: &str) -> bool {
+        self.secret == secret && self.since.elapsed() < PAUSE
+    }
+}
+
 impl Token {
     fn is_good(&self, secret: &str) -> bool {
         let lasts = self.lasts.is_none_or(|lasts| self.since.elapsed() + MARGIN < lasts);
         lasts && self.secret == secret
     }
+}
+
+fn shortened(words: &str) -> String {
+    words.chars().take(MAX_WORDS).collect()
 }
 
 /// Seconds, which some servers write as text; none or 0 is no end.

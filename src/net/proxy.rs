@@ -274,13 +274,15 @@ mod tests {
             ("http://u:p%40w@p:3128/ignored", "p:3128"),
             ("https://p:3128", "ERROR"),
             ("socks5://p:1080", "ERROR"),
+            ("http://u:p/w@p:3128", "ERROR"),
+            ("u:p?w@p:3128", "ERROR"),
             ("http://", "ERROR"),
             ("", "ERROR"),
         ];
         for (text, expected) in cases {
             let found = ProxyUrl::parse(text);
             assert_eq!(found.as_ref().map_or("ERROR", ProxyUrl::place), expected, "{text}");
-            assert!(!format!("{found:?}").contains("p@w"), "{found:?}");
+            assert!(!["p@w", "p/w", "p?w"].iter().any(|secret| format!("{found:?}").contains(secret)), "{found:?}");
         }
         let header = ProxyUrl::parse("http://u:p%40w@p:1").expect("good").authorization();
         assert_eq!(header.expect("a user").expect("plain"), "Basic dTpwQHc=");

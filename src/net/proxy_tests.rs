@@ -209,7 +209,9 @@ async fn no_token_is_no_request() {
     let cases = [
         (400, r#"{"error": "invalid_scope"}"#, "HTTP status 400 Bad Request (invalid_scope)"),
         (500, "oops", "HTTP status 500"),
-        (200, "oops", "expected JSON with access_token"),
+        (200, "oops", "expected JSON with access_token: line 1, column 1"),
+        (200, r#""SECRET""#, "expected JSON with access_token: line 1, column "),
+        (200, r#"{"access_token": 5331}"#, "expected JSON with access_token: line 1, column "),
         (200, "{}", "its answer has no access_token"),
         (200, r#"{"error": "no"}"#, ": no"),
     ];
@@ -218,6 +220,86 @@ async fn no_token_is_no_request() {
         let found = get(tokens_of(server.address), &format!("http://{}/page", server.address)).await;
         assert!(found.starts_with("ERROR no credentials for http://"), "{found}");
         assert!(found.contains("no token from") && found.contains(expected), "{found}");
-        assert!(!found.contains("s&c") && !found.contains("s%26c"), "{found}");
+        assert!(!["s&c", "s%26c", "SECRET", "5331"].iter().any(|secret| found.contains(secret)), "{found}");
     }
+    for status in [200, 400] {
+        let long = format!(r#"{{"error": "{}"}}"#, "x".repeat(5_000));
+        let server = authority(move |_, _| (status, long.clone())).await;
+        let found = get(tokens_of(server.address), &format!("http://{}/page", server.address)).await;
+        assert!(found.contains(&"x".repeat(200)) && !found.contains(&"x".repeat(201)), "{found}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_slower_than_a_request_is_waited_for() {
+    // The first question is answered only after the request that asked has given up.
+    let (answer, wait) = std::sync::mpsc::sync_channel::<()>(1);
+    let wait = Mutex::new(wait);
+    let slow = move |_: &str, _: usize| {
+        let _ = wait.lock().recv_timeout(Duration::from_secs(20));
+        (200, r#"{"access_token": "t", "expires_in": 3600}"#.to_owned())
+    };
+    let server = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let server = runtime.block_on(authority(slow));
+        (runtime, server)
+    });
+    let (runtime, server) = server.join().expect("started");
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let running = std::thread::spawn(move || runtime.block_on(ended));
+    // Answers of `/page` wait behind a slow token there: the page is on this runtime.
+    let pages = authority(|_, _| (200, String::new())).await;
+    let url = format!("http://{}/page", pages.address);
+    let client = HttpClient::new(&tokens_of(server.address)).expect("good");
+    let late = client.send(HttpRequest::get(url.as_str()).timeout(Duration::from_millis(50))).await;
+    let late = late.expect_err("no token in time").to_string();
+    let expected = format!("no credentials for {url}: no token from http://{}/token within 50ms yet", server.address);
+    assert_eq!(late, expected);
+    answer.send(()).expect("it waits");
+    let page = client.send(HttpRequest::get(url)).await.expect("a page");
+    assert_eq!((page.body.as_ref(), server.given.load(Ordering::SeqCst)), (&b"Bearer t"[..], 1));
+    let _ = end.send(());
+    let _ = running.join();
+}
+
+#[tokio::test]
+async fn who_is_refused_does_not_ask_again_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "wrong").expect("written");
+    let picky = |question: &str, _: usize| match question.contains("client_secret=right") {
+        true => (200, r#"{"access_token": "t", "expires_in": 5}"#.to_owned()),
+        false => (401, r#"{"error": "invalid_client"}"#.to_owned()),
+    };
+    let server = authority(picky).await;
+    let mut config = tokens_of(server.address);
+    if let Some(Auth::OAuth2(oauth2)) = &mut config.auth {
+        oauth2.client_secret = Secret::File(path.clone());
+    }
+    let client = HttpClient::new(&config).expect("good");
+    let url = format!("http://{}/page", server.address);
+    for _ in 0..3 {
+        let error = client.send(HttpRequest::get(url.as_str())).await.expect_err("refused").to_string();
+        assert!(error.contains("401") && error.contains("invalid_client"), "{error}");
+        assert_eq!(server.given.load(Ordering::SeqCst), 2, "in both ways, once");
+    }
+    std::fs::write(&path, "right").expect("written");
+    assert_eq!(client.send(HttpRequest::get(url)).await.expect("a page").body, "Bearer t");
+    assert_eq!(server.given.load(Ordering::SeqCst), 4, "another secret is tried at once");
+}
+
+#[tokio::test]
+async fn a_way_that_has_worked_is_the_only_one() {
+    let once = |_: &str, n: usize| match n {
+        1 => (200, r#"{"access_token": "t", "expires_in": 5}"#.to_owned()),
+        _ => (429, String::new()),
+    };
+    let server = authority(once).await;
+    let client = HttpClient::new(&tokens_of(server.address)).expect("good");
+    let url = format!("http://{}/page", server.address);
+    assert_eq!(client.send(HttpRequest::get(url.as_str())).await.expect("a page").body, "Bearer t");
+    let error = client.send(HttpRequest::get(url)).await.expect_err("refused").to_string();
+    assert!(error.contains("HTTP status 429"), "{error}");
+    assert_eq!(server.given.load(Ordering::SeqCst), 2);
+    assert!(!server.questions.lock().iter().any(|question| question.contains("client_secret")));
 }

@@ -205,6 +205,16 @@ fn urls() {
         ("ftp://127.0.0.1/", "bad URL \"ftp://127.0.0.1/\": unknown scheme ftp"),
         ("127.0.0.1:8000", "bad URL \"127.0.0.1:8000\""),
         ("http://u:p@ /", "bad URL \"http:// /\""),
+        ("http://u:p@[::1]:80/", ""),
+        ("http://[::1]/", ""),
+        ("http://h:/", ""),
+        ("http://h:65535/", ""),
+        ("http://h:65536/", "bad URL \"http://h:65536/\": its port is no number"),
+        ("http://h:abc/", "bad URL \"http://h:abc/\": its port is no number"),
+        ("http://u:hunter/2@h:1", "bad URL \"http://h:1\": its port is no number"),
+        ("http://u:hunter?2@h:1", "bad URL \"http://h:1\": its port is no number"),
+        ("http://u:hunter#2@h:1", "bad URL \"http://h:1\": its port is no number"),
+        ("http://u:hunter 2/@h:1", "bad URL \"http://h:1\""),
     ];
     for (url, expected) in cases {
         let found = parse_url(url).map_or_else(|error| error.to_string(), |_| String::new());

@@ -3,17 +3,18 @@
 use crate::model::{CUSTOM_BUCKETS_SCHEMA, Histogram, Span};
 
 /// One histogram of cumulative buckets `(upper bound, count)`, which get sorted. Without a `count` it is that of the highest bucket; a bucket of +Inf
-/// may be missing.
+/// may be missing. Of bounds that repeat the first one counts, as in Prometheus.
 ///
 /// # Errors
-/// When bounds repeat or are NaN, or counts fall.
+/// When there is neither a count nor a bucket, bounds are NaN, or counts fall.
 pub fn of_classic(buckets: &mut Vec<(f64, f64)>, count: Option<f64>, sum: f64) -> Result<Histogram, String> {
-    buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-    if buckets.iter().any(|(bound, _)| bound.is_nan()) || buckets.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-        return Err("expected each bound once, and none of NaN".to_owned());
+    if buckets.iter().any(|(bound, _)| bound.is_nan()) {
+        return Err("expected no bound of NaN".to_owned());
     }
+    buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    buckets.dedup_by(|later, first| later.0 == first.0);
     let highest = buckets.last().map(|(_, count)| *count);
-    let count = count.or(highest).unwrap_or(0.0);
+    let Some(count) = count.or(highest) else { return Err("expected a count or buckets".to_owned()) };
     if buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
         buckets.push((f64::INFINITY, count));
     }
@@ -59,8 +60,10 @@ mod tests {
             (&[], Some(3.0), Ok((&[], &[3.0], 3.0))),
             (&[(inf, 0.0)], Some(0.0), Ok((&[], &[0.0], 0.0))),
             (&[(-1.0, 1.0), (0.0, 1.5)], Some(2.0), Ok((&[-1.0, 0.0], &[1.0, 0.5, 0.5], 2.0))),
-            (&[(1.0, 2.0), (1.0, 2.0)], None, Err("each bound once")),
-            (&[(f64::NAN, 2.0)], None, Err("none of NaN")),
+            (&[(1.0, 2.0), (1.0, 2.0)], None, Ok((&[1.0], &[2.0, 0.0], 2.0))),
+            (&[(1.0, 1.0), (inf, 2.0), (1.0, 7.0)], Some(2.0), Ok((&[1.0], &[1.0, 1.0], 2.0))),
+            (&[], None, Err("a count or buckets")),
+            (&[(f64::NAN, 2.0)], None, Err("no bound of NaN")),
             (&[(1.0, 3.0), (2.0, 2.0)], None, Err("3 or more")),
             (&[(1.0, f64::NAN)], None, Err("")),
             (&[(1.0, -1.0)], None, Err("0 or more")),

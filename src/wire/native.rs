@@ -68,8 +68,8 @@ impl Native {
             count: self.count,
             sum: self.sum,
             // A client marks an empty native histogram with an empty span.
-            positive_spans: self.positive.spans.into_iter().filter(|span| span.length > 0).collect(),
-            negative_spans: self.negative.spans.into_iter().filter(|span| span.length > 0).collect(),
+            positive_spans: without_empty(self.positive.spans),
+            negative_spans: without_empty(self.negative.spans),
             positive,
             negative,
             custom_values: if custom { self.bounds } else { Vec::new() },
@@ -96,6 +96,17 @@ impl Native {
         }
         Ok(())
     }
+}
+
+/// The spans that cover anything, each where it was.
+fn without_empty(spans: Vec<Span>) -> Vec<Span> {
+    let mut before = 0i32;
+    let moved = spans.into_iter().filter_map(|span| {
+        let offset = before.saturating_add(span.offset);
+        before = if span.length == 0 { offset } else { 0 };
+        (span.length > 0).then_some(Span { offset, ..span })
+    });
+    moved.collect()
 }
 
 /// The counts of one side, as many as its spans cover.
@@ -131,4 +142,27 @@ fn side(what: &str, side: &Side, floats: bool) -> Result<Vec<f64>, String> {
         })
         .collect::<Option<Vec<f64>>>()
         .ok_or_else(|| format!("expected {what} counts of 0 or more, as their differences add up"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_empty;
+    use crate::model::Span;
+
+    #[test]
+    fn empty_spans_move_nobody() {
+        let spans = |list: &[(i32, u32)]| -> Vec<Span> {
+            list.iter().map(|(offset, length)| Span { offset: *offset, length: *length }).collect()
+        };
+        let cases: &[(&[(i32, u32)], &[(i32, u32)])] = &[
+            (&[(0, 0)], &[]),
+            (&[(-3, 2), (1, 1)], &[(-3, 2), (1, 1)]),
+            (&[(4, 0), (1, 2)], &[(5, 2)]),
+            (&[(1, 1), (2, 0), (3, 0), (1, 1), (2, 1)], &[(1, 1), (6, 1), (2, 1)]),
+            (&[(1, 1), (2, 0)], &[(1, 1)]),
+        ];
+        for (before, expected) in cases {
+            assert_eq!(without_empty(spans(before)), spans(expected), "{before:?}");
+        }
+    }
 }

@@ -16,12 +16,15 @@ pub fn schema_of_factor(factor: f64) -> i32 {
     schema.clamp(f64::from(COARSEST), f64::from(FINEST)) as i32
 }
 
-/// Makes the buckets of a histogram coarser until they have at most this schema and this number (0: any).
+/// Makes the buckets of a histogram coarser until they have at most this schema and this number (0: any), empty ones not counted.
 ///
 /// # Errors
 /// When even the coarsest are too many, or they are listed ones, which cannot be merged.
 pub fn limit_buckets(histogram: &Histogram, schema: i32, limit: usize) -> Result<Option<Histogram>, String> {
-    let count = |histogram: &Histogram| histogram.positive.len() + histogram.negative.len();
+    // Clients fill gaps with empty buckets, and listed ones are mostly empty: as in Prometheus these do not count.
+    let count = |histogram: &Histogram| {
+        histogram.positive.iter().chain(&histogram.negative).filter(|count| **count != 0.0).count()
+    };
     let too_many = |histogram: &Histogram| limit > 0 && count(histogram) > limit;
     let exceeded = || Err(format!("histogram bucket limit exceeded: expected at most {limit} buckets"));
     if histogram.schema == CUSTOM_BUCKETS_SCHEMA {
@@ -133,6 +136,11 @@ mod tests {
             ((-3, &[(0, 2)], &[1.0, 2.0]), 8, 1, Err(())),
             ((CUSTOM_BUCKETS_SCHEMA, &[(0, 3)], &[1.0, 2.0, 3.0]), 0, 3, Ok(None)),
             ((CUSTOM_BUCKETS_SCHEMA, &[(0, 3)], &[1.0, 2.0, 3.0]), 0, 2, Err(())),
+            // Empty buckets do not count.
+            ((CUSTOM_BUCKETS_SCHEMA, &[(0, 5)], &[0.0, 0.0, 2.0, 0.0, 0.0]), 0, 1, Ok(None)),
+            ((CUSTOM_BUCKETS_SCHEMA, &[(0, 5)], &[1.0, 0.0, 2.0, 0.0, 0.0]), 0, 1, Err(())),
+            ((1, &[(1, 4)], &[1.0, 0.0, 0.0, 4.0]), 8, 2, Ok(None)),
+            ((1, &[(1, 4)], &[1.0, 0.0, 3.0, 4.0]), 8, 2, Ok(Some((0, &[(1, 2)], &[1.0, 7.0])))),
         ];
         for ((schema, spans, counts), coarsest, limit, expected) in cases {
             let before = histogram(*schema, spans, counts);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::sink::PageSample;
-use crate::exposition::{ExemplarText, SampleLine, parse_series, push_series_of};
+use crate::exposition::{ExemplarText, SampleLine, parse_series, parse_value, push_series_of};
 use crate::model::{Histogram, MetricKind, Timestamp, Value};
 use crate::wire::of_classic;
 
@@ -117,7 +117,7 @@ impl Assembly {
         let line = parse_series(series).ok()?;
         let bound = line.labels.iter().find(|(name, _)| name == "le").map(|(_, bound)| bound.as_ref());
         let part = match (line.name.strip_prefix(self.family.as_str())?, bound) {
-            ("_bucket", Some(bound)) => Part::Bucket(bound.parse().ok()?),
+            ("_bucket", Some(bound)) => Part::Bucket(parse_value(bound)?),
             ("_sum", None) => Part::Sum,
             ("_count", None) => Part::Count,
             _ => return None,

@@ -308,6 +308,7 @@ impl Scrape {
             refused: 0,
             out_of_order: 0,
             out_of_bounds: 0,
+            over_buckets: None,
             latest: slot + MAX_AHEAD_MS,
             kind: MetricKind::Unknown,
             assembly: self.target.job.custom_histograms.then(Box::default),
@@ -320,7 +321,8 @@ impl Scrape {
                 let (kept, limit) = (sink.kept, sink.target.job.sample_limit);
                 Some(format!("sample limit exceeded: expected at most {limit} samples (sample_limit), found {kept}"))
             }
-            Ok(_) => None,
+            // As in Prometheus the number of samples is said first, where both are too many.
+            Ok(_) => sink.over_buckets.take(),
         };
         // Labels over a limit are found while the page is read.
         let limits = ["limit exceeded (metric:", "histogram bucket limit exceeded"];

@@ -37,7 +37,8 @@ impl Running {
             self.status.view.lock().discovered = target.discovered.clone();
         }
         let same = self.target.job == target.job
-            && (self.target.interval, self.target.timeout) == (target.interval, target.timeout);
+            && (self.target.interval, self.target.timeout) == (target.interval, target.timeout)
+            && self.target.written == target.written;
         self.target = target;
         if !same {
             // A task that has ended is started anew at the next change.

@@ -16,6 +16,9 @@ use crate::model::{
 };
 use crate::wire::limit_buckets;
 
+/// Bytes of a series that a problem names.
+const MAX_NAMED: usize = 200;
+
 /// Takes one page over.
 pub(super) struct PageSink<'s> {
     pub(super) target: &'s Target,
@@ -32,6 +35,8 @@ pub(super) struct PageSink<'s> {
     /// Timestamps before one that the series had, and those too far ahead.
     pub(super) out_of_order: u64,
     pub(super) out_of_bounds: u64,
+    /// The first histogram with more buckets than its job allows.
+    pub(super) over_buckets: Option<String>,
     /// The last timestamp that a page may state.
     pub(super) latest: Timestamp,
     /// The type that the page stated last.
@@ -96,10 +101,10 @@ impl PageSink<'_> {
         limit > 0 && self.kept > limit
     }
 
-    /// Whether the page has as many samples as its job allows: further ones are counted only.
+    /// Whether the page has as many samples as its job allows, or too large ones: further ones are counted only.
     fn is_full(&self) -> bool {
         let limit = self.target.job.sample_limit;
-        limit > 0 && self.kept >= limit
+        self.over_buckets.is_some() || (limit > 0 && self.kept >= limit)
     }
 
     /// The page has no more lines.
@@ -128,6 +133,17 @@ impl PageSink<'_> {
             self.kept += usize::from(!self.cache.would_drop(sample.series, rules)?);
             return Ok(());
         }
+        let value = match limited(job, sample.value) {
+            Ok(value) => value,
+            Err(problem) => {
+                if !self.cache.would_drop(sample.series, rules)? {
+                    self.kept += 1;
+                    let series = sample.series.get(..sample.series.floor_char_boundary(MAX_NAMED)).unwrap_or_default();
+                    self.over_buckets = Some(format!("{problem}, {series} has more"));
+                }
+                return Ok(());
+            }
+        };
         let ts = sample.ts.filter(|_| job.honor_timestamps);
         let found = match self.cache.find(sample.series, ts.is_some(), rules, self.intern) {
             Ok(found) => found,
@@ -140,10 +156,6 @@ impl PageSink<'_> {
             return Ok(());
         }
         self.kept += 1;
-        let value = match sample.value {
-            Value::Float(value) => Value::Float(value),
-            value => limited(job, value)?,
-        };
         let entry = match found {
             Found::Series(entry) => entry,
             Found::Duplicate => {

@@ -150,9 +150,16 @@ async fn classic_histograms_become_native_ones_when_asked() {
     let page = "# TYPE h histogram\nh_bucket{x=\"1\",le=\"1\"} 1\nh_bucket{x=\"1\",le=\"2\"} 3\nh_bucket{le=\"+Inf\",x=\"1\"} 4\n\
                 h_sum{x=\"1\"} 5.5\nh_count{x=\"1\"} 4\nh_bucket{x=\"2\",le=\"+Inf\"} 0\nh_sum{x=\"2\"} 0\nh_count{x=\"2\"} 0\n\
                 # TYPE bad histogram\nbad_bucket{le=\"1\"} 5\nbad_bucket{le=\"+Inf\"} 4\nbad_count 4\n\
-                # TYPE g gauge\ng 1\nh_bucket{le=\"1\"} 1\n# TYPE u_p histogram\nu_p_bucket{le=\"1\"} 1\nu_p_count 2\nu_p_sum 3\n";
-    let expected =
-        ["h{T, x=\"1\"} [1.0, 2.0] [1.0, 2.0, 1.0] 4 5.5", "h{T, x=\"2\"} [] [0.0] 0 0", "u_p{T} [1.0] [1.0, 1.0] 2 3"];
+                # TYPE g gauge\ng 1\nh_bucket{le=\"1\"} 1\n# TYPE u_p histogram\nu_p_bucket{le=\"1\"} 1\nu_p_count 2\nu_p_sum 3\n\
+                # TYPE d histogram\nd_bucket{le=\"1\"} 1\nd_bucket{le=\"1.0\"} 1\nd_bucket{le=\"+Inf\"} 2\nd_sum 3\nd_count 2\n\
+                # TYPE o histogram\no_sum 7\n";
+    // A bound that comes twice counts once; a sum alone is no histogram.
+    let expected = [
+        "h{T, x=\"1\"} [1.0, 2.0] [1.0, 2.0, 1.0] 4 5.5",
+        "h{T, x=\"2\"} [] [0.0] 0 0",
+        "u_p{T} [1.0] [1.0, 1.0] 2 3",
+        "d{T} [1.0] [1.0, 1.0] 2 3",
+    ];
     for (kind, end) in [("text/plain", ""), ("application/openmetrics-text", "# EOF\n")] {
         let page = format!("{page}{end}");
         let (found, floats) = histograms(|_| {}, kind, &page).await;
@@ -160,7 +167,7 @@ async fn classic_histograms_become_native_ones_when_asked() {
         assert_eq!(floats, ["g{T} 1", "h_bucket{T, le=\"1\"} 1"], "{kind}");
         let (found, floats) = histograms(|job| job.always_classic_histograms = true, kind, &page).await;
         assert_eq!(found, expected, "{kind}");
-        assert_eq!(floats.len(), 2 + 5 + 3 + 3 + 3, "{floats:#?}");
+        assert_eq!(floats.len(), 2 + 5 + 3 + 3 + 3 + 4 + 1, "{floats:#?}");
         let (found, _) = histograms(|job| job.custom_histograms = false, kind, &page).await;
         assert!(found.is_empty());
     }
@@ -255,6 +262,35 @@ async fn failed_pages_count_what_was_read_of_them() {
         let job = ScrapeConfig { sample_limit: 3, ..job(&address.to_string()) };
         scrape(&recorder, &job).scrape(1_000).await;
         assert_eq!(report(&recorder), expected, "{status} {page:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_histogram_over_the_bucket_limit_does_not_end_the_page() {
+    let h = "# TYPE h histogram\nh_bucket{le=\"1\"} 0\nh_bucket{le=\"2\"} 1\nh_bucket{le=\"3\"} 2\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n";
+    // The limit, what comes after the histogram, the problem, and the report.
+    let cases = [
+        (2, "# TYPE g gauge\ng 1\ng2 1\n", "", [1.0, 3.0, 3.0, 3.0]),
+        (1, "# TYPE g gauge\ng 1\ng2 1\n", "expected at most 1 buckets, h has more", [0.0, 3.0, 3.0, 0.0]),
+        (1, "", "expected at most 1 buckets, h has more", [0.0, 1.0, 1.0, 0.0]),
+        (1, "# TYPE g gauge\ng 1\nthis is } not a page", "line 10: ", [0.0, 2.0, 2.0, 0.0]),
+        (1, "# TYPE g gauge\ng 1\ng2 1\ng3 1\n", "sample limit exceeded", [0.0, 4.0, 4.0, 0.0]),
+    ];
+    for (limit, after, expected, counts) in cases {
+        let (address, pages) = serve().await;
+        set(&pages, "/metrics", 200, "text/plain", &format!("{h}{after}"));
+        let recorder = Arc::new(Recorder::default());
+        let job = ScrapeConfig {
+            custom_histograms: true,
+            histogram_bucket_limit: limit,
+            sample_limit: 3,
+            ..job(&address.to_string())
+        };
+        let mut scrape = scrape(&recorder, &job);
+        scrape.scrape(1_000).await;
+        let error = scrape.status().view.lock().last_error.clone();
+        assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{limit} {after:?}: {error}");
+        assert_eq!(report(&recorder), counts, "{limit} {after:?}");
     }
 }
 

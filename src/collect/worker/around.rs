@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::listing::is_on;
 use super::matcher::Matchers;
 use super::reader::ProcReader;
 use crate::collect::system::Roots;
@@ -71,6 +72,28 @@ impl Users {
     }
 }
 
+/// When a process began, and the machine, in seconds since the epoch as the clock counts them now.
+pub(super) struct Began {
+    pub(super) at: f64,
+    pub(super) boot: f64,
+}
+
+/// When a file was written, in seconds since the epoch as the clock counted them then.
+struct Written {
+    at: f64,
+    /// Whether it is on a file system that is empty when the machine starts.
+    in_memory: bool,
+}
+
+impl Began {
+    /// Whether the process began after the file was written. What is in memory cannot be older than the machine's start: then the clock
+    /// was set since, by a time server after the start, say, and the time says nothing.
+    fn is_after(&self, written: &Written) -> bool {
+        let other_clock = written.in_memory && written.at < self.boot;
+        !other_clock && self.at > written.at + PIDFILE_SLACK
+    }
+}
+
 /// Which processes pid files and ports name, for matchers that ask.
 #[derive(Debug, Default)]
 pub(super) struct Pointers {
@@ -84,14 +107,14 @@ pub(super) struct Pointers {
 }
 
 impl Pointers {
-    /// Looks again; `pids` are all processes, and `started` tells when one began, in seconds since the epoch.
+    /// Looks again; `pids` are all processes, and `began` tells when one did.
     pub(super) fn refresh(
         &mut self,
         matchers: &Matchers,
         roots: &Roots,
         proc: &ProcReader,
         pids: impl Iterator<Item = i32>,
-        started: impl Fn(i32) -> Option<f64>,
+        began: impl Fn(i32) -> Option<Began>,
         now: Timestamp,
     ) {
         self.named.clear();
@@ -100,7 +123,7 @@ impl Pointers {
             for path in &matcher.pidfile {
                 match pid_of(&roots.on_rootfs(&path.to_string_lossy())) {
                     // Who began after the file was written only has the number of the one that wrote it.
-                    Ok((pid, Some(written))) if started(pid).is_some_and(|start| start > written + PIDFILE_SLACK) => {}
+                    Ok((pid, Some(written))) if began(pid).is_some_and(|began| began.is_after(&written)) => {}
                     Ok((pid, _)) => self.named.push((place, pid)),
                     Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden_files.push(place),
                     Err(_) => {}
@@ -151,14 +174,15 @@ fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-/// The number in a pid file, and when it was written, in seconds since the epoch.
-fn pid_of(path: &Path) -> io::Result<(i32, Option<f64>)> {
+/// The number in a pid file, and when it was written.
+fn pid_of(path: &Path) -> io::Result<(i32, Option<Written>)> {
     let mut bytes = Vec::new();
     let file = open_regular(path)?;
     let written = file.metadata()?.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let in_memory = is_on(&file, libc::TMPFS_MAGIC);
     file.take(MAX_PIDFILE_BYTES).read_to_end(&mut bytes)?;
     let pid = words(&bytes).next().and_then(number).and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
-    Ok((pid.ok_or(io::ErrorKind::InvalidData)?, written.map(|time| time.as_secs_f64())))
+    Ok((pid.ok_or(io::ErrorKind::InvalidData)?, written.map(|time| Written { at: time.as_secs_f64(), in_memory })))
 }
 
 /// Processes that hold a listening socket of a matcher's port, and matchers whose sockets belong to nobody whose files may be read.
@@ -236,7 +260,7 @@ fn socket_inode(link: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Users, listening_socket, pid_of, socket_inode};
+    use super::{Began, Users, Written, listening_socket, pid_of, socket_inode};
     use crate::collect::system::Roots;
     use crate::collect::testing::put;
 
@@ -261,6 +285,23 @@ mod tests {
     }
 
     #[test]
+    fn pid_files_of_another_clock_say_nothing() {
+        // The machine's and the process's start, when the file was written, whether in memory, and whether that was before the process.
+        for (boot, at, written, in_memory, expected) in [
+            (1_000.0, 1_500.0, 1_400.0, true, true),
+            (1_000.0, 1_500.0, 1_495.0, true, false),
+            (1_000.0, 1_500.0, 9_000.0, true, false),
+            (1_000.0, 1_500.0, 900.0, true, false),
+            (1_000.0, 1_500.0, 900.0, false, true),
+        ] {
+            let written = Written { at: written, in_memory };
+            assert_eq!(Began { at, boot }.is_after(&written), expected, "{at} {} {in_memory}", written.at);
+        }
+        let file = std::fs::File::open("/proc/self/stat").unwrap();
+        assert!(super::is_on(&file, libc::PROC_SUPER_MAGIC) && !super::is_on(&file, libc::TMPFS_MAGIC));
+    }
+
+    #[test]
     fn users_and_pid_files() {
         let root = tempfile::tempdir().unwrap();
         put(
@@ -276,8 +317,8 @@ mod tests {
         {
             put(root.path(), "p", text);
             let found = pid_of(&root.path().join("p")).ok();
-            assert_eq!(found.map(|(pid, _)| pid), expected, "{text:?}");
-            assert!(found.is_none_or(|(_, written)| written.is_some_and(|at| at > 1e9)));
+            assert_eq!(found.as_ref().map(|(pid, _)| *pid), expected, "{text:?}");
+            assert!(found.is_none_or(|(_, written)| written.is_some_and(|written| written.at > 1e9)));
         }
         assert!(pid_of(root.path()).is_err(), "a folder");
         let pipe = root.path().join("pipe");

@@ -214,10 +214,16 @@ impl Groups {
         group.totals.add(&gains);
     }
 
-    /// Says how many ports and pid files of a group's matchers name somebody whom this user may not see.
+    /// Forgets what was hidden, before all matchers say it anew.
+    pub(super) fn unhide(&mut self) {
+        self.0.iter_mut().for_each(|group| group.hidden = [None; 2]);
+    }
+
+    /// Adds how many ports and pid files of one matcher of a group name somebody whom this user may not see.
     pub(super) fn hide(&mut self, name: &str, hidden: [Option<u64>; 2]) {
-        if let Some(group) = self.0.iter_mut().find(|group| group.used && group.name == name) {
-            group.hidden = hidden;
+        let Some(group) = self.0.iter_mut().find(|group| group.used && group.name == name) else { return };
+        for (sum, one) in group.hidden.iter_mut().zip(hidden) {
+            *sum = one.map(|one| sum.unwrap_or(0) + one).or(*sum);
         }
     }
 

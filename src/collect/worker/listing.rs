@@ -166,11 +166,16 @@ fn entries_of(folder: &File, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Whether a file is the kernel's: containers may have one of their own over it.
 fn is_of_proc(file: &File) -> bool {
+    is_on(file, libc::PROC_SUPER_MAGIC)
+}
+
+/// Whether a file is on a file system of that kind.
+pub(super) fn is_on(file: &File, magic: libc::c_long) -> bool {
     let mut facts = std::mem::MaybeUninit::<libc::statfs>::zeroed();
     // SAFETY: the structure is large enough for what the call writes.
     let done = unsafe { libc::fstatfs(file.as_raw_fd(), facts.as_mut_ptr()) };
     // SAFETY: zeroed above, and every bit pattern of these integers is valid.
-    done == 0 && unsafe { facts.assume_init() }.f_type == libc::PROC_SUPER_MAGIC
+    done == 0 && unsafe { facts.assume_init() }.f_type == magic
 }
 
 #[cfg(test)]

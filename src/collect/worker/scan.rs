@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::around::Began;
 use super::collector::{Shared, Workers};
 use super::listing::Extent;
 use super::pid::is_gone;
@@ -41,9 +42,13 @@ impl Workers {
         (self.known, self.listing.numbers) = (known, newest);
         self.is_first_list = !self.has_listed;
         self.has_listed |= is_whole;
-        let started = |pid: i32| shared.units.start_time(shared.table.get(pid)?.start_ticks);
+        let units = shared.units;
+        let began = |pid: i32| {
+            let at = units.start_time(shared.table.get(pid)?.start_ticks)?;
+            Some(Began { at, boot: units.boot_seconds? })
+        };
         let pids = shared.table.iter().map(|(pid, _)| pid);
-        self.pointers.refresh(&self.matchers, &self.roots, &self.proc, pids, started, now);
+        self.pointers.refresh(&self.matchers, &self.roots, &self.proc, pids, began, now);
         // Who was in another group before the port was bound, or the file written, may be one's own now.
         let may_join = |(place, pid): &&(usize, i32)| {
             shared.table.get(*pid).is_some_and(|process| match &process.member {
@@ -56,6 +61,7 @@ impl Workers {
         };
         self.newcomers.extend(self.pointers.named.iter().filter(may_join).map(|(_, pid)| *pid));
         self.newcomers.append(&mut shared.table.rematch);
+        shared.groups.unhide();
         for (name, hidden) in self.pointers.hidden(&self.matchers) {
             shared.groups.hide(name, hidden);
         }
