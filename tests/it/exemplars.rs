@@ -58,7 +58,8 @@ fn page(now: f64, round: u32) -> String {
         &format!("request_seconds_bucket{{le=\"0.1\"}} {} # {{{}}} 0.067 {}\n", 8 + round, trace(round), at(now + r));
     text += &format!("request_seconds_bucket{{le=\"1.0\"}} {} # {{{}}} 0.54 {}\n", 9 + round, trace(7), at(now - 5.0));
     // Goes back in time: dropped.
-    text += &format!("request_seconds_bucket{{le=\"10.0\"}} {} # {{{}}} 9.8 {}\n", 10 + round, trace(round), at(now - r));
+    text +=
+        &format!("request_seconds_bucket{{le=\"10.0\"}} {} # {{{}}} 9.8 {}\n", 10 + round, trace(round), at(now - r));
     text += &format!("request_seconds_bucket{{le=\"+Inf\"}} {} # {{}} 67 {}\n", 11 + round, at(now + r / 8.0));
     text += &format!("request_seconds_sum 324789.3\nrequest_seconds_count {}\n", 11 + round);
     text += "# TYPE calls counter\n";
