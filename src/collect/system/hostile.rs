@@ -263,7 +263,18 @@ fn random_damage_never_panics_and_heals() {
 }
 
 /// Files whose content is remembered between ticks, beside those of [`DAMAGED`].
-const REMEMBERED: [&str; 2] = ["proc/cpuinfo", "proc/spl/kstat/zfs/pool1/objset-1"];
+const REMEMBERED: [&str; 10] = [
+    "proc/cpuinfo",
+    "proc/spl/kstat/zfs/pool1/objset-1",
+    "proc/spl/kstat/zfs/pool1/state",
+    "rootfs/run/udev/data/b8:0",
+    "sys/class/hwmon/hwmon1/name",
+    "sys/class/net/eth0/operstate",
+    "sys/class/net/bond0/lower_eth1/bonding_slave/mii_status",
+    "sys/class/thermal/thermal_zone0/type",
+    "sys/devices/system/clocksource/clocksource0/current_clocksource",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+];
 
 /// A file that goes, becomes a folder or is replaced: the next look says what a collector would say that starts now.
 #[test]
