@@ -151,10 +151,11 @@ mod tests {
 
     #[test]
     fn empty_spans_move_nobody() {
+        type Spans = &'static [(i32, u32)];
         let spans = |list: &[(i32, u32)]| -> Vec<Span> {
             list.iter().map(|(offset, length)| Span { offset: *offset, length: *length }).collect()
         };
-        let cases: &[(&[(i32, u32)], &[(i32, u32)])] = &[
+        let cases: &[(Spans, Spans)] = &[
             (&[(0, 0)], &[]),
             (&[(-3, 2), (1, 1)], &[(-3, 2), (1, 1)]),
             (&[(4, 0), (1, 2)], &[(5, 2)]),
