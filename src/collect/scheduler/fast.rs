@@ -113,7 +113,7 @@ impl FastSampler {
         if self.slots.as_ref().is_none_or(|slots| slots.interval_ms() != interval_ms.max(1)) {
             // Slots of another rate go on behind the last one; after a rest the first is the next one, not one that has passed.
             let newest = self.newest.filter(|_| self.slots.is_some());
-            self.slots = Some(Slots::after(interval_ms, newest.unwrap_or(now)));
+            self.slots = Some(Slots::after(interval_ms, newest.unwrap_or(now.saturating_sub(1))));
         }
         let Some(due) = self.slots.as_mut().and_then(|slots| slots.due(now)) else { return false };
         self.newest = Some(due.slot);
