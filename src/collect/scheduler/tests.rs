@@ -130,7 +130,7 @@ fn a_fast_collector_that_fails_costs_itself_only() {
         vec![fast("a", 1000, || panic!("on purpose")), fast("b", 1000, fail), fast("c", 200, || Ok(Reading::Complete))];
     let (sink, counters) = (Arc::new(Kept::default()), Arc::default());
     let mut sampler = FastSampler::new(jobs, Arc::new(Interner::default()), sink.clone(), GroupId(7), counters);
-    for now in (800..1600).step_by(100) {
+    for now in (801..1600).step_by(100) {
         sampler.tick(now, 10);
     }
     // The slot of the start has passed. Each writes a sample first: at 900 all three, at 1000 nobody, then b always and c at every second slot.
@@ -149,7 +149,7 @@ fn another_pace_samples_no_slot_twice() {
     let mut sampler =
         FastSampler::new(jobs, Arc::new(Interner::default()), sink.clone(), GroupId(7), Arc::clone(&counters));
     for (now, hz) in [
-        (1_000, 10),
+        (1_001, 10),
         (1_101, 10),
         (1_150, 5),
         (1_202, 5),
